@@ -1,0 +1,60 @@
+/** Commander set up as every command here wants it: throws instead of exiting, rejects extras. */
+import { Command, InvalidArgumentError } from 'commander';
+
+export const version = '0.1.0';
+
+export function makeCommand(name: string, description: string, examples: readonly string[]): Command {
+  const command = new Command(name)
+    .description(description)
+    .version(version)
+    .exitOverride()
+    .allowExcessArguments(false)
+    .showHelpAfterError('(see --help)');
+  if (examples.length > 0) command.addHelpText('after', helpExamples(examples));
+  return command;
+}
+
+export function helpExamples(examples: readonly string[]): string {
+  return `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`;
+}
+
+/** Argument parsers for commander options. */
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError('expected an integer >= 1');
+  }
+  return value;
+}
+
+export function nonNegativeInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0 || text.trim() === '') {
+    throw new InvalidArgumentError('expected an integer >= 0');
+  }
+  return value;
+}
+
+export function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError('expected a number > 0');
+  }
+  return value;
+}
+
+export function fraction(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0 || value > 1) {
+    throw new InvalidArgumentError('expected a number in (0, 1]');
+  }
+  return value;
+}
+
+/** `true`, `false`, `on`, `off`, `yes`, `no`, `1`, `0`. */
+export function booleanFlag(text: string): boolean {
+  const value = text.toLowerCase();
+  if (['true', 'on', 'yes', '1'].includes(value)) return true;
+  if (['false', 'off', 'no', '0'].includes(value)) return false;
+  throw new InvalidArgumentError('expected true or false');
+}

@@ -1,0 +1,29 @@
+export {
+  booleanFlag,
+  fraction,
+  helpExamples,
+  makeCommand,
+  nonNegativeInteger,
+  positiveInteger,
+  positiveNumber,
+  version,
+} from './command.js';
+export {
+  fileError,
+  hashFile,
+  isStdoutClosed,
+  type Line,
+  openInput,
+  parseJsonLine,
+  readBytes,
+  readJson,
+  readLines,
+  readNdjson,
+  readText,
+  StdoutBuffer,
+  writeFileWhole,
+  writeStdout,
+} from './io.js';
+export { exitCodes, isBrokenPipe, runMain, Verdict } from './main.js';
+export { formatPath, parseWith } from './parse.js';
+export { Progress } from './progress.js';

@@ -1,0 +1,194 @@
+/**
+ * Reading and writing for filters: `-` is stdin or stdout, NDJSON keeps its line numbers, files
+ * appear whole (written beside their place, then renamed) or not at all.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Readable } from 'node:stream';
+import { createGunzip, gunzipSync } from 'node:zlib';
+import { UserError } from '../errors.js';
+
+let stdoutIsClosed = false;
+
+/** Called when stdout's reader went away; later writes are dropped quietly. */
+export function stdoutClosed(): void {
+  stdoutIsClosed = true;
+}
+
+export function isStdoutClosed(): boolean {
+  return stdoutIsClosed;
+}
+
+/** Writes to stdout and waits for room when its buffer is full. Drops data once the reader left. */
+export async function writeStdout(data: string | Uint8Array): Promise<void> {
+  if (stdoutIsClosed || process.stdout.write(data)) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      process.stdout.off('drain', done);
+      process.stdout.off('close', done);
+      process.stdout.off('error', done);
+      resolve();
+    };
+    process.stdout.on('drain', done);
+    process.stdout.on('close', done);
+    process.stdout.on('error', done);
+  });
+}
+
+/** Collects small writes to stdout into chunks of 64 KiB. Call `flush` at the end. */
+export class StdoutBuffer {
+  private parts: string[] = [];
+  private size = 0;
+
+  async line(text: string): Promise<void> {
+    this.parts.push(text, '\n');
+    this.size += text.length + 1;
+    if (this.size >= 65536) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const text = this.parts.join('');
+    this.parts = [];
+    this.size = 0;
+    if (text.length > 0) await writeStdout(text);
+  }
+}
+
+/** Opens a file, a `.gz` file, or stdin for `-`. */
+export function openInput(path: string): Readable {
+  if (path === '-') {
+    if (process.stdin.isTTY) {
+      throw new UserError('stdin is a terminal; give a file or pipe data in', {
+        hint: 'see --help for examples',
+      });
+    }
+    return process.stdin;
+  }
+  const file = createReadStream(path, { highWaterMark: 1 << 18 });
+  if (!path.endsWith('.gz')) return file;
+  const gunzip = createGunzip();
+  file.on('error', (error) => gunzip.destroy(error));
+  gunzip.on('error', (error) => file.destroy(error));
+  return file.pipe(gunzip);
+}
+
+/** Reads a whole file as bytes; `.gz` is unpacked. Errors name the file. */
+export function readBytes(path: string): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+  if (!path.endsWith('.gz')) return bytes;
+  try {
+    return gunzipSync(bytes);
+  } catch {
+    throw new UserError('not a complete gzip file', { at: path });
+  }
+}
+
+export function readText(path: string): string {
+  return new TextDecoder().decode(readBytes(path));
+}
+
+/** Parses a JSON file; a syntax error names file, line and column. */
+export function readJson(path: string): unknown {
+  const text = readText(path);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`not valid JSON: ${jsonReason(error)}`, {
+      at: `${path}${jsonPosition(text, error)}`,
+    });
+  }
+}
+
+function jsonReason(error: unknown): string {
+  return (error as Error).message.replace(/ in JSON at position.*$/s, '').replace(/\n/g, ' ');
+}
+
+function jsonPosition(text: string, error: unknown): string {
+  const match = /position (\d+)/.exec((error as Error).message);
+  if (match === null) return `:${text.split('\n').length}`;
+  const before = text.slice(0, Number(match[1])).split('\n');
+  return `:${before.length}:${before[before.length - 1].length + 1}`;
+}
+
+/** A missing or unreadable file in the words a user needs. */
+export function fileError(path: string, error: unknown): Error {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT') return new UserError('no such file', { at: path });
+  if (code === 'EISDIR') return new UserError('is a directory, expected a file', { at: path });
+  if (code === 'EACCES') return new UserError('permission denied', { at: path });
+  return error as Error;
+}
+
+export interface Line {
+  readonly text: string;
+  /** 1-based. */
+  readonly number: number;
+}
+
+/** Lines of a stream with their numbers, without blank ones. The last may lack its newline. */
+export async function* readLines(input: Readable, path: string): AsyncGenerator<Line> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  let number = 0;
+  try {
+    for await (const chunk of input) {
+      const text = rest + decoder.decode(chunk as Uint8Array, { stream: true });
+      const lines = text.split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        number++;
+        if (line.trim() !== '') yield { text: line, number };
+      }
+    }
+  } catch (error) {
+    throw fileError(path, error);
+  }
+  rest += decoder.decode();
+  if (rest.trim() !== '') yield { text: rest, number: number + 1 };
+}
+
+/** NDJSON objects with their line numbers; a broken line is a `UserError` naming `path:line`. */
+export async function* readNdjson(
+  input: Readable,
+  path: string,
+): AsyncGenerator<{ readonly value: unknown; readonly line: number }> {
+  for await (const { text, number } of readLines(input, path)) {
+    yield { value: parseJsonLine(text, `${path}:${number}`), line: number };
+  }
+}
+
+export function parseJsonLine(text: string, at: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`not a complete JSON object: ${jsonReason(error)}`, { at });
+  }
+}
+
+/** Writes a file whole: to a temporary name in the same folder, then renamed. */
+export function writeFileWhole(path: string, data: string | Uint8Array): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(temporary, data);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw fileError(path, error);
+  }
+}
+
+/** SHA-256 of a file's bytes in hex, for run manifests. */
+export function hashFile(path: string): string {
+  try {
+    return createHash('sha256').update(readFileSync(path)).digest('hex');
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}

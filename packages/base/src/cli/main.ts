@@ -1,0 +1,83 @@
+/**
+ * How every command ends. Exit codes: 0 done, 1 the answer is no (`Verdict`), 2 bad input or usage
+ * (`UserError`, commander's own errors), 70 our bug. A reader that went away (EPIPE) is a quiet 0.
+ * `process.exit` is never called: it would cut off what is still on its way down a pipe.
+ */
+import { CommanderError } from 'commander';
+import { UserError } from '../errors.js';
+import { stdoutClosed } from './io.js';
+
+export const exitCodes = { done: 0, no: 1, usage: 2, bug: 70 } as const;
+
+/** The command ran and its answer is no: lint findings, unfinished requests, a mismatch. */
+export class Verdict extends Error {
+  override readonly name = 'Verdict';
+}
+
+/** Runs a command's body and turns its outcome into one stderr line and an exit code. */
+export async function runMain(command: string, body: () => Promise<void> | void): Promise<void> {
+  process.stdout.on('error', onStdoutError);
+  try {
+    await body();
+  } catch (error) {
+    process.exitCode = report(command, error);
+  }
+}
+
+function onStdoutError(error: NodeJS.ErrnoException): void {
+  if (isBrokenPipe(error)) {
+    stdoutClosed();
+    return;
+  }
+  throw error;
+}
+
+function report(command: string, error: unknown): number {
+  if (isBrokenPipe(error)) return exitCodes.done;
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  }
+  if (error instanceof Verdict) {
+    complain(command, error.message);
+    return exitCodes.no;
+  }
+  if (error instanceof UserError) {
+    complain(command, error.message);
+    if (error.hint !== undefined) process.stderr.write(`  hint: ${error.hint}\n`);
+    return exitCodes.usage;
+  }
+  if (isSystemError(error)) {
+    complain(command, systemMessage(error));
+    return exitCodes.usage;
+  }
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  complain(command, `internal error, please report it\n${detail}`);
+  return exitCodes.bug;
+}
+
+function complain(command: string, message: string): void {
+  process.stderr.write(`${command}: ${message}\n`);
+}
+
+export function isBrokenPipe(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED' || code === 'ERR_STREAM_PREMATURE_CLOSE';
+}
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  const candidate = error as NodeJS.ErrnoException | undefined;
+  return error instanceof Error && typeof candidate?.syscall === 'string';
+}
+
+const sentences: Record<string, string> = {
+  ENOENT: 'no such file or directory',
+  EACCES: 'permission denied',
+  EISDIR: 'is a directory, expected a file',
+  ENOTDIR: 'is not a directory',
+  ENOSPC: 'no space left on the device',
+};
+
+function systemMessage(error: NodeJS.ErrnoException): string {
+  const what = sentences[error.code ?? ''] ?? error.message;
+  return error.path === undefined ? what : `${error.path}: ${what}`;
+}

@@ -1,0 +1,89 @@
+/** Validation at the edge: zod's findings in one line with file and JSON path, misspelt keys hinted. */
+import type { z } from 'zod';
+import { UserError } from '../errors.js';
+import { nearest } from '../suggest.js';
+
+/**
+ * Parses `value` with `schema` or throws a `UserError` naming `at` and the JSON path.
+ * @param at file, or file:line
+ */
+export function parseWith<T>(schema: z.ZodType<T>, value: unknown, at: string): T {
+  const result = schema.safeParse(value, { reportInput: true });
+  if (result.success) return result.data;
+  const issue = deepest(result.error.issues[0]);
+  const path = formatPath(issue.path);
+  const place = path === '' ? at : `${at}: ${path}`;
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(schema, issue.path);
+    const guess = nearest(issue.keys[0], known);
+    throw new UserError(`unknown key "${issue.keys[0]}"`, {
+      at: place,
+      hint: guess === undefined ? `known keys: ${known.join(', ')}` : `did you mean "${guess}"?`,
+    });
+  }
+  throw new UserError(describe(issue), { at: place });
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** A union reports one issue per option; the option that got furthest is the one meant. */
+function deepest(issue: Issue): Issue {
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
+  let best: Issue | undefined;
+  for (const option of issue.errors) {
+    const inner = option[0];
+    if (inner === undefined) continue;
+    const found = deepest({ ...inner, path: [...issue.path, ...inner.path] } as Issue);
+    if (best === undefined || found.path.length > best.path.length) best = found;
+  }
+  return best !== undefined && best.path.length > issue.path.length ? best : issue;
+}
+
+function describe(issue: Issue): string {
+  const message = issue.message.replace(/^Invalid input: /, '').replace(/^Too \w+: /, '');
+  const got = 'input' in issue ? `, got ${abbreviate(issue.input)}` : '';
+  return message.includes('received') ? message : `${message}${got}`;
+}
+
+function abbreviate(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+export function formatPath(path: readonly PropertyKey[]): string {
+  let text = '';
+  for (const part of path) {
+    if (typeof part === 'number') text += `[${part}]`;
+    else text += text === '' ? String(part) : `.${String(part)}`;
+  }
+  return text;
+}
+
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let at: unknown = schema;
+  for (const part of path) at = child(unwrap(at), part);
+  const shape = (unwrap(at) as { shape?: Record<string, unknown> } | undefined)?.shape;
+  return shape === undefined ? [] : Object.keys(shape);
+}
+
+type Wrapped = {
+  def?: { innerType?: unknown; in?: unknown; options?: unknown[]; element?: unknown };
+  shape?: Record<string, unknown>;
+};
+
+function unwrap(schema: unknown): unknown {
+  const def = (schema as Wrapped | undefined)?.def;
+  if (def?.innerType !== undefined) return unwrap(def.innerType);
+  if (def?.in !== undefined) return unwrap(def.in);
+  if (def?.options !== undefined) {
+    const objects = def.options.map(unwrap);
+    return objects.find((option) => (option as Wrapped).shape !== undefined) ?? schema;
+  }
+  return schema;
+}
+
+function child(schema: unknown, part: PropertyKey): unknown {
+  const wrapped = schema as Wrapped | undefined;
+  if (typeof part === 'number') return wrapped?.def?.element;
+  return wrapped?.shape?.[String(part)] ?? (wrapped?.def as { valueType?: unknown })?.valueType;
+}

@@ -1,0 +1,45 @@
+/**
+ * How long operators take on one device for one model. Implemented by measured tables with
+ * interpolation (`table-model.ts`), by fitted models and by rooflines. All times are for one layer's
+ * operator on one rank, in ns, without communication.
+ */
+
+/** The attention work of one batch on one instance, before it is divided by TP. */
+export interface AttentionBatch {
+  /** Requests that compute more than one token, or their first. */
+  readonly prefillCount: number;
+  /** New tokens of each prefill chunk; valid in [0, prefillCount). */
+  readonly prefillNewTokens: ArrayLike<number>;
+  /** Tokens already in the KV cache of each prefill request. */
+  readonly prefillContextTokens: ArrayLike<number>;
+  readonly decodeCount: number;
+  readonly decodeContextSum: number;
+  readonly decodeContextMin: number;
+  readonly decodeContextMax: number;
+}
+
+/** How lookups were answered: what a trust card needs. */
+export interface LookupCounters {
+  exact: number;
+  interpolated: number;
+  extrapolated: number;
+}
+
+export interface LatencyModel {
+  readonly hardware: string;
+  readonly model: string;
+  readonly dtype: string;
+  readonly source: string;
+  readonly tpDegrees: readonly number[];
+  readonly counters: LookupCounters;
+
+  /** Whether the operator is known at this TP degree. */
+  has(operator: string, tp: number): boolean;
+  /** An operator whose time depends on the batch's total new tokens. @throws UserError unknown */
+  denseNs(operator: string, tp: number, tokens: number): number;
+  /** An operator that runs on one row per sequence (lm_head, sampler). */
+  perSequenceNs(operator: string, tp: number, sequences: number): number;
+  attentionNs(tp: number, batch: AttentionBatch): number;
+  /** The whole MoE block on one rank: gate, top-k, expert GEMMs, combine. */
+  moeNs(tp: number, tokens: number, activatedExperts: number): number;
+}

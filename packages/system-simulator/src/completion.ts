@@ -1,0 +1,31 @@
+/** What the machine says about one finished iteration. One NDJSON line on a pipe. */
+import { z } from 'zod';
+
+const ns = z.number().int().nonnegative();
+
+export const npuTimesSchema = z
+  .strictObject({
+    npu: z.number().int().nonnegative(),
+    startNs: ns.describe('first node issued'),
+    finishNs: ns.describe('last node done'),
+    computeNs: ns.describe('union of compute intervals'),
+    exposedCommNs: ns.describe('communication not covered by compute'),
+    exposedMemoryNs: ns.describe('memory-tier access covered by neither compute nor communication'),
+  })
+  .describe('accounted time of one NPU; the rest of finish - start is waiting');
+
+export const completionSchema = z
+  .strictObject({
+    instance: z.number().int().nonnegative(),
+    iteration: z.number().int().nonnegative(),
+    lane: z.number().int().nonnegative(),
+    startNs: ns,
+    finishNs: ns.describe('when the last of its NPUs finished'),
+    npus: z.array(npuTimesSchema),
+    commBytes: z.number().nonnegative().describe('bytes sent over links by all its NPUs'),
+    memoryBytes: z.number().nonnegative().describe('bytes moved to and from memory tiers'),
+  })
+  .describe('Completion: one iteration has finished on every NPU');
+
+export type Completion = z.infer<typeof completionSchema>;
+export type NpuTimes = z.infer<typeof npuTimesSchema>;
