@@ -3,7 +3,11 @@ import { Command, InvalidArgumentError } from 'commander';
 
 export const version = '0.1.0';
 
-export function makeCommand(name: string, description: string, examples: readonly string[]): Command {
+export function makeCommand(
+  name: string,
+  description: string,
+  examples: readonly string[],
+): Command {
   const command = new Command(name)
     .description(description)
     .version(version)

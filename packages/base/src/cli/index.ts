@@ -1,3 +1,4 @@
+export { formatPath, parseWith } from '../parse.js';
 export {
   booleanFlag,
   fraction,
@@ -25,5 +26,4 @@ export {
   writeStdout,
 } from './io.js';
 export { exitCodes, isBrokenPipe, runMain, Verdict } from './main.js';
-export { formatPath, parseWith } from './parse.js';
 export { Progress } from './progress.js';

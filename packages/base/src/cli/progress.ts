@@ -3,9 +3,11 @@ import { Presets, SingleBar } from 'cli-progress';
 
 export class Progress {
   private readonly bar: SingleBar;
+  private readonly quiet: boolean;
   private started = false;
 
-  constructor(private readonly quiet = false) {
+  constructor(quiet = false) {
+    this.quiet = quiet;
     this.bar = new SingleBar(
       {
         format: '[{bar}] {text}',

@@ -1,0 +1,1 @@
+export { findModel, type LoadClusterOptions, loadCluster } from './load-cluster.js';

@@ -1,0 +1,72 @@
+/** Reads cluster files and the models they name from disk. */
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { nearest, UserError } from '@astrolabe/base';
+import { readJson } from '@astrolabe/base/cli';
+import type { EngineOverrides } from '../engine.js';
+import { type ModelShape, parseModel } from '../model.js';
+import { type Cluster, resolveCluster } from '../resolve-cluster.js';
+
+/** The project's own `cluster_config/models/<org>/<name>.json`. */
+const shippedModels = fileURLToPath(new URL('../../../../cluster_config/models', import.meta.url));
+
+export interface LoadClusterOptions {
+  readonly flags?: EngineOverrides;
+  readonly memoryUtilization?: number | undefined;
+  readonly deviceMemoryBytes?: number | undefined;
+  /** More folders with `<org>/<name>.json`, searched first. */
+  readonly modelFolders?: readonly string[];
+}
+
+/** @throws UserError naming file and JSON path */
+export function loadCluster(path: string, options: LoadClusterOptions = {}): Cluster {
+  const folders = [...(options.modelFolders ?? []), shippedModels];
+  const cache = new Map<string, ModelShape>();
+  return resolveCluster(readJson(path), path, {
+    ...(options.flags === undefined ? {} : { flags: options.flags }),
+    ...(options.memoryUtilization === undefined
+      ? {}
+      : { memoryUtilization: options.memoryUtilization }),
+    ...(options.deviceMemoryBytes === undefined
+      ? {}
+      : { deviceMemoryBytes: options.deviceMemoryBytes }),
+    findModel: (name) => {
+      const known = cache.get(name) ?? findModel(name, dirname(path), folders);
+      cache.set(name, known);
+      return known;
+    },
+  });
+}
+
+/** A model by its name in one of the folders, or by the path of its config.json. */
+export function findModel(name: string, base: string, folders: readonly string[]): ModelShape {
+  if (name.endsWith('.json')) {
+    const path = isAbsolute(name) ? name : join(base, name);
+    return parseModel(name, readJson(path), path);
+  }
+  for (const folder of folders) {
+    const path = join(folder, `${name}.json`);
+    if (existsSync(path)) return parseModel(name, readJson(path), path);
+  }
+  const known = folders.flatMap(listModels);
+  const guess = nearest(name, known);
+  throw new UserError(`model "${name}" is unknown`, {
+    hint:
+      guess === undefined
+        ? `known: ${known.join(', ')}; or give the path of its config.json`
+        : `did you mean "${guess}"?`,
+  });
+}
+
+function listModels(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap((org) =>
+      readdirSync(join(folder, org.name))
+        .filter((file) => file.endsWith('.json'))
+        .map((file) => `${org.name}/${file.slice(0, -'.json'.length)}`),
+    )
+    .sort();
+}

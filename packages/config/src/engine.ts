@@ -1,0 +1,100 @@
+/**
+ * How a serving engine is run: vLLM's own option names, in snake_case as users write them in a
+ * cluster file, and as flags (`--max-num-seqs`). Precedence: flag, then instance, then default.
+ */
+import { z } from 'zod';
+
+const positive = z.number().int().positive();
+const count = z.number().int().nonnegative();
+
+/** Weight and KV dtypes and their bytes per element. */
+export const dtypeBytes = {
+  float32: 4,
+  float16: 2,
+  bfloat16: 2,
+  fp8: 1,
+  int8: 1,
+} as const;
+export type Dtype = keyof typeof dtypeBytes;
+
+const dtypes = Object.keys(dtypeBytes) as [Dtype, ...Dtype[]];
+
+/** Options that an instance of the cluster file may set; every one is optional there. */
+export const engineOverridesSchema = z.strictObject({
+  max_num_seqs: positive.describe('most requests in one batch').optional(),
+  max_num_batched_tokens: positive.describe('token budget of one step').optional(),
+  max_model_len: positive
+    .describe('longest sequence (prompt + output) the engine accepts, tokens')
+    .optional(),
+  long_prefill_token_threshold: count
+    .describe('cap on the tokens of one prefill chunk; 0 = none')
+    .optional(),
+  block_size: positive.describe('tokens per KV block').optional(),
+  dtype: z.enum(dtypes).describe('weights and activations').optional(),
+  kv_cache_dtype: z
+    .enum(['auto', ...dtypes])
+    .describe('auto = dtype')
+    .optional(),
+  enable_chunked_prefill: z.boolean().optional(),
+  enable_prefix_caching: z.boolean().optional(),
+  reserve_full_isl: z
+    .boolean()
+    .describe('admit a request only if its whole prompt fits in free KV blocks')
+    .optional(),
+  async_scheduling: z
+    .boolean()
+    .describe('two batches in flight: a batch is composed while its predecessor runs')
+    .optional(),
+  kv_blocks: positive.describe('KV blocks of the device pool; default: predicted').optional(),
+});
+
+export type EngineOverrides = z.infer<typeof engineOverridesSchema>;
+
+/**
+ * The engine with everything decided. Defaults are vLLM 0.19's for an API server on a device with
+ * less than 70 GiB, except max_num_seqs 128 as in LLMServingSim.
+ */
+export interface EngineOptions {
+  readonly maxNumSeqs: number;
+  readonly maxNumBatchedTokens: number;
+  /** Undefined: the model's own context length. */
+  readonly maxModelLen: number | undefined;
+  readonly longPrefillTokenThreshold: number;
+  readonly blockSize: number;
+  readonly dtype: Dtype;
+  readonly kvCacheDtype: Dtype;
+  readonly enableChunkedPrefill: boolean;
+  readonly enablePrefixCaching: boolean;
+  readonly reserveFullIsl: boolean;
+  readonly asyncScheduling: boolean;
+  readonly kvBlocks: number | undefined;
+}
+
+/** One place for precedence: later layers win where they say something. */
+export function resolveEngine(
+  modelDtype: Dtype,
+  ...layers: readonly EngineOverrides[]
+): EngineOptions {
+  const merged: EngineOverrides = {};
+  for (const layer of layers) {
+    for (const [key, value] of Object.entries(layer)) {
+      if (value !== undefined) Object.assign(merged, { [key]: value });
+    }
+  }
+  const dtype = merged.dtype ?? modelDtype;
+  const kv = merged.kv_cache_dtype ?? 'auto';
+  return {
+    maxNumSeqs: merged.max_num_seqs ?? 128,
+    maxNumBatchedTokens: merged.max_num_batched_tokens ?? 2048,
+    maxModelLen: merged.max_model_len,
+    longPrefillTokenThreshold: merged.long_prefill_token_threshold ?? 0,
+    blockSize: merged.block_size ?? 16,
+    dtype,
+    kvCacheDtype: kv === 'auto' ? dtype : kv,
+    enableChunkedPrefill: merged.enable_chunked_prefill ?? true,
+    enablePrefixCaching: merged.enable_prefix_caching ?? true,
+    reserveFullIsl: merged.reserve_full_isl ?? true,
+    asyncScheduling: merged.async_scheduling ?? true,
+    kvBlocks: merged.kv_blocks,
+  };
+}

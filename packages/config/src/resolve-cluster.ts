@@ -1,0 +1,215 @@
+/**
+ * From the cluster file to the cluster: parallel degrees decided, NPU ids given out, models found,
+ * engine options merged. NPUs are numbered instance by instance, within one instance
+ * `stage * tp + rank`.
+ */
+import { bytesPerGiB, parseWith, UserError } from '@astrolabe/base';
+import type { ClusterFile, InstanceFile, PlacementFile, PowerFile } from './cluster.js';
+import { clusterFileSchema } from './cluster.js';
+import { type EngineOptions, type EngineOverrides, resolveEngine } from './engine.js';
+import type { ModelShape } from './model.js';
+
+export type InstanceRole = 'colocated' | 'prefill' | 'decode';
+
+export interface Instance {
+  readonly index: number;
+  readonly name: string;
+  readonly node: number;
+  readonly model: ModelShape;
+  readonly hardware: string;
+  readonly role: InstanceRole;
+  readonly tp: number;
+  readonly pp: number;
+  /** Expert-parallel degree over the whole DP group; 1 when experts are not distributed. */
+  readonly ep: number;
+  readonly dpGroup: string | undefined;
+  /** Length tp * pp; `npus[stage * tp + rank]`. */
+  readonly npus: readonly number[];
+  readonly memory: DeviceMemory;
+  readonly engine: EngineOptions;
+  readonly placement: PlacementFile | undefined;
+}
+
+export interface DeviceMemory {
+  /** What the device reports, else the file's GiB. */
+  readonly sizeBytes: number;
+  readonly bandwidthGBps: number;
+  readonly latencyNs: number;
+  readonly utilization: number;
+}
+
+export interface ClusterNode {
+  readonly index: number;
+  readonly hostMemory: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
+  readonly power: PowerFile | undefined;
+}
+
+export interface Cluster {
+  readonly nodes: readonly ClusterNode[];
+  readonly instances: readonly Instance[];
+  readonly numNpus: number;
+  /** GB/s of 2^30 bytes, one entry per dimension given. */
+  readonly linkBandwidthGBps: readonly number[];
+  readonly linkLatencyNs: readonly number[];
+  readonly cxl:
+    | { sizeBytes: number; bandwidthGBps: number; latencyNs: number; numDevices: number }
+    | undefined;
+}
+
+export interface ResolveOptions {
+  /** Finds a model by name; throws a UserError when there is none. */
+  readonly findModel: (name: string) => ModelShape;
+  /** Options from the command line: they win over the file. */
+  readonly flags?: EngineOverrides;
+  readonly memoryUtilization?: number;
+  readonly deviceMemoryBytes?: number;
+}
+
+/** @throws UserError with file and JSON path */
+export function resolveCluster(value: unknown, at: string, options: ResolveOptions): Cluster {
+  const file = parseWith(clusterFileSchema, value, at);
+  checkCounts(file, at);
+  const instances: Instance[] = [];
+  let nextNpu = 0;
+  file.nodes.forEach((node, nodeIndex) => {
+    node.instances.forEach((entry, i) => {
+      const place = `${at}: nodes[${nodeIndex}].instances[${i}]`;
+      const instance = resolveInstance(entry, place, nodeIndex, instances.length, nextNpu, options);
+      nextNpu += instance.npus.length;
+      instances.push(instance);
+    });
+  });
+  return {
+    nodes: file.nodes.map((node, index) => ({
+      index,
+      hostMemory: {
+        sizeBytes: node.cpu_mem.mem_size * bytesPerGiB,
+        bandwidthGBps: node.cpu_mem.mem_bw,
+        latencyNs: node.cpu_mem.mem_latency,
+      },
+      power: node.power,
+    })),
+    instances,
+    numNpus: nextNpu,
+    linkBandwidthGBps: [file.link_bw].flat(),
+    linkLatencyNs: [file.link_latency].flat(),
+    cxl:
+      file.cxl_mem === undefined
+        ? undefined
+        : {
+            sizeBytes: file.cxl_mem.mem_size * bytesPerGiB,
+            bandwidthGBps: file.cxl_mem.mem_bw,
+            latencyNs: file.cxl_mem.mem_latency,
+            numDevices: file.cxl_mem.num_devices,
+          },
+  };
+}
+
+function checkCounts(file: ClusterFile, at: string): void {
+  if (file.num_nodes !== undefined && file.num_nodes !== file.nodes.length) {
+    throw new UserError(`is ${file.num_nodes}, but nodes has ${file.nodes.length} entries`, {
+      at: `${at}: num_nodes`,
+    });
+  }
+  file.nodes.forEach((node, i) => {
+    if (node.num_instances !== undefined && node.num_instances !== node.instances.length) {
+      throw new UserError(
+        `is ${node.num_instances}, but instances has ${node.instances.length} entries`,
+        { at: `${at}: nodes[${i}].num_instances` },
+      );
+    }
+  });
+}
+
+function resolveInstance(
+  entry: InstanceFile,
+  place: string,
+  node: number,
+  index: number,
+  firstNpu: number,
+  options: ResolveOptions,
+): Instance {
+  const model = options.findModel(entry.model_name);
+  const { tp, pp } = parallelDegrees(entry, place);
+  if (pp > model.numLayers) {
+    throw new UserError(`${pp} stages, but the model has ${model.numLayers} layers`, {
+      at: `${place}.pp_size`,
+    });
+  }
+  if (model.numHeads % tp !== 0) {
+    throw new UserError(`tp ${tp} does not divide the model's ${model.numHeads} heads`, {
+      at: `${place}.tp_size`,
+    });
+  }
+  const ep = entry.ep_size ?? (model.moe === undefined ? 1 : tp);
+  if (model.moe !== undefined && model.moe.numExperts % ep !== 0) {
+    throw new UserError(`ep ${ep} does not divide the model's ${model.moe.numExperts} experts`, {
+      at: `${place}.ep_size`,
+    });
+  }
+  return {
+    index,
+    name: entry.name ?? `instance${index}`,
+    node,
+    model,
+    hardware: entry.hardware,
+    role: entry.pd_type ?? 'colocated',
+    tp,
+    pp,
+    ep,
+    dpGroup: entry.dp_group ?? undefined,
+    npus: Array.from({ length: tp * pp }, (_, i) => firstNpu + i),
+    memory: {
+      sizeBytes:
+        options.deviceMemoryBytes ??
+        entry.npu_mem.device_bytes ??
+        Math.floor(entry.npu_mem.mem_size * bytesPerGiB),
+      bandwidthGBps: entry.npu_mem.mem_bw,
+      latencyNs: entry.npu_mem.mem_latency,
+      utilization: options.memoryUtilization ?? entry.npu_mem.mem_util ?? 0.9,
+    },
+    engine: resolveEngine(model.dtype, engineKeys(entry), options.flags ?? {}),
+    placement: entry.placement,
+  };
+}
+
+/** TP and PP from whichever of the keys are given; both generations of LLMServingSim. */
+function parallelDegrees(entry: InstanceFile, place: string): { tp: number; pp: number } {
+  if (entry.npu_num !== undefined || entry.npu_group !== undefined) {
+    const pp = entry.npu_group ?? 1;
+    const npus = entry.npu_num ?? pp;
+    if (npus % pp !== 0) {
+      throw new UserError(`npu_num ${npus} is not a multiple of npu_group ${pp}`, {
+        at: `${place}.npu_num`,
+      });
+    }
+    return { tp: npus / pp, pp };
+  }
+  const { num_npus: npus, tp_size: tp, pp_size: pp } = entry;
+  if (npus === undefined) return { tp: tp ?? 1, pp: pp ?? 1 };
+  const knownTp = tp ?? (pp === undefined ? npus : npus / pp);
+  const knownPp = pp ?? npus / knownTp;
+  if (knownTp * knownPp !== npus || !Number.isInteger(knownTp) || !Number.isInteger(knownPp)) {
+    throw new UserError(`num_npus is ${npus}, but tp x pp is ${knownTp} x ${knownPp}`, {
+      at: `${place}.num_npus`,
+    });
+  }
+  return { tp: knownTp, pp: knownPp };
+}
+
+function engineKeys(entry: InstanceFile): EngineOverrides {
+  return {
+    max_num_seqs: entry.max_num_seqs,
+    max_num_batched_tokens: entry.max_num_batched_tokens,
+    max_model_len: entry.max_model_len,
+    long_prefill_token_threshold: entry.long_prefill_token_threshold,
+    block_size: entry.block_size,
+    dtype: entry.dtype,
+    kv_cache_dtype: entry.kv_cache_dtype,
+    enable_chunked_prefill: entry.enable_chunked_prefill,
+    enable_prefix_caching: entry.enable_prefix_caching,
+    reserve_full_isl: entry.reserve_full_isl,
+    async_scheduling: entry.async_scheduling,
+    kv_blocks: entry.kv_blocks,
+  };
+}
