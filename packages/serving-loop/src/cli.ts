@@ -1,0 +1,49 @@
+/** `serving-loop`: the main job. Flags in, results out; the loop itself is in `serving-run.ts`. */
+import { fileURLToPath } from 'node:url';
+import { runMain, Verdict, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
+import { servingCommand, servingOptions } from './cli/options.js';
+import { encodeRequests, ResultFolder } from './cli/result-folder.js';
+import { type Served, serve } from './cli/serve.js';
+import { formatSummary } from './summary.js';
+
+const shippedProfiles = fileURLToPath(new URL('../../../profiles', import.meta.url));
+
+await runMain('serving-loop', async () => {
+  const command = servingCommand();
+  command.parse();
+  const options = servingOptions(command, shippedProfiles);
+  const folder = options.output === undefined ? undefined : new ResultFolder(options.output);
+  let served: Served;
+  try {
+    served = await serve(
+      options,
+      folder === undefined
+        ? {}
+        : { onIteration: folder.onIteration, onCompletion: folder.onCompletion },
+    );
+  } catch (error) {
+    folder?.discard();
+    throw error;
+  }
+  folder?.commit(served, options);
+  const { summary, results } = served;
+  const text =
+    options.summaryFormat === 'json'
+      ? `${JSON.stringify(summary, null, 2)}\n`
+      : formatSummary(summary);
+  const toStdout = options.requestsOutput === '-';
+  if (toStdout) await writeStdout(encodeRequests(results, '.ndjson'));
+  else if (options.requestsOutput !== undefined) {
+    writeFileWhole(options.requestsOutput, encodeRequests(results, options.requestsOutput));
+  }
+  if (!options.quiet) {
+    if (toStdout) process.stderr.write(text);
+    else await writeStdout(text);
+  }
+  if (!summary.complete) {
+    throw new Verdict(
+      `${summary.requests.total - summary.requests.finished} of ${summary.requests.total} ` +
+        'requests did not finish; results are marked incomplete',
+    );
+  }
+});

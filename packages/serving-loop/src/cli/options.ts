@@ -1,0 +1,107 @@
+/** The command's flags, parsed; engine options keep vLLM's names. */
+import {
+  booleanFlag,
+  fraction,
+  makeCommand,
+  nonNegativeInteger,
+  positiveInteger,
+  positiveNumber,
+} from '@astrolabe/base/cli';
+import type { EngineOverrides } from '@astrolabe/config';
+import type { Command } from 'commander';
+import { parseRoutingPolicy, type RoutingPolicy } from '../router.js';
+
+export interface ServingOptions {
+  readonly clusterConfig: string;
+  readonly workload: string;
+  readonly profiles: string;
+  readonly output?: string | undefined;
+  readonly requestsOutput?: string | undefined;
+  readonly flags: EngineOverrides;
+  readonly memoryUtilization?: number | undefined;
+  readonly deviceMemoryBytes?: number | undefined;
+  readonly routing: RoutingPolicy;
+  readonly seed: number;
+  readonly intervalS: number;
+  /** A file, `none`, or undefined for the shipped one. */
+  readonly calibration?: string | undefined;
+  readonly summaryFormat: 'text' | 'json';
+  readonly quiet: boolean;
+}
+
+export function servingCommand(): Command {
+  return makeCommand(
+    'serving-loop',
+    'Simulates an LLM-serving cluster under a workload and reports per-request metrics.',
+    [
+      'serving-loop --cluster-config cluster_config/rtxpro6000-llama-8b.json \\',
+      '    --workload cluster_config/workloads/sharegpt-like-300.ndjson --output out/run',
+      'workload generate --requests 100 --rate 4 | serving-loop \\',
+      '    --cluster-config cluster_config/rtxpro6000-llama-8b.json --workload - \\',
+      '    --requests-output - | jq .ttftNs',
+    ],
+  )
+    .requiredOption('--cluster-config <file>', 'cluster file (ours or LLMServingSim\u2019s)')
+    .requiredOption('--workload <file>', 'requests: NDJSON, LLMServingSim JSONL or CSV; - = stdin')
+    .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
+    .option('--output <dir>', 'writes requests.csv, iterations.ndjson, summary.json, run.json, ...')
+    .option('--requests-output <file>', 'per-request results; .csv, .ndjson or .arrow; - = stdout')
+    .option('--max-num-seqs <n>', 'most requests in one batch', positiveInteger)
+    .option('--max-num-batched-tokens <n>', 'token budget of one step', positiveInteger)
+    .option('--max-model-len <n>', 'longest sequence accepted, tokens', positiveInteger)
+    .option('--long-prefill-token-threshold <n>', 'cap on one chunk; 0 = none', nonNegativeInteger)
+    .option('--block-size <n>', 'tokens per KV block', positiveInteger)
+    .option('--kv-blocks <n>', 'KV blocks per instance (default: predicted)', positiveInteger)
+    .option('--memory-utilization <f>', 'share of device memory the engine may use', fraction)
+    .option('--device-memory-bytes <n>', 'bytes the device really reports', positiveInteger)
+    .option('--enable-prefix-caching <bool>', 'reuse KV of equal prefixes', booleanFlag)
+    .option('--enable-chunked-prefill <bool>', 'split prompts over steps', booleanFlag)
+    .option('--reserve-full-isl <bool>', 'admit only if the prompt fits in free KV', booleanFlag)
+    .option('--async-scheduling <bool>', 'compose a batch while one runs', booleanFlag)
+    .option(
+      '--request-routing-policy <name>',
+      'round-robin, random or least-loaded',
+      parseRoutingPolicy,
+      'least-loaded' as RoutingPolicy,
+    )
+    .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 0)
+    .option('--interval <s>', 'length of the interval series\u2019 intervals', positiveNumber, 1)
+    .option('--calibration <file>', 'fitted step constants; none = physics only')
+    .option('--summary-format <format>', 'text or json', 'text')
+    .option('--quiet', 'no progress, no summary', false);
+}
+
+type Raw = Record<string, never>;
+
+/** From commander's record to ours. */
+export function servingOptions(command: Command, shippedProfiles: string): ServingOptions {
+  const raw = command.opts<Raw>();
+  const flags: EngineOverrides = {
+    max_num_seqs: raw.maxNumSeqs,
+    max_num_batched_tokens: raw.maxNumBatchedTokens,
+    max_model_len: raw.maxModelLen,
+    long_prefill_token_threshold: raw.longPrefillTokenThreshold,
+    block_size: raw.blockSize,
+    kv_blocks: raw.kvBlocks,
+    enable_prefix_caching: raw.enablePrefixCaching,
+    enable_chunked_prefill: raw.enableChunkedPrefill,
+    reserve_full_isl: raw.reserveFullIsl,
+    async_scheduling: raw.asyncScheduling,
+  };
+  return {
+    clusterConfig: raw.clusterConfig,
+    workload: raw.workload,
+    profiles: raw.profiles ?? shippedProfiles,
+    output: raw.output,
+    requestsOutput: raw.requestsOutput,
+    flags,
+    memoryUtilization: raw.memoryUtilization,
+    deviceMemoryBytes: raw.deviceMemoryBytes,
+    routing: raw.requestRoutingPolicy,
+    seed: raw.seed,
+    intervalS: raw.interval,
+    calibration: raw.calibration,
+    summaryFormat: raw.summaryFormat === 'json' ? 'json' : 'text',
+    quiet: raw.quiet,
+  };
+}

@@ -1,0 +1,92 @@
+/**
+ * The folder a run leaves behind. Every file appears whole; `run.json`, the manifest, comes last and
+ * says whether the run is complete.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { version, writeFileWhole } from '@astrolabe/base/cli';
+import type { Completion } from '@astrolabe/system-simulator';
+import type { Iteration } from '@astrolabe/trace-generator';
+import type { RequestResult } from '../metrics.js';
+import { intervalColumns, requestColumns, toArrow, toCsv, toNdjson } from '../results/table.js';
+import { LineFile } from './line-file.js';
+import type { ServingOptions } from './options.js';
+import type { Served } from './serve.js';
+
+const files = [
+  'run.json',
+  'requests.csv',
+  'iterations.ndjson',
+  'completions.ndjson',
+  'intervals.csv',
+  'summary.json',
+];
+
+export class ResultFolder {
+  private readonly path: string;
+  private readonly iterations: LineFile;
+  private readonly completions: LineFile;
+
+  /** Removes the results of an earlier run, so that old and new never mix. */
+  constructor(path: string) {
+    this.path = path;
+    mkdirSync(path, { recursive: true });
+    for (const file of files) rmSync(join(path, file), { force: true });
+    this.iterations = new LineFile(join(path, 'iterations.ndjson'));
+    this.completions = new LineFile(join(path, 'completions.ndjson'));
+  }
+
+  readonly onIteration = (iteration: Iteration): void => {
+    this.iterations.write(JSON.stringify(iteration));
+  };
+
+  readonly onCompletion = (completion: Completion): void => {
+    this.completions.write(JSON.stringify(completion));
+  };
+
+  commit(served: Served, options: ServingOptions): void {
+    const { run, results, summary, inputs } = served;
+    this.iterations.commit();
+    this.completions.commit();
+    const write = (name: string, data: string): void => writeFileWhole(join(this.path, name), data);
+    write('requests.csv', toCsv(results, requestColumns));
+    write(
+      'intervals.csv',
+      toCsv(
+        run.series.intervals.map((i) => ({ ...i })),
+        intervalColumns,
+      ),
+    );
+    write('summary.json', `${JSON.stringify(summary, null, 2)}\n`);
+    const manifest = {
+      tool: 'serving-loop',
+      version,
+      complete: summary.complete,
+      seed: options.seed,
+      options: manifestOptions(options),
+      inputsSha256: inputs,
+      files: files.filter((name) => name !== 'run.json'),
+    };
+    write('run.json', `${JSON.stringify(manifest, null, 2)}\n`);
+  }
+
+  discard(): void {
+    this.iterations.discard();
+    this.completions.discard();
+  }
+}
+
+function manifestOptions(options: ServingOptions): Record<string, unknown> {
+  const { output: _output, requestsOutput: _requests, quiet: _quiet, ...rest } = options;
+  return rest;
+}
+
+/** Per-request results in the format its file name asks for. */
+export function encodeRequests(
+  results: readonly RequestResult[],
+  path: string,
+): string | Uint8Array {
+  if (path.endsWith('.csv')) return toCsv(results, requestColumns);
+  if (path.endsWith('.arrow')) return toArrow(results, requestColumns);
+  return toNdjson(results);
+}

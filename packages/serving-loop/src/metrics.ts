@@ -1,0 +1,61 @@
+/**
+ * What a client and an operator see, per request. Definitions as vLLM's and as the accuracy rules:
+ * TTFT = first token - arrival; TPOT = (last - first token) / (output - 1), none for one token;
+ * latency = last token - arrival; queueing = first scheduled - arrival; ITL = gap between tokens.
+ */
+import { z } from 'zod';
+import { RequestStatus } from './request-state.js';
+import type { RunResult } from './serving-run.js';
+
+const ns = z.number().int().nonnegative();
+
+export const requestResultSchema = z.strictObject({
+  request: z.union([z.string(), z.number()]).describe('id in the workload'),
+  instance: z.number().int().describe('instance that served it; -1 = none'),
+  promptTokens: z.number().int(),
+  outputTokens: z.number().int(),
+  arrivalNs: ns,
+  scheduledNs: ns.nullable().describe('first scheduled'),
+  firstTokenNs: ns.nullable(),
+  finishNs: ns.nullable(),
+  queueingNs: ns.nullable(),
+  ttftNs: ns.nullable(),
+  tpotNs: z.number().nonnegative().nullable(),
+  itlMeanNs: z.number().nonnegative().nullable(),
+  latencyNs: ns.nullable(),
+  preemptions: z.number().int().nonnegative(),
+  prefixHitTokens: z.number().int().nonnegative(),
+  status: z.enum(['finished', 'unfinished']),
+});
+
+export type RequestResult = z.infer<typeof requestResultSchema>;
+
+/** One row per request, in workload order. */
+export function requestResults(run: RunResult): RequestResult[] {
+  return run.states.map((state) => {
+    const known = (value: number): number | null => (value < 0 ? null : value);
+    const since = (value: number): number | null => (value < 0 ? null : value - state.arrivalNs);
+    const gaps = state.outputTokens - 1;
+    const done = state.status === RequestStatus.finished;
+    const tpotNs = done && gaps > 0 ? (state.lastTokenNs - state.firstTokenNs) / gaps : null;
+    return {
+      request: run.requests[state.index].id,
+      instance: state.instance,
+      promptTokens: state.promptTokens,
+      outputTokens: state.outputTokens,
+      arrivalNs: state.arrivalNs,
+      scheduledNs: known(state.scheduledNs),
+      firstTokenNs: known(state.firstTokenNs),
+      finishNs: known(state.finishNs),
+      queueingNs: since(state.scheduledNs),
+      ttftNs: since(state.firstTokenNs),
+      tpotNs,
+      // Every gap belongs to one token here, so a request's mean ITL is its TPOT.
+      itlMeanNs: tpotNs,
+      latencyNs: since(state.finishNs),
+      preemptions: state.preemptions,
+      prefixHitTokens: state.prefixHitTokens,
+      status: done ? 'finished' : 'unfinished',
+    };
+  });
+}

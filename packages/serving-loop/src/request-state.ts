@@ -1,0 +1,62 @@
+/** A request while it is being served: counters the scheduler and the metrics work on. */
+import { GrowableInt32 } from '@astrolabe/base';
+
+export const RequestStatus = {
+  waiting: 0,
+  running: 1,
+  preempted: 2,
+  finished: 3,
+  rejected: 4,
+} as const;
+export type RequestStatus = (typeof RequestStatus)[keyof typeof RequestStatus];
+
+export class RequestState {
+  /** Position in the workload; the name that iterations use. */
+  readonly index: number;
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  readonly priority: number;
+  /** When the client sent it. */
+  arrivalNs: number;
+  instance = -1;
+  status: RequestStatus = RequestStatus.waiting;
+
+  /** Tokens whose KV exists or is being computed by a batch in flight. */
+  numComputedTokens = 0;
+  /** Output tokens known to the engine. */
+  numOutputTokens = 0;
+  /** Output tokens that batches in flight will produce. */
+  numPlaceholders = 0;
+  /** Content of each full block of prompt and output; undefined: never hits. */
+  blockContents: Int32Array | undefined;
+  readonly blocks = new GrowableInt32(8);
+  /** Leading blocks already findable by content. */
+  numCachedBlocks = 0;
+
+  preemptions = 0;
+  recomputedTokens = 0;
+  /** Prompt tokens found in the prefix cache at first admission. */
+  prefixHitTokens = 0;
+  scheduledNs = -1;
+  firstTokenNs = -1;
+  lastTokenNs = -1;
+  finishNs = -1;
+
+  constructor(index: number, promptTokens: number, outputTokens: number, arrivalNs: number) {
+    this.index = index;
+    this.promptTokens = promptTokens;
+    this.outputTokens = outputTokens;
+    this.arrivalNs = arrivalNs;
+    this.priority = 0;
+  }
+
+  /** Tokens of the sequence that are known: prompt and output so far. */
+  get numTokens(): number {
+    return this.promptTokens + this.numOutputTokens;
+  }
+
+  /** Nothing is left to schedule: every output token is there or in flight. */
+  get isFullyScheduled(): boolean {
+    return this.numOutputTokens + this.numPlaceholders >= this.outputTokens;
+  }
+}

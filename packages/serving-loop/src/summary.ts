@@ -1,0 +1,157 @@
+/** The answer in one object, and the same as text for people. */
+import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
+import type { RequestResult } from './metrics.js';
+import type { RunResult } from './serving-run.js';
+
+export interface InstanceSummary {
+  readonly name: string;
+  readonly model: string;
+  readonly hardware: string;
+  readonly requests: number;
+  readonly kvBlocks: number;
+  readonly kvPeakBlocks: number;
+  readonly kvPeakUsage: number;
+  readonly preemptions: number;
+}
+
+export interface Summary {
+  readonly complete: boolean;
+  readonly requests: { readonly total: number; readonly finished: number };
+  /** First arrival to last token. */
+  readonly makespanS: number;
+  readonly throughput: {
+    readonly requestsPerS: number;
+    readonly promptTokensPerS: number;
+    readonly outputTokensPerS: number;
+  };
+  readonly ttftMs: Distribution | null;
+  readonly tpotMs: Distribution | null;
+  readonly itlMs: Distribution | null;
+  readonly latencyMs: Distribution | null;
+  readonly queueingMs: Distribution | null;
+  readonly iterations: number;
+  readonly preemptions: number;
+  readonly recomputedTokens: number;
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  readonly prefixHitTokens: number;
+  readonly instances: readonly InstanceSummary[];
+  readonly fitted: readonly string[];
+  readonly lookups: LookupShare | null;
+}
+
+/** How latency lookups were answered, over all devices. */
+export interface LookupShare {
+  readonly total: number;
+  readonly extrapolatedShare: number;
+}
+
+export interface SummaryContext {
+  /** Fitted constants in use, each naming its source. */
+  readonly fitted: readonly string[];
+  readonly lookups: LookupShare | undefined;
+}
+
+export function summarise(
+  run: RunResult,
+  results: readonly RequestResult[],
+  context: SummaryContext,
+): Summary {
+  const finished = results.filter((row) => row.status === 'finished');
+  const firstArrivalNs = results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
+  const lastNs = finished.reduce((most, row) => Math.max(most, row.finishNs ?? 0), 0);
+  const makespanS = finished.length === 0 ? 0 : (lastNs - firstArrivalNs) / nsPerS;
+  const sum = (pick: (row: RequestResult) => number): number =>
+    finished.reduce((total, row) => total + pick(row), 0);
+  const promptTokens = sum((row) => row.promptTokens);
+  const outputTokens = sum((row) => row.outputTokens);
+  const perS = (amount: number): number => (makespanS > 0 ? amount / makespanS : 0);
+  const inMs = (pick: (row: RequestResult) => number | null): Distribution | null =>
+    distribution(
+      finished.flatMap((row) => {
+        const value = pick(row);
+        return value === null ? [] : [value / nsPerMs];
+      }),
+    ) ?? null;
+  return {
+    complete: finished.length === results.length,
+    requests: { total: results.length, finished: finished.length },
+    makespanS,
+    throughput: {
+      requestsPerS: perS(finished.length),
+      promptTokensPerS: perS(promptTokens),
+      outputTokensPerS: perS(outputTokens),
+    },
+    ttftMs: inMs((row) => row.ttftNs),
+    tpotMs: inMs((row) => row.tpotNs),
+    itlMs: distribution(run.itlNs.map((gap) => gap / nsPerMs)) ?? null,
+    latencyMs: inMs((row) => row.latencyNs),
+    queueingMs: inMs((row) => row.queueingNs),
+    iterations: run.numIterations,
+    preemptions: sum((row) => row.preemptions),
+    recomputedTokens: run.states.reduce((total, state) => total + state.recomputedTokens, 0),
+    promptTokens,
+    outputTokens,
+    prefixHitTokens: sum((row) => row.prefixHitTokens),
+    instances: run.engines.map((engine) => ({
+      name: engine.instance.name,
+      model: engine.instance.model.name,
+      hardware: engine.instance.hardware,
+      requests: results.filter((row) => row.instance === engine.instance.index).length,
+      kvBlocks: engine.budget.numBlocks,
+      kvPeakBlocks: engine.kv.peakUsedBlocks,
+      kvPeakUsage: engine.kv.peakUsedBlocks / (engine.budget.numBlocks - 1),
+      preemptions: engine.scheduler.preemptions,
+    })),
+    fitted: context.fitted,
+    lookups: context.lookups ?? null,
+  };
+}
+
+/** Lines for people; every figure with its unit. */
+export function formatSummary(summary: Summary): string {
+  const { requests, throughput } = summary;
+  const lines = [
+    `${requests.finished} of ${requests.total} requests finished` +
+      (summary.complete ? '' : '  ** INCOMPLETE **'),
+    '',
+    `makespan      ${summary.makespanS.toFixed(2)} s, ${summary.iterations} iterations`,
+    `throughput    ${throughput.requestsPerS.toFixed(2)} requests/s, ` +
+      `${throughput.promptTokensPerS.toFixed(0)} prompt + ` +
+      `${throughput.outputTokensPerS.toFixed(0)} output tokens/s`,
+    '',
+    `${'ms'.padEnd(12)}${['mean', 'p50', 'p90', 'p95', 'p99'].map((name) => name.padStart(11)).join('')}`,
+  ];
+  const row = (name: string, d: Distribution | null): void => {
+    if (d === null) return;
+    const values = [d.mean, d.p50, d.p90, d.p95, d.p99];
+    lines.push(name.padEnd(12) + values.map((value) => value.toFixed(2).padStart(11)).join(''));
+  };
+  row('TTFT', summary.ttftMs);
+  row('TPOT', summary.tpotMs);
+  row('ITL', summary.itlMs);
+  row('latency', summary.latencyMs);
+  row('queueing', summary.queueingMs);
+  const hitShare = summary.promptTokens > 0 ? summary.prefixHitTokens / summary.promptTokens : 0;
+  lines.push(
+    '',
+    `prefix hits   ${summary.prefixHitTokens} of ${summary.promptTokens} prompt tokens ` +
+      `(${(hitShare * 100).toFixed(1)} %)`,
+    `preemptions   ${summary.preemptions}, ${summary.recomputedTokens} tokens recomputed`,
+  );
+  for (const instance of summary.instances) {
+    lines.push(
+      `${instance.name.padEnd(14)}${instance.model} on ${instance.hardware}: ` +
+        `${instance.requests} requests, KV peak ${instance.kvPeakBlocks} of ` +
+        `${instance.kvBlocks} blocks (${(instance.kvPeakUsage * 100).toFixed(1)} %)`,
+    );
+  }
+  if (summary.lookups !== null) {
+    lines.push(
+      `latency       ${summary.lookups.total} lookups, ` +
+        `${(summary.lookups.extrapolatedShare * 100).toFixed(2)} % extrapolated`,
+    );
+  }
+  for (const source of summary.fitted) lines.push(`fitted        ${source}`);
+  return `${lines.join('\n')}\n`;
+}
