@@ -1,31 +1,34 @@
-/** A request of the workload. One NDJSON line. */
+/** A request of the workload. One NDJSON line; lines are in order of arrival. */
 import { z } from 'zod';
 
 const count = z.number().int().nonnegative();
+const id = z.union([z.string().min(1), count]);
+const tokenId = z.number().int().nonnegative().max(0x7fffffff);
 
 export const requestSchema = z
   .strictObject({
-    id: z.union([z.string(), count]).describe('unique within the workload'),
-    arrivalNs: count.describe('arrival, ns from the start of the run'),
+    id: id.describe('unique within the workload'),
+    arrivalNs: count.describe(
+      'arrival, ns from the start of the run; with `after`, not before this time',
+    ),
     promptTokens: z.number().int().positive(),
     outputTokens: z.number().int().positive(),
     promptTokenIds: z
-      .array(z.number().int())
+      .array(tokenId)
       .optional()
       .describe('token ids of the prompt; without content a request never hits a prefix cache'),
-    outputTokenIds: z.array(z.number().int()).optional(),
+    outputTokenIds: z.array(tokenId).optional(),
     prefix: z
       .strictObject({
-        of: z.union([z.string(), count]).describe('id of an earlier request'),
+        of: id.describe('id of an earlier request'),
         tokens: z.number().int().positive().describe('leading tokens shared with its sequence'),
       })
       .optional()
-      .describe('content as a prefix tree: the first tokens equal those of prompt + output of `of`'),
+      .describe(
+        'content as a prefix tree: the first tokens equal those of prompt + output of `of`',
+      ),
     session: z.string().optional(),
-    after: z
-      .array(z.union([z.string(), count]))
-      .optional()
-      .describe('ids of requests that must finish first'),
+    after: z.array(id).optional().describe('ids of earlier requests that must finish first'),
     thinkNs: count.optional().describe('delay after the last of `after` finished'),
     model: z.string().optional(),
     sloClass: z.string().optional(),
@@ -34,3 +37,4 @@ export const requestSchema = z
   .describe('Request: one call to the service');
 
 export type Request = z.infer<typeof requestSchema>;
+export type RequestId = Request['id'];

@@ -1,0 +1,6 @@
+export {
+  type PlacedRequest,
+  type ReadWorkloadOptions,
+  readWorkload,
+  streamRequests,
+} from './read-workload.js';

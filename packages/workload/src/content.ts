@@ -1,0 +1,102 @@
+/**
+ * What requests say, as token ids, for prefix-cache hashing. Given ids win; a prefix tree is resolved
+ * to copied ids and fresh ones; a request with neither has no content unless asked. Fresh ids are
+ * negative, so they never equal a tokenizer's. Nothing is stored per token: sequences are made on
+ * demand from (parent, shared length, first fresh id).
+ */
+import { UserError } from '@astrolabe/base';
+import type { Request } from './request.js';
+
+export interface Content {
+  /** Whether the request at this index has content, so that it can share a prefix. */
+  has(index: number): boolean;
+  /**
+   * Ids of prompt then output of the request at this index; undefined without content. A prompt
+   * whose output has no ids gets fresh ones there.
+   */
+  sequence(index: number): Int32Array | undefined;
+}
+
+export interface ContentOptions {
+  /** Give requests without ids, prefix and children unique content. Default false. */
+  readonly all?: boolean;
+}
+
+/**
+ * @param requests validated, as `readWorkload` returns them
+ * @throws UserError beyond 2^31 distinct tokens
+ */
+export function materialise(requests: readonly Request[], options: ContentOptions = {}): Content {
+  const tree = buildTree(requests, options.all === true);
+  return {
+    has: (index) => tree.hasContent[index] === 1,
+    sequence: (index) =>
+      tree.hasContent[index] === 1 ? resolve(requests, tree, index) : undefined,
+  };
+}
+
+interface Tree {
+  readonly parent: Int32Array;
+  /** The fresh id at position p of request i is `-1 - (freshStart[i] + p)`. */
+  readonly freshStart: Float64Array;
+  readonly hasContent: Uint8Array;
+}
+
+function buildTree(requests: readonly Request[], all: boolean): Tree {
+  const indexById = new Map<string, number>();
+  const tree: Tree = {
+    parent: new Int32Array(requests.length).fill(-1),
+    freshStart: new Float64Array(requests.length),
+    hasContent: new Uint8Array(requests.length),
+  };
+  for (const [index, request] of requests.entries()) {
+    indexById.set(String(request.id), index);
+    if (all || request.promptTokenIds !== undefined) tree.hasContent[index] = 1;
+    if (request.prefix === undefined) continue;
+    const parent = indexById.get(String(request.prefix.of));
+    if (parent === undefined) {
+      throw new UserError(`prefix parent ${request.prefix.of} of request ${request.id} is unknown`);
+    }
+    tree.parent[index] = parent;
+    tree.hasContent[index] = 1;
+    tree.hasContent[parent] = 1;
+  }
+  let next = 0;
+  for (const [index, request] of requests.entries()) {
+    tree.freshStart[index] = next;
+    if (tree.hasContent[index] === 1) next += request.promptTokens + request.outputTokens;
+  }
+  if (next > 2 ** 31) {
+    throw new UserError(`the workload's content has ${next} tokens, more than 2^31`, {
+      hint: 'split the workload',
+    });
+  }
+  return tree;
+}
+
+/** Per position: given id, else the parent's where shared, else fresh. */
+function resolve(requests: readonly Request[], tree: Tree, index: number): Int32Array {
+  const own = requests[index];
+  const ids = new Int32Array(own.promptTokens + own.outputTokens);
+  // Positions [low, high) are still open; each ancestor settles what it does not share itself.
+  let low = 0;
+  let high = ids.length;
+  for (let at = index; low < high; at = tree.parent[at]) {
+    const { prefix, promptTokens, promptTokenIds, outputTokenIds } = requests[at];
+    const shared = tree.parent[at] < 0 ? 0 : (prefix?.tokens ?? 0);
+    const start = tree.freshStart[at];
+    for (let p = Math.max(low, shared); p < high; p++) ids[p] = -1 - (start + p);
+    if (outputTokenIds !== undefined) {
+      const from = Math.max(low, promptTokens);
+      for (let p = from; p < high; p++) ids[p] = outputTokenIds[p - promptTokens];
+      high = Math.min(high, promptTokens);
+    }
+    if (promptTokenIds !== undefined) {
+      const end = Math.min(high, promptTokens);
+      for (let p = low; p < end; p++) ids[p] = promptTokenIds[p];
+      low = Math.max(low, promptTokens);
+    }
+    high = Math.min(high, shared);
+  }
+  return ids;
+}

@@ -1,0 +1,53 @@
+/** The formats we read, and which of them a record's keys belong to. */
+import { nearest, UserError } from '@astrolabe/base';
+import { astrolabeFormat } from './astrolabe.js';
+import { compactCsvFormat } from './compact-csv.js';
+import type { WorkloadFormat } from './format.js';
+import { llmServingSimFormat } from './llmservingsim.js';
+
+export type { ReadOptions, Row, RowReader, WorkloadFormat } from './format.js';
+
+/** More particular formats come before those whose keys they contain. */
+export const workloadFormats: readonly WorkloadFormat[] = [
+  astrolabeFormat,
+  llmServingSimFormat,
+  compactCsvFormat,
+];
+
+export function formatByName(name: string): WorkloadFormat {
+  const found = workloadFormats.find((format) => format.name === name);
+  if (found !== undefined) return found;
+  const names = workloadFormats.map((format) => format.name);
+  const guess = nearest(name, names);
+  throw new UserError(`unknown workload format "${name}"`, {
+    hint: guess === undefined ? `one of ${names.join(', ')}` : `did you mean "${guess}"?`,
+  });
+}
+
+/**
+ * @param keys keys of the first record, or the CSV header
+ * @throws UserError when no format has these keys
+ */
+export function sniffFormat(
+  keys: readonly string[],
+  syntax: WorkloadFormat['syntax'],
+  at: string,
+): WorkloadFormat {
+  const present = new Set(keys);
+  for (const format of workloadFormats) {
+    if (format.syntax !== syntax) continue;
+    const choices = [format.keys, ...(format.alsoKeys ?? [])];
+    if (choices.some((choice) => choice.every((key) => present.has(key)))) return format;
+  }
+  const shown = keys.slice(0, 12).join(', ');
+  throw new UserError(`not a workload we know: ${syntax} with keys ${shown || '(none)'}`, {
+    at,
+    hint: `formats: ${workloadFormats.map((format) => format.name).join(', ')}`,
+  });
+}
+
+/** Keys of a record that its format does not read. */
+export function ignoredKeys(format: WorkloadFormat, keys: readonly string[]): string[] {
+  const known = new Set([...format.keys, ...(format.alsoKeys ?? []).flat(), ...format.optional]);
+  return keys.filter((key) => !known.has(key));
+}
