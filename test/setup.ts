@@ -1,17 +1,15 @@
 /** A test that prints to the console fails: tests check, they do not show. */
-import { afterEach, beforeEach, expect, vi } from 'vitest';
+import { afterEach, beforeEach, expect, type MockInstance, vi } from 'vitest';
 
 const methods = ['log', 'info', 'warn', 'error', 'debug'] as const;
+let spies: MockInstance[] = [];
 
 beforeEach(() => {
-  for (const method of methods) vi.spyOn(console, method);
+  spies = methods.map((method) => vi.spyOn(globalThis.console, method));
 });
 
 afterEach(() => {
-  for (const method of methods) {
-    const spy = vi.mocked(console[method]);
-    const calls = spy.mock.calls.map((call) => call.join(' '));
-    spy.mockRestore();
-    expect(calls, `console.${method} was called`).toEqual([]);
-  }
+  const calls = spies.flatMap((spy) => spy.mock.calls.map((call) => call.join(' ')));
+  for (const spy of spies) spy.mockRestore();
+  expect(calls, 'the console was used').toEqual([]);
 });

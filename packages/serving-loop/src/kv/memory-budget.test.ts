@@ -1,0 +1,31 @@
+/** The KV budget against one measured vLLM 0.19 run, and its refusals. */
+import { fileURLToPath } from 'node:url';
+import { loadCluster } from '@astrolabe/config/cli';
+import { describe, expect, it } from 'vitest';
+import { memoryBudget } from './memory-budget.js';
+
+const config = (name: string): string =>
+  fileURLToPath(new URL(`../../../../cluster_config/${name}`, import.meta.url));
+
+describe('memoryBudget', () => {
+  it('predicts the 2588 blocks measured on an RTX 4090 (vLLM 0.19, Llama-3.1-8B, util 0.9)', () => {
+    const [instance] = loadCluster(config('rtx4090.json')).instances;
+    const budget = memoryBudget(instance);
+    expect(budget.requestedBytes).toBe(22725564825);
+    expect(budget.weightBytes).toBe(16094076928);
+    expect(budget.blockBytes).toBe(2097152);
+    expect(budget.numBlocks).toBe(2588);
+  });
+
+  it('fewer sequences leave more room for KV', () => {
+    const flags = { max_num_seqs: 128 };
+    const [instance] = loadCluster(config('rtx4090.json'), { flags }).instances;
+    expect(memoryBudget(instance).numBlocks).toBe(2870);
+  });
+
+  it('refuses a model larger than the memory', () => {
+    const options = { deviceMemoryBytes: 8e9 };
+    const [instance] = loadCluster(config('rtx4090.json'), options).instances;
+    expect(() => memoryBudget(instance)).toThrow(/Llama-3.1-8B does not fit on RTX4090/);
+  });
+});
