@@ -29,6 +29,8 @@ export interface Attribute {
   readonly kind: string;
   /** Numbers beyond 2^53 and 64-bit lists hold bigint. */
   readonly value: number | bigint | boolean | string | Uint8Array | readonly unknown[] | undefined;
+  /** The AttributeProto's bytes as read; written back as they are. Absent on attributes we make. */
+  readonly raw?: Uint8Array;
 }
 
 /** What a stream's reader must know about a graph without waiting for the next one. */
@@ -72,6 +74,11 @@ export interface ExecutionGraph {
   readonly strings: readonly string[];
   /** Attributes without a column, by node index, in wire order. They survive a round trip. */
   readonly extra: ReadonlyMap<number, readonly Attribute[]>;
+  /**
+   * Wire bytes of node fields without a column (start_time_micros, inputs, outputs, unknown ones), by
+   * node index. They survive a round trip; `nodeFields` decodes them.
+   */
+  readonly fields?: ReadonlyMap<number, Uint8Array>;
 }
 
 /**

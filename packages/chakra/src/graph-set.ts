@@ -1,0 +1,124 @@
+/**
+ * A GraphSet (one iteration, symmetric NPUs sharing a program) to one graph per NPU and back. The
+ * per-NPU graphs share their columns; only the metadata differs. Order: ascending NPU id.
+ */
+import { assert, UserError } from '@astrolabe/base';
+import type { ExecutionGraph, GraphSet, Program } from './graph.js';
+import { GraphBuilder } from './graph-builder.js';
+import { readStreamMetadata, type StreamMetadata, writeStreamMetadata } from './stream-metadata.js';
+
+/** One graph per NPU in ascending order of NPU, each with the stream metadata of the set. */
+export function expandGraphSet(set: GraphSet): ExecutionGraph[] {
+  const programOf = new Map<number, Program>();
+  for (const program of set.programs) {
+    for (const npu of program.npus) {
+      assert(!programOf.has(npu), () => `two programs for NPU ${npu} in one iteration`);
+      programOf.set(npu, program);
+    }
+  }
+  const npus = [...programOf.keys()].sort((a, b) => a - b);
+  return npus.map((npu) => {
+    const { graph } = programOf.get(npu)!;
+    const metadata = writeStreamMetadata(
+      {
+        instance: set.instance,
+        npu,
+        iteration: set.iteration,
+        releaseNs: set.releaseNs,
+        lane: set.lane,
+        nodeCount: graph.nodeCount,
+        npuCount: npus.length,
+        groups: set.groups,
+      },
+      graph.metadata.attributes,
+      graph.metadata.version,
+    );
+    return { ...graph, metadata };
+  });
+}
+
+/** A graph without nodes that runs the clock to `advanceNs`. */
+export function advanceGraph(advanceNs: number): ExecutionGraph {
+  return new GraphBuilder(4).finish(writeStreamMetadata({ nodeCount: 0, advanceNs }));
+}
+
+/** The time to which a graph from `advanceGraph` runs the clock, else undefined. */
+export function advanceOf(graph: ExecutionGraph): number | undefined {
+  return graph.nodeCount === 0 ? readStreamMetadata(graph.metadata).advanceNs : undefined;
+}
+
+/**
+ * Puts per-NPU graphs of a stream together: `push` returns the set when its last NPU's graph came.
+ * Sets may be interleaved. Graphs without stream metadata (files of other tools) are taken as
+ * iteration 0 of instance 0 and NPUs 0, 1, ... in order of arrival; `end` completes their set.
+ */
+export class GraphSetGatherer {
+  private readonly open = new Map<string, OpenSet>();
+  private unnamed = 0;
+
+  /** @param at place of the graph for errors. @throws UserError on a second graph for an NPU. */
+  push(graph: ExecutionGraph, at = 'graph'): GraphSet | undefined {
+    const fields = readStreamMetadata(graph.metadata, at);
+    const npu = fields.npu ?? this.unnamed++;
+    const key = `${fields.instance ?? 0}/${fields.lane ?? 0}/${fields.iteration ?? 0}`;
+    let set = this.open.get(key);
+    if (set === undefined) {
+      set = { fields, graphs: new Map() };
+      this.open.set(key, set);
+    }
+    if (set.graphs.has(npu)) {
+      throw new UserError(`second graph for NPU ${npu} in iteration ${fields.iteration ?? 0}`, {
+        at,
+      });
+    }
+    if (set.fields.releaseNs !== fields.releaseNs || set.fields.npuCount !== fields.npuCount) {
+      throw new UserError('release_ns and npu_count must agree over an iteration', { at });
+    }
+    set.graphs.set(npu, graph);
+    if (set.graphs.size !== fields.npuCount) return undefined;
+    this.open.delete(key);
+    return seal(set);
+  }
+
+  /**
+   * The set of files without `npu_count`, if any.
+   * @throws UserError when a set of the stream lacks NPUs
+   */
+  end(at = 'end of input'): GraphSet | undefined {
+    let last: GraphSet | undefined;
+    for (const set of this.open.values()) {
+      const { npuCount, iteration, instance } = set.fields;
+      if (npuCount !== undefined || last !== undefined) {
+        throw new UserError(
+          `iteration ${iteration ?? 0} of instance ${instance ?? 0} is not complete: ` +
+            `graphs of ${set.graphs.size} of ${npuCount ?? 'unknown'} NPUs`,
+          { at },
+        );
+      }
+      last = seal(set);
+    }
+    this.open.clear();
+    return last;
+  }
+}
+
+interface OpenSet {
+  readonly fields: StreamMetadata;
+  readonly graphs: Map<number, ExecutionGraph>;
+}
+
+function seal(set: OpenSet): GraphSet {
+  const npus = [...set.graphs.keys()].sort((a, b) => a - b);
+  const groups: Record<string, readonly number[]> = {};
+  for (const npu of npus) {
+    Object.assign(groups, readStreamMetadata(set.graphs.get(npu)!.metadata).groups);
+  }
+  return {
+    instance: set.fields.instance ?? 0,
+    iteration: set.fields.iteration ?? 0,
+    releaseNs: set.fields.releaseNs ?? 0,
+    lane: set.fields.lane ?? 0,
+    programs: npus.map((npu) => ({ npus: [npu], graph: set.graphs.get(npu)! })),
+    groups,
+  };
+}
