@@ -21,8 +21,10 @@ const dtypes = Object.keys(dtypeBytes) as [Dtype, ...Dtype[]];
 
 /** Options that an instance of the cluster file may set; every one is optional there. */
 export const engineOverridesSchema = z.strictObject({
-  max_num_seqs: positive.describe('most requests in one batch').optional(),
-  max_num_batched_tokens: positive.describe('token budget of one step').optional(),
+  max_num_seqs: count.describe('most requests in one batch; 0 = no limit').optional(),
+  max_num_batched_tokens: count
+    .describe('token budget of one step; 0 = the context length')
+    .optional(),
   max_model_len: positive
     .describe('longest sequence (prompt + output) the engine accepts, tokens')
     .optional(),
@@ -84,8 +86,9 @@ export function resolveEngine(
   const dtype = merged.dtype ?? modelDtype;
   const kv = merged.kv_cache_dtype ?? 'auto';
   return {
-    maxNumSeqs: merged.max_num_seqs ?? 128,
-    maxNumBatchedTokens: merged.max_num_batched_tokens ?? 2048,
+    maxNumSeqs: merged.max_num_seqs || unlimited(merged.max_num_seqs) || 128,
+    maxNumBatchedTokens:
+      merged.max_num_batched_tokens || unlimited(merged.max_num_batched_tokens) || 2048,
     maxModelLen: merged.max_model_len,
     longPrefillTokenThreshold: merged.long_prefill_token_threshold ?? 0,
     blockSize: merged.block_size ?? 16,
@@ -97,4 +100,15 @@ export function resolveEngine(
     asyncScheduling: merged.async_scheduling ?? true,
     kvBlocks: merged.kv_blocks,
   };
+}
+
+function unlimited(limit: number | undefined): number | undefined {
+  return limit === 0 ? Number.POSITIVE_INFINITY : undefined;
+}
+
+/** A step never holds more tokens than the context, nor more requests than tokens. */
+export function limitEngine(options: EngineOptions, contextTokens: number): EngineOptions {
+  const maxNumBatchedTokens = Math.min(options.maxNumBatchedTokens, contextTokens);
+  const maxNumSeqs = Math.min(options.maxNumSeqs, maxNumBatchedTokens);
+  return { ...options, maxNumBatchedTokens, maxNumSeqs };
 }

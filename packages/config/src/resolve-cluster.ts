@@ -6,7 +6,7 @@
 import { bytesPerGiB, parseWith, UserError } from '@astrolabe/base';
 import type { ClusterFile, InstanceFile, PlacementFile, PowerFile } from './cluster.js';
 import { clusterFileSchema } from './cluster.js';
-import { type EngineOptions, type EngineOverrides, resolveEngine } from './engine.js';
+import { type EngineOptions, type EngineOverrides, limitEngine, resolveEngine } from './engine.js';
 import type { ModelShape } from './model.js';
 
 export type InstanceRole = 'colocated' | 'prefill' | 'decode';
@@ -168,7 +168,10 @@ function resolveInstance(
       latencyNs: entry.npu_mem.mem_latency,
       utilization: options.memoryUtilization ?? entry.npu_mem.mem_util ?? 0.9,
     },
-    engine: resolveEngine(model.dtype, engineKeys(entry), options.flags ?? {}),
+    engine: limitEngine(
+      resolveEngine(model.dtype, engineKeys(entry), options.flags ?? {}),
+      model.maxPositionEmbeddings,
+    ),
     placement: entry.placement,
   };
 }
