@@ -1,0 +1,66 @@
+/** Goal: tables survive Arrow and damaged streams do not. Method: encode, cut at every message. */
+import { tableFromIPC } from 'apache-arrow';
+import { expect, test } from 'vitest';
+import { type ProfileRow, ProfileTableBuilder, rowsOf } from '../profile-table.js';
+import { decodeProfile, encodeProfile } from './index.js';
+
+const rows: ProfileRow[] = [
+  { kind: 'dense', operator: 'qkv_proj', tp: 1, tokens: 16, durationNs: 1234 },
+  { kind: 'moe', operator: 'moe', tp: 2, tokens: 16, activatedExperts: 8, durationNs: 5 },
+  {
+    kind: 'skew',
+    operator: 'attention',
+    tp: 1,
+    tokens: 0,
+    sequences: 4,
+    decodeContextTokens: 9,
+    decodeContextMin: 1,
+    decodeContextMax: 30,
+    durationNs: 7,
+    meanDurationNs: 6,
+    maxDurationNs: 12,
+  },
+];
+const info = {
+  hardware: 'GPU',
+  model: 'org/Model',
+  dtype: 'bf16',
+  source: 'made up',
+  measurement: 'kernel',
+} as const;
+
+function build(): Uint8Array {
+  const builder = new ProfileTableBuilder();
+  for (const row of rows) builder.add(row);
+  return encodeProfile(builder.build(info));
+}
+
+test('round trip keeps rows and info; unused keys are null to other readers', () => {
+  const bytes = build();
+  const table = decodeProfile(bytes, 'a.arrow');
+  expect([...rowsOf(table)]).toEqual(rows);
+  expect(table.info).toEqual(info);
+  const arrow = tableFromIPC(bytes);
+  expect(arrow.getChild('tokens')?.toArray()).toEqual(Float64Array.of(16, 16, 0));
+  expect(arrow.getChild('sequences')?.get(0)).toBe(null);
+  expect(arrow.getChild('operator')?.get(1)).toBe('moe');
+  expect(arrow.schema.metadata.get('units')).toContain('ns');
+});
+
+test('same table, same bytes', () => {
+  expect(build()).toEqual(build());
+});
+
+test('a stream cut anywhere is an error with its place', () => {
+  const bytes = build();
+  for (let length = 0; length < bytes.length - 8; length += 8) {
+    expect(() => decodeProfile(bytes.subarray(0, length), 'cut.arrow')).toThrow(
+      /^cut\.arrow: byte \d+: Arrow stream cut short/,
+    );
+  }
+});
+
+test('other bytes are not a profile', () => {
+  const text = new TextEncoder().encode('layer,tokens,time_us\nact_fn,1,2.5\n');
+  expect(() => decodeProfile(text, 'x.arrow')).toThrow(/^x\.arrow: byte 0: not an Arrow stream/);
+});

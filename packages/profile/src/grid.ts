@@ -1,0 +1,203 @@
+/**
+ * A regular grid of 2 or 4 axes with multilinear lookup. Built from ragged points: along the last
+ * axis each measured row is interpolated onto all of that axis' keys (and continued with its upper
+ * slope where it stops early), then rows onto the axis before it, and so on. Below an axis' first
+ * key the first counts; above its last, the slope of the last interval of the range's upper half
+ * continues.
+ */
+import { assert } from '@astrolabe/base';
+import { lookupState, upperBound, upperSlope } from './operator-line.js';
+
+export class Grid {
+  readonly axes: readonly Float64Array[];
+  /** Row-major, last axis fastest. */
+  readonly values: Float64Array;
+  /** 1 where a point was measured, 0 where it was filled in. */
+  readonly measured: Uint8Array;
+  /** Of the last lookup: one of `lookupState`. */
+  state = 0;
+  private readonly strides: readonly number[];
+  // The bracket of each axis, per lookup: offsets of both corners and the upper one's weight.
+  private readonly low = [0, 0, 0, 0];
+  private readonly high = [0, 0, 0, 0];
+  private readonly weight = new Float64Array(4);
+  private readonly hints = [0, 0, 0, 0];
+
+  constructor(axes: readonly Float64Array[], values: Float64Array, measured: Uint8Array) {
+    assert(axes.length === 2 || axes.length === 4, 'a grid has 2 or 4 axes');
+    this.axes = axes;
+    this.values = values;
+    this.measured = measured;
+    const strides = new Array<number>(axes.length).fill(1);
+    for (let i = axes.length - 2; i >= 0; i--) strides[i] = strides[i + 1] * axes[i + 1].length;
+    this.strides = strides;
+    assert(values.length === strides[0] * axes[0].length, 'grid values do not fill its axes');
+  }
+
+  /**
+   * @param keys one column per axis
+   * @param thirdAxis keys to add to the third axis, for the caller to fill
+   * @returns undefined without points
+   */
+  static fromPoints(
+    keys: readonly Float64Array[],
+    times: Float64Array,
+    thirdAxis: Float64Array = new Float64Array(0),
+  ): Grid | undefined {
+    if (times.length === 0) return undefined;
+    const rank = keys.length;
+    const axes = keys.map((column, axis) =>
+      sortedUnique(column, axis === 2 ? thirdAxis : new Float64Array(0)),
+    );
+    const size = axes.reduce((product, axis) => product * axis.length, 1);
+    const grid = new Grid(axes, new Float64Array(size).fill(Number.NaN), new Uint8Array(size));
+    const places = new Int32Array(times.length);
+    for (let axis = 0; axis < rank; axis++) {
+      const stride = grid.strides[axis];
+      const column = keys[axis];
+      for (let i = 0; i < column.length; i++) {
+        places[i] += (upperBound(axes[axis], column[i]) - 1) * stride;
+      }
+    }
+    for (let i = 0; i < times.length; i++) {
+      grid.values[places[i]] = times[i];
+      grid.measured[places[i]] = 1;
+    }
+    // Innermost first: contexts of the decodes, then (rank 4) of the chunk, count, chunk length.
+    for (const axis of rank === 4 ? [3, 1, 2, 0] : [1, 0]) grid.fill(axis);
+    return grid;
+  }
+
+  at2(x: number, y: number): number {
+    this.state = lookupState.exact;
+    this.bracket(0, x);
+    this.bracket(1, y);
+    const { low, high, weight } = this;
+    const a = this.edge(low[0] + low[1], low[0] + high[1], weight[1]);
+    if (weight[0] === 0) return a;
+    const b = this.edge(high[0] + low[1], high[0] + high[1], weight[1]);
+    return a + weight[0] * (b - a);
+  }
+
+  at4(x: number, y: number, z: number, w: number): number {
+    this.state = lookupState.exact;
+    this.bracket(0, x);
+    this.bracket(1, y);
+    this.bracket(2, z);
+    this.bracket(3, w);
+    const a = this.plane(this.low[0]);
+    if (this.weight[0] === 0) return a;
+    return a + this.weight[0] * (this.plane(this.high[0]) - a);
+  }
+
+  /** Corners of axes 1, 2, 3 at a fixed place on axis 0. */
+  private plane(base: number): number {
+    const a = this.line(base + this.low[1]);
+    if (this.weight[1] === 0) return a;
+    return a + this.weight[1] * (this.line(base + this.high[1]) - a);
+  }
+
+  private line(base: number): number {
+    const { low, high, weight } = this;
+    const a = this.edge(base + low[2] + low[3], base + low[2] + high[3], weight[3]);
+    if (weight[2] === 0) return a;
+    const b = this.edge(base + high[2] + low[3], base + high[2] + high[3], weight[3]);
+    return a + weight[2] * (b - a);
+  }
+
+  private edge(low: number, high: number, weight: number): number {
+    if (this.measured[low] === 0 && weight !== 1) this.raise(lookupState.interpolated);
+    const a = this.values[low];
+    return weight === 0 ? a : a + weight * (this.values[high] - a);
+  }
+
+  private raise(state: number): void {
+    if (state > this.state) this.state = state;
+  }
+
+  private bracket(axis: number, x: number): void {
+    const keys = this.axes[axis];
+    const stride = this.strides[axis];
+    const last = keys.length - 1;
+    if (x <= keys[0]) {
+      this.low[axis] = 0;
+      this.high[axis] = 0;
+      this.weight[axis] = 0;
+      if (x < keys[0]) this.state = lookupState.extrapolated;
+      return;
+    }
+    if (x >= keys[last]) {
+      // Continue with the slope from the middle of the range to its end.
+      const middle = x === keys[last] ? last : this.middle(axis);
+      this.low[axis] = middle * stride;
+      this.high[axis] = last * stride;
+      this.weight[axis] = middle === last ? 0 : (x - keys[middle]) / (keys[last] - keys[middle]);
+      if (x > keys[last]) this.state = lookupState.extrapolated;
+      else if (middle === last) this.low[axis] = last * stride;
+      return;
+    }
+    let index = this.hints[axis];
+    if (!(keys[index] <= x && x < keys[index + 1])) {
+      index = upperBound(keys, x) - 1;
+      this.hints[axis] = index;
+    }
+    this.low[axis] = index * stride;
+    this.high[axis] = (index + 1) * stride;
+    this.weight[axis] = (x - keys[index]) / (keys[index + 1] - keys[index]);
+    if (this.weight[axis] !== 0) this.raise(lookupState.interpolated);
+  }
+
+  private middle(axis: number): number {
+    const keys = this.axes[axis];
+    const last = keys.length - 1;
+    return Math.max(0, Math.min(last - 1, upperBound(keys, keys[last] / 2) - 1));
+  }
+
+  /** Fills NaN along one axis from the finite values on each line of that axis, where there are any. */
+  private fill(axis: number): void {
+    const keys = this.axes[axis];
+    const stride = this.strides[axis];
+    const known = new Float64Array(keys.length);
+    const times = new Float64Array(keys.length);
+    const block = stride * keys.length;
+    for (let line = 0; line < this.values.length / keys.length; line++) {
+      const start = Math.floor(line / stride) * block + (line % stride);
+      let count = 0;
+      for (let i = 0; i < keys.length; i++) {
+        const value = this.values[start + i * stride];
+        if (Number.isNaN(value)) continue;
+        known[count] = keys[i];
+        times[count++] = value;
+      }
+      if (count === 0 || count === keys.length) continue;
+      const knownKeys = known.subarray(0, count);
+      const knownTimes = times.subarray(0, count);
+      for (let i = 0; i < keys.length; i++) {
+        const at = start + i * stride;
+        if (Number.isNaN(this.values[at]))
+          this.values[at] = continued(knownKeys, knownTimes, keys[i]);
+      }
+    }
+  }
+}
+
+/** Linear between points; before the first constant; after the last with the upper slope. */
+function continued(keys: Float64Array, times: Float64Array, x: number): number {
+  const above = upperBound(keys, x);
+  if (above === 0) return times[0];
+  const below = above - 1;
+  if (above === keys.length) return times[below] + upperSlope(keys, times) * (x - keys[below]);
+  const weight = (x - keys[below]) / (keys[above] - keys[below]);
+  return times[below] + weight * (times[above] - times[below]);
+}
+
+function sortedUnique(column: Float64Array, extra: Float64Array): Float64Array {
+  const keys = new Set<number>(extra);
+  let previous = Number.NaN;
+  for (let i = 0; i < column.length; i++) {
+    if (column[i] === previous) continue;
+    previous = column[i];
+    keys.add(previous);
+  }
+  return Float64Array.from(keys).sort();
+}

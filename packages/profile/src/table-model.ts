@@ -1,0 +1,222 @@
+/**
+ * A latency model of measured tables: every operator's points compiled once per TP degree, at first
+ * use, into typed arrays. Results are integer ns, at least 1. Lookups allocate nothing.
+ */
+import { nearest, UserError } from '@astrolabe/base';
+import { AttentionGrid } from './attention-grid.js';
+import { type EffectiveChunk, effectiveChunk } from './attention-work.js';
+import type { AttentionBatch, LatencyModel, LookupCounters } from './latency-model.js';
+import { MoeGrid } from './moe-grid.js';
+import { lookupState, OperatorLine } from './operator-line.js';
+import {
+  type ProfileInfo,
+  type ProfileTable,
+  record,
+  rowKinds,
+  tpDegreesOf,
+} from './profile-table.js';
+import { type SkewShare, skewShare } from './skew.js';
+
+/** Where a model's tables come from: possibly a file per TP degree, read when first asked for. */
+export interface TableSource {
+  readonly info: ProfileInfo;
+  readonly tpDegrees: readonly number[];
+  /** @returns a table with at least the rows of that TP degree. */
+  load(tp: number): ProfileTable;
+}
+
+export function tableSource(table: ProfileTable): TableSource {
+  return { info: table.info, tpDegrees: tpDegreesOf(table), load: () => table };
+}
+
+/** What one TP degree compiles to. */
+interface CompiledTables {
+  readonly dense: ReadonlyMap<string, OperatorLine>;
+  readonly perSequence: ReadonlyMap<string, OperatorLine>;
+  readonly attention: AttentionGrid | undefined;
+  readonly moe: MoeGrid | undefined;
+  readonly skew: SkewShare;
+}
+
+export class TableModel implements LatencyModel {
+  readonly hardware: string;
+  readonly model: string;
+  readonly dtype: string;
+  readonly source: string;
+  readonly tpDegrees: readonly number[];
+  readonly counters: LookupCounters = { exact: 0, interpolated: 0, extrapolated: 0 };
+  private readonly tables: TableSource;
+  private readonly compiled: CompiledTables[] = [];
+  private readonly chunk: EffectiveChunk = { newTokens: 0, contextTokens: 0 };
+
+  constructor(tables: TableSource) {
+    this.tables = tables;
+    this.hardware = tables.info.hardware;
+    this.model = tables.info.model;
+    this.dtype = tables.info.dtype;
+    this.source = tables.info.source;
+    this.tpDegrees = tables.tpDegrees;
+  }
+
+  /** @param operator as in the table; 'attention' and 'moe' for those. */
+  has(operator: string, tp: number): boolean {
+    if (operator === 'moe') return this.moeGrid(tp) !== undefined;
+    if (!this.tpDegrees.includes(tp)) return false;
+    const tables = this.at(tp);
+    if (operator === 'attention') return tables.attention !== undefined;
+    return tables.dense.has(operator) || tables.perSequence.has(operator);
+  }
+
+  /** Dense and per-sequence operators at a TP degree. */
+  operators(tp: number): string[] {
+    const tables = this.at(tp);
+    return [...tables.dense.keys(), ...tables.perSequence.keys()];
+  }
+
+  denseNs(operator: string, tp: number, tokens: number): number {
+    const line = this.at(tp).dense.get(operator);
+    if (line === undefined) throw this.lacks(operator, tp);
+    return this.lookUp(line, tokens);
+  }
+
+  perSequenceNs(operator: string, tp: number, sequences: number): number {
+    const line = this.at(tp).perSequence.get(operator);
+    if (line === undefined) throw this.lacks(operator, tp);
+    return this.lookUp(line, sequences);
+  }
+
+  /**
+   * Prefill chunks count as one of the same work (`effectiveChunk`), decodes at their mean context,
+   * plus a share of the way to all decodes at the longest context when they differ (`skew.ts`).
+   */
+  attentionNs(tp: number, batch: AttentionBatch): number {
+    const tables = this.at(tp);
+    const grid = tables.attention;
+    if (grid === undefined) throw this.lacks('attention', tp);
+    const { chunk } = this;
+    chunk.newTokens = 0;
+    chunk.contextTokens = 0;
+    if (batch.prefillCount > 0) effectiveChunk(batch, grid.minChunk, grid.maxChunk, chunk);
+    const decodes = batch.decodeCount;
+    if (decodes === 0 && batch.prefillCount === 0) return 0;
+    const mean = decodes === 0 ? 0 : batch.decodeContextSum / decodes;
+    let timeNs = grid.at(chunk.newTokens, chunk.contextTokens, decodes, mean);
+    this.count(
+      batch.prefillCount > 1 ? Math.max(grid.state, lookupState.interpolated) : grid.state,
+    );
+    if (decodes > 1 && batch.decodeContextMax > mean) {
+      const longest = batch.decodeContextMax;
+      const share = tables.skew.at(decodes, mean, longest);
+      if (share !== 0) {
+        const all = grid.at(chunk.newTokens, chunk.contextTokens, decodes, longest);
+        if (all > timeNs) timeNs += share * (all - timeNs);
+      }
+    }
+    return atLeastOne(timeNs);
+  }
+
+  /** MoE blocks are measured with whole experts: a TP degree without its own rows uses TP 1's. */
+  moeNs(tp: number, tokens: number, activatedExperts: number): number {
+    const grid = this.moeGrid(tp);
+    if (grid === undefined) throw this.lacks('moe', tp);
+    const timeNs = grid.at(tokens, activatedExperts);
+    this.count(grid.state);
+    return atLeastOne(timeNs);
+  }
+
+  private lookUp(line: OperatorLine, key: number): number {
+    this.count(line.state(key));
+    return atLeastOne(line.at(key));
+  }
+
+  private count(state: number): void {
+    if (state === lookupState.exact) this.counters.exact++;
+    else if (state === lookupState.interpolated) this.counters.interpolated++;
+    else this.counters.extrapolated++;
+  }
+
+  private moeGrid(tp: number): MoeGrid | undefined {
+    if (this.tpDegrees.includes(tp)) {
+      const own = this.at(tp).moe;
+      if (own !== undefined) return own;
+    }
+    return this.tpDegrees.length === 0 ? undefined : this.at(this.tpDegrees[0]).moe;
+  }
+
+  private at(tp: number): CompiledTables {
+    const known = this.compiled[tp];
+    if (known !== undefined) return known;
+    if (!this.tpDegrees.includes(tp)) {
+      throw new UserError(`no measurements at tensor-parallel degree ${tp}`, {
+        at: `profile ${this.hardware}/${this.model}/${this.dtype}`,
+        hint: `it has TP ${this.tpDegrees.join(', ')}`,
+      });
+    }
+    const tables = compileTables(this.tables.load(tp), tp);
+    this.compiled[tp] = tables;
+    return tables;
+  }
+
+  private lacks(operator: string, tp: number): UserError {
+    const known = this.operators(tp);
+    if (this.at(tp).attention !== undefined) known.push('attention');
+    const guess = nearest(operator, known);
+    return new UserError(`no operator "${operator}" at TP ${tp}`, {
+      at: `profile ${this.hardware}/${this.model}/${this.dtype}`,
+      hint: `${guess === undefined ? '' : `did you mean "${guess}"? `}it has ${known.join(', ')}`,
+    });
+  }
+}
+
+function atLeastOne(timeNs: number): number {
+  return timeNs < 1 ? 1 : Math.round(timeNs);
+}
+
+/** Sorts a table's rows of one TP degree into lines and grids. */
+function compileTables(table: ProfileTable, tp: number): CompiledTables {
+  const { keys, values } = table;
+  const rows = record(rowKinds, () => [] as number[]);
+  for (let i = 0; i < table.length; i++) {
+    if (table.tp[i] === tp) rows[rowKinds[table.kind[i]]].push(i);
+  }
+  const pick = (column: Float64Array, of: readonly number[]): Float64Array =>
+    Float64Array.from(of, (i) => Math.max(0, column[i]));
+  const attention = rows.attention;
+  return {
+    dense: compileLines(table, rows.dense, keys.tokens),
+    perSequence: compileLines(table, rows.per_sequence, keys.sequences),
+    attention:
+      attention.length === 0
+        ? undefined
+        : new AttentionGrid({
+            chunk: pick(keys.tokens, attention),
+            context: pick(keys.contextTokens, attention),
+            decodes: pick(keys.sequences, attention),
+            decodeContext: pick(keys.decodeContextTokens, attention),
+            timeNs: pick(values.durationNs, attention),
+          }),
+    moe:
+      rows.moe.length === 0
+        ? undefined
+        : new MoeGrid(
+            rows.moe.map((i) => [keys.tokens[i], keys.activatedExperts[i], values.durationNs[i]]),
+          ),
+    skew: skewShare(table, tp),
+  };
+}
+
+function compileLines(
+  table: ProfileTable,
+  rows: readonly number[],
+  key: Float64Array,
+): Map<string, OperatorLine> {
+  const points = new Map<string, [number, number][]>();
+  for (const i of rows) {
+    const name = table.operators[table.operator[i]];
+    const known = points.get(name);
+    const point: [number, number] = [key[i], table.values.durationNs[i]];
+    if (known === undefined) points.set(name, [point]);
+    else known.push(point);
+  }
+  return new Map([...points].map(([name, list]) => [name, new OperatorLine(list)]));
+}

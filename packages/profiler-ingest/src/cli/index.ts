@@ -1,0 +1,1 @@
+export { findProfiles, openProfiles, type ProfileEntry, type Profiles } from './open-profiles.js';

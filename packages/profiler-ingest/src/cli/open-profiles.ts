@@ -1,0 +1,169 @@
+/**
+ * A directory of profiles as latency models by name. Under <hardware>/<org>/<model>/ it may hold
+ * <dtype>.arrow (ours), <dtype>.json (fitted), or <dtype>/tpN/ (a raw LLMServingSim v1 bundle). Files
+ * are listed at once and read when first asked for.
+ */
+import { type Dirent, readdirSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { assert, nearest, UserError } from '@astrolabe/base';
+import { fileError, readBytes } from '@astrolabe/base/cli';
+import { type LatencyModel, type ProfileTable, TableModel, tableSource } from '@astrolabe/profile';
+import { openV1Bundle, type ProfileNames } from './v1-bundle.js';
+
+export interface Profiles {
+  /**
+   * @param dtype as in a cluster config (`bfloat16`) or short (`bf16`); may be left out when there is
+   *   one, or a bf16 one
+   * @throws UserError unknown names, with what is there
+   */
+  latencyModel(hardware: string, model: string, dtype?: string): LatencyModel;
+  readonly entries: readonly ProfileEntry[];
+}
+
+type Form = 'arrow' | 'fitted' | 'v1';
+
+/** One profile found in the directory. */
+export interface ProfileEntry extends ProfileNames {
+  readonly form: Form;
+  readonly path: string;
+}
+
+/** @throws UserError no such directory, or nothing in it */
+export async function openProfiles(directory: string): Promise<Profiles> {
+  const entries = findProfiles(directory);
+  if (entries.length === 0) {
+    throw new UserError('no profiles here', {
+      at: directory,
+      hint: 'expected <hardware>/<org>/<model>/<dtype>.arrow, .json, or a raw bundle with tpN folders',
+    });
+  }
+  // Arrow's library takes 0.1 s to load: only for directories that need it.
+  const isArrow = entries.some((entry) => entry.form === 'arrow');
+  const decode = isArrow ? (await import('@astrolabe/profile/arrow')).decodeProfile : undefined;
+  const models = new Map<ProfileEntry, LatencyModel>();
+  return {
+    entries,
+    latencyModel(hardware, model, dtype) {
+      const entry = choose(directory, entries, hardware, model, dtype);
+      const known = models.get(entry);
+      if (known !== undefined) return known;
+      const opened = openers[entry.form](entry, decode);
+      models.set(entry, opened);
+      return opened;
+    },
+  };
+}
+
+type DecodeProfile = (bytes: Uint8Array, at: string) => ProfileTable;
+
+const openers: Record<Form, (entry: ProfileEntry, decode?: DecodeProfile) => LatencyModel> = {
+  arrow: (entry, decode) => {
+    assert(decode !== undefined, 'the Arrow codec is loaded when there are Arrow profiles');
+    return new TableModel(tableSource(decode(readBytes(entry.path), entry.path)));
+  },
+  v1: (entry) => new TableModel(openV1Bundle(entry.path, entry)),
+  fitted: (entry) => {
+    throw new UserError('fitted profiles are not readable yet', { at: entry.path });
+  },
+};
+
+/** Measured before fitted, ours before raw. */
+const formOrder: readonly Form[] = ['arrow', 'v1', 'fitted'];
+
+/** All profiles below a directory, in a stable order. */
+export function findProfiles(directory: string): ProfileEntry[] {
+  const entries: ProfileEntry[] = [];
+  walk(directory, directory, entries);
+  return entries.sort((a, b) => formOrder.indexOf(a.form) - formOrder.indexOf(b.form));
+}
+
+function walk(root: string, directory: string, into: ProfileEntry[]): void {
+  const found = list(directory);
+  if (found.some((entry) => entry.isDirectory() && /^tp\d+$/.test(entry.name))) {
+    const names = namesOf(root, directory);
+    if (names !== undefined) into.push({ ...names, form: 'v1', path: directory });
+    return;
+  }
+  for (const entry of found) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) walk(root, path, into);
+    else {
+      const match = /^(.+)\.(arrow|json)$/.exec(path);
+      const names = match === null ? undefined : namesOf(root, match[1]);
+      if (match === null || names === undefined) continue;
+      into.push({ ...names, form: match[2] === 'arrow' ? 'arrow' : 'fitted', path });
+    }
+  }
+}
+
+function list(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    );
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new UserError('no such directory', { at: directory });
+    }
+    throw fileError(directory, error);
+  }
+}
+
+/** <hardware>/<model, one or more parts>/<dtype>; undefined for anything shallower. */
+function namesOf(root: string, path: string): ProfileNames | undefined {
+  const parts = relative(root, path).split(sep);
+  if (parts.length < 3) return undefined;
+  return {
+    hardware: parts[0],
+    model: parts.slice(1, -1).join('/'),
+    dtype: parts[parts.length - 1],
+  };
+}
+
+const shortDtypes: Record<string, string> = {
+  bfloat16: 'bf16',
+  float16: 'fp16',
+  half: 'fp16',
+  float32: 'fp32',
+  float8_e4m3fn: 'fp8',
+};
+
+function choose(
+  directory: string,
+  entries: readonly ProfileEntry[],
+  hardware: string,
+  model: string,
+  dtype: string | undefined,
+): ProfileEntry {
+  const ofHardware = entries.filter((entry) => entry.hardware === hardware);
+  if (ofHardware.length === 0) {
+    throw unknown(directory, 'hardware', hardware, names(entries, 'hardware'));
+  }
+  const ofModel = ofHardware.filter((entry) => sameModel(entry.model, model));
+  if (ofModel.length === 0) {
+    throw unknown(`${directory}/${hardware}`, 'model', model, names(ofHardware, 'model'));
+  }
+  const short = dtype === undefined ? undefined : (shortDtypes[dtype] ?? dtype);
+  const exact = ofModel.find((entry) => entry.dtype === (short ?? 'bf16'));
+  if (exact !== undefined) return exact;
+  const dtypes = names(ofModel, 'dtype');
+  if (short === undefined && dtypes.length === 1) return ofModel[0];
+  throw unknown(`${directory}/${hardware}/${ofModel[0].model}`, 'dtype', short ?? '', dtypes);
+}
+
+/** The organisation may be left out. */
+function sameModel(known: string, asked: string): boolean {
+  return known === asked || known.slice(known.lastIndexOf('/') + 1) === asked;
+}
+
+function names(entries: readonly ProfileEntry[], key: keyof ProfileNames): string[] {
+  return [...new Set(entries.map((entry) => entry[key]))];
+}
+
+function unknown(at: string, what: string, asked: string, known: readonly string[]): UserError {
+  const guess = nearest(asked, known);
+  return new UserError(`no profile for ${what} "${asked}"`, {
+    at,
+    hint: `${guess === undefined ? '' : `did you mean "${guess}"? `}there is ${known.join(', ')}`,
+  });
+}

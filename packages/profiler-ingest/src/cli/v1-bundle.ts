@@ -1,0 +1,68 @@
+/** Reads an LLMServingSim v1 bundle from disk, `.csv` or `.csv.gz`, one TP degree at a time. */
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '@astrolabe/base';
+import { readText } from '@astrolabe/base/cli';
+import { type ProfileTable, ProfileTableBuilder, type TableSource } from '@astrolabe/profile';
+import { readV1Table, v1Info, v1Tables } from '../importers/llmservingsim-v1.js';
+
+export interface ProfileNames {
+  readonly hardware: string;
+  readonly model: string;
+  readonly dtype: string;
+}
+
+/** `file`, or `file.gz` when only that exists; undefined when neither does. */
+export function findFile(file: string): string | undefined {
+  if (existsSync(file)) return file;
+  return existsSync(`${file}.gz`) ? `${file}.gz` : undefined;
+}
+
+/** TP degrees of the `tpN` folders in a directory, ascending. */
+export function tpFolders(directory: string): number[] {
+  return readdirSync(directory)
+    .map((name) => /^tp([1-9]\d*)$/.exec(name))
+    .filter((match) => match !== null)
+    .map((match) => Number(match[1]))
+    .sort((a, b) => a - b);
+}
+
+/** @param directory holds meta.yaml and tpN folders. @throws UserError */
+export function openV1Bundle(directory: string, names: ProfileNames): TableSource {
+  const tpDegrees = tpFolders(directory);
+  if (tpDegrees.length === 0) throw new UserError('no tpN folder here', { at: directory });
+  const metaFile = findFile(join(directory, 'meta.yaml'));
+  const meta = metaFile === undefined ? undefined : readText(metaFile);
+  const info = v1Info(names, meta, metaFile ?? directory);
+  const load = (tp: number): ProfileTable => {
+    const builder = new ProfileTableBuilder();
+    readTp(directory, tp, builder);
+    // MoE blocks are profiled at TP 1 only.
+    return builder.build(info);
+  };
+  return { info, tpDegrees, load };
+}
+
+/** All TP degrees in one table. */
+export function importV1Bundle(directory: string, names: ProfileNames): ProfileTable {
+  const source = openV1Bundle(directory, names);
+  const builder = new ProfileTableBuilder();
+  for (const tp of source.tpDegrees) readTp(directory, tp, builder);
+  return builder.build(source.info);
+}
+
+function readTp(directory: string, tp: number, into: ProfileTableBuilder): void {
+  let found = 0;
+  for (const name of v1Tables) {
+    const file = findFile(join(directory, `tp${tp}`, `${name}.csv`));
+    if (file === undefined) continue;
+    readV1Table(name, readText(file), tp, file, into);
+    found++;
+  }
+  if (found === 0) {
+    throw new UserError('no profile table here', {
+      at: join(directory, `tp${tp}`),
+      hint: `expected ${v1Tables.map((name) => `${name}.csv`).join(', ')}`,
+    });
+  }
+}

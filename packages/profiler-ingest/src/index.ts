@@ -1,0 +1,2 @@
+export { CsvTable } from './importers/csv.js';
+export { readV1Table, v1Info, v1Tables } from './importers/llmservingsim-v1.js';
