@@ -24,12 +24,20 @@ export class RequestChecker {
     this.checkNumbers(request, at);
     this.checkContent(request, at);
     for (const id of request.after ?? []) this.known(id, 'after', at);
-    this.remember(request, at);
-    this.lastArrivalNs = request.arrivalNs;
+    if (this.indexOf(request.id) !== undefined) {
+      throw new UserError(`id ${JSON.stringify(request.id)} occurs twice`, { at });
+    }
+    this.accept(request);
   }
 
   private checkNumbers(request: Request, at: string): void {
     const { arrivalNs, promptTokens, outputTokens } = request;
+    if (arrivalNs > Number.MAX_SAFE_INTEGER) {
+      throw new UserError(`arrival ${arrivalNs} ns is beyond 104 days`, {
+        at,
+        hint: 'counted from an epoch? `workload convert --start-at-zero` shifts arrivals',
+      });
+    }
     if (!Number.isSafeInteger(arrivalNs) || arrivalNs < 0) {
       throw new UserError(`arrival must be an integer >= 0 ns, got ${arrivalNs}`, { at });
     }
@@ -82,10 +90,8 @@ export class RequestChecker {
     });
   }
 
-  private remember(request: Request, at: string): void {
-    if (this.indexOf(request.id) !== undefined) {
-      throw new UserError(`id ${JSON.stringify(request.id)} occurs twice`, { at });
-    }
+  /** Counts a request without checking it, so that later ones may refer to it. */
+  accept(request: Request): void {
     const index = this.count;
     if (this.indexById === undefined && String(request.id) !== String(index)) {
       this.indexById = new Map();
@@ -93,6 +99,7 @@ export class RequestChecker {
     }
     this.indexById?.set(String(request.id), index);
     this.lengths.push(request.promptTokens + request.outputTokens);
+    this.lastArrivalNs = Math.max(this.lastArrivalNs, request.arrivalNs);
   }
 }
 

@@ -1,0 +1,124 @@
+/** `workload convert`: any format in, ours (or LLMServingSim's, or the compact CSV) out. */
+import { UserError } from '@astrolabe/base';
+import { nonNegativeInteger, positiveInteger, positiveNumber } from '@astrolabe/base/cli';
+import { type Command, Option } from 'commander';
+import { Anonymiser } from '../anonymiser.js';
+import type { WorkloadFormat } from '../formats/index.js';
+import { type WorkloadWriterName, workloadWriters } from '../formats/write.js';
+import type { Request } from '../request.js';
+import { RequestChecker } from '../request-checker.js';
+import { withLineOutput } from './line-output.js';
+import { type PlacedRequest, streamRequests } from './read-workload.js';
+
+interface Flags {
+  from?: string;
+  to: WorkloadWriterName;
+  sort?: boolean;
+  startAtZero?: boolean;
+  scaleRate: number;
+  limit?: number;
+  maxModelLen?: number;
+  anonymise?: boolean;
+  anonymiseBlock: number;
+  tokenIds?: boolean;
+  traceBlockSize?: number;
+  gapNs?: number;
+  out: string;
+  quiet?: boolean;
+}
+
+export function addConvert(program: Command): void {
+  program
+    .command('convert')
+    .description('translate a workload; our NDJSON streams, other outputs and --sort hold it whole')
+    .argument('[input]', 'workload in any format, .gz too; - is stdin', '-')
+    .option('--from <format>', 'format of the input, instead of finding it')
+    .addOption(
+      new Option('--to <format>').choices(Object.keys(workloadWriters)).default('astrolabe'),
+    )
+    .option('--sort', 'order by arrival')
+    .option('--start-at-zero', 'shift arrivals so that the first is 0')
+    .option('--scale-rate <factor>', 'more requests per second by this factor', positiveNumber, 1)
+    .option('--limit <count>', 'first requests only', positiveInteger)
+    .option(
+      '--max-model-len <tokens>',
+      'drop requests whose prompt and output exceed this',
+      positiveInteger,
+    )
+    .option('--anonymise', 'token ids to a prefix tree, names to counters')
+    .option('--anonymise-block <tokens>', 'granularity of kept sharing', positiveInteger, 16)
+    .option('--token-ids', 'write token ids made from the prefix tree')
+    .option('--trace-block-size <tokens>', 'tokens per hash id of the input', positiveInteger)
+    .option('--gap-ns <ns>', 'between requests of inputs without arrival times', nonNegativeInteger)
+    .option('-o, --out <file>', 'where to write; - is stdout', '-')
+    .option('-q, --quiet', 'no notes on stderr')
+    .action(convert);
+}
+
+async function convert(input: string, flags: Flags): Promise<void> {
+  const dropped = { count: 0 };
+  const requests = transformed(input, flags, dropped);
+  await withLineOutput(flags.out, async (line) => {
+    if (flags.to === 'astrolabe' && flags.tokenIds !== true) {
+      for await (const request of requests) {
+        if (!(await line(JSON.stringify(request)))) return;
+      }
+      return;
+    }
+    const all: Request[] = [];
+    for await (const request of requests) all.push(request);
+    for (const text of workloadWriters[flags.to](all, { tokenIds: flags.tokenIds === true })) {
+      if (!(await line(text))) return;
+    }
+  });
+  if (dropped.count > 0) note(flags, `dropped ${dropped.count} requests beyond --max-model-len`);
+}
+
+function note(flags: Flags, text: string): void {
+  if (flags.quiet !== true) process.stderr.write(`workload: ${text}\n`);
+}
+
+async function* transformed(
+  input: string,
+  flags: Flags,
+  dropped: { count: number },
+): AsyncGenerator<Request> {
+  const checker = new RequestChecker();
+  const anonymiser = flags.anonymise === true ? new Anonymiser(flags.anonymiseBlock) : undefined;
+  let firstNs: number | undefined;
+  let count = 0;
+  for await (const { request, at } of ordered(input, flags)) {
+    if (count === flags.limit) return;
+    if (request.promptTokens + request.outputTokens > (flags.maxModelLen ?? Infinity)) {
+      dropped.count++;
+      continue;
+    }
+    firstNs ??= flags.startAtZero === true ? request.arrivalNs : 0;
+    request.arrivalNs = Math.round((request.arrivalNs - firstNs) / flags.scaleRate);
+    checker.check(request, at);
+    count++;
+    yield anonymiser?.apply(request) ?? request;
+  }
+  if (count === 0) throw new UserError('no requests', { at: input });
+}
+
+async function* ordered(input: string, flags: Flags): AsyncGenerator<PlacedRequest> {
+  const stream = streamRequests(input, {
+    format: flags.from,
+    blockTokens: flags.traceBlockSize,
+    gapNs: flags.gapNs,
+    onFormat: (format, ignored) => note(flags, describe(format, ignored)),
+  });
+  if (flags.sort !== true) {
+    yield* stream;
+    return;
+  }
+  const all: PlacedRequest[] = [];
+  for await (const placed of stream) all.push(placed);
+  yield* all.sort((a, b) => a.request.arrivalNs - b.request.arrivalNs);
+}
+
+function describe(format: WorkloadFormat, ignored: readonly string[]): string {
+  const rest = ignored.length === 0 ? '' : `; not read: ${ignored.join(', ')}`;
+  return `reading ${format.name} (${format.about})${rest}`;
+}

@@ -1,0 +1,49 @@
+/** `workload lint`: findings as lines; exit code 1 when there are errors. */
+import { isStdoutClosed, positiveInteger, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
+import { type Command, Option } from 'commander';
+import { type Finding, Linter } from '../linter.js';
+import { streamRequests } from './read-workload.js';
+
+interface Flags {
+  from?: string;
+  maxModelLen?: number;
+  strict?: boolean;
+  format: 'text' | 'ndjson';
+}
+
+export function addLint(program: Command): void {
+  program
+    .command('lint')
+    .description('find what is wrong or suspicious in a workload')
+    .argument('[input]', 'workload in any format; - is stdin', '-')
+    .option('--from <format>', 'format of the input, instead of finding it')
+    .option('--max-model-len <tokens>', 'context limit of the model', positiveInteger)
+    .option('--strict', 'warnings count as errors')
+    .addOption(new Option('--format <format>').choices(['text', 'ndjson']).default('text'))
+    .action(lint);
+}
+
+async function lint(input: string, flags: Flags): Promise<void> {
+  const linter = new Linter(input, { maxModelLen: flags.maxModelLen });
+  const out = new StdoutBuffer();
+  const counts = { error: 0, warning: 0 };
+  const show = async (findings: readonly Finding[]): Promise<void> => {
+    for (const finding of findings) {
+      counts[finding.level]++;
+      await out.line(flags.format === 'ndjson' ? JSON.stringify(finding) : asText(finding));
+    }
+  };
+  for await (const { request, at } of streamRequests(input, { format: flags.from })) {
+    await show(linter.add(request, at));
+    if (isStdoutClosed()) return;
+  }
+  await show(linter.end());
+  await out.flush();
+  if (counts.error > 0 || (flags.strict === true && counts.warning > 0)) {
+    throw new Verdict(`${counts.error} errors, ${counts.warning} warnings`);
+  }
+}
+
+function asText({ at, level, rule, message }: Finding): string {
+  return `${at}: ${level}: ${message} [${rule}]`;
+}
