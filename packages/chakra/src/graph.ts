@@ -37,6 +37,8 @@ export interface Attribute {
 export interface GraphMetadata {
   readonly version: string;
   readonly attributes: readonly Attribute[];
+  /** Wire bytes of fields that the schema does not name, as read. */
+  readonly fields?: readonly Uint8Array[];
 }
 
 export interface ExecutionGraph {
