@@ -1,1 +1,8 @@
+export { captureSizes, paddingTable, padTokens } from './capture-sizes.js';
+export {
+  createTraceGenerator,
+  type TraceGenerator,
+  type TraceGeneratorOptions,
+} from './generate.js';
 export * from './iteration.js';
+export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';

@@ -1,4 +1,5 @@
 /** One engine step of one instance: what the scheduler decided. One NDJSON line on a pipe. */
+import { UserError } from '@astrolabe/base';
 import { z } from 'zod';
 
 const count = z.number().int().nonnegative();
@@ -19,3 +20,20 @@ export const iterationSchema = z
   .describe('Iteration: one batch of one instance');
 
 export type Iteration = z.infer<typeof iterationSchema>;
+
+/**
+ * What the schema cannot say: lists of the same length, and work to do.
+ * @throws UserError naming the field
+ */
+export function checkIteration(iteration: Iteration): void {
+  const { requests, newTokens, contextTokens } = iteration;
+  if (newTokens.length !== requests.length || contextTokens.length !== requests.length) {
+    throw new UserError(
+      `requests, newTokens and contextTokens have ${requests.length}, ${newTokens.length} and ` +
+        `${contextTokens.length} entries: they must be as many`,
+    );
+  }
+  if (requests.length === 0 && iteration.paddedTokens === undefined) {
+    throw new UserError('no requests, and no paddedTokens as an idle data-parallel rank has');
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * What one iteration's batch means for operators: tokens, sequence rows and attention work. Reused
+ * from iteration to iteration; nothing is allocated once the arrays have grown.
+ */
+import type { AttentionBatch } from '@astrolabe/profile';
+import type { Iteration } from './iteration.js';
+
+export class Batch implements AttentionBatch {
+  /** New tokens of the batch itself. */
+  realTokens = 0;
+  /** Tokens that every operator but attention computes: padded. */
+  tokens = 0;
+  /** Tokens of all data-parallel ranks together; `tokens` without data parallelism. */
+  groupTokens = 0;
+  /** Rows of the head: one per request. */
+  sequences = 0;
+  prefillCount = 0;
+  prefillNewTokens = new Float64Array(64);
+  prefillContextTokens = new Float64Array(64);
+  decodeCount = 0;
+  decodeContextSum = 0;
+  decodeContextMin = 0;
+  decodeContextMax = 0;
+
+  /**
+   * Takes in an iteration's requests; padding is `pad`'s business. A chunk of one token behind a
+   * context is a decode to the attention kernel, whether or not it ends a prompt.
+   */
+  read(iteration: Iteration): void {
+    const { newTokens, contextTokens } = iteration;
+    this.clear();
+    for (let i = 0; i < newTokens.length; i++) {
+      const added = newTokens[i];
+      const context = contextTokens[i];
+      this.realTokens += added;
+      if (added === 1 && context > 0) this.addDecode(context);
+      else this.addPrefill(added, context);
+    }
+    // A data-parallel rank without work steps along with one dummy token.
+    this.realTokens = Math.max(this.realTokens, 1);
+    this.sequences = Math.max(newTokens.length, 1);
+    this.tokens = this.realTokens;
+    this.groupTokens = this.realTokens;
+  }
+
+  private clear(): void {
+    this.realTokens = 0;
+    this.prefillCount = 0;
+    this.decodeCount = 0;
+    this.decodeContextSum = 0;
+    this.decodeContextMin = 0;
+    this.decodeContextMax = 0;
+  }
+
+  private addDecode(context: number): void {
+    const first = this.decodeCount === 0;
+    this.decodeCount++;
+    this.decodeContextSum += context;
+    if (first || context < this.decodeContextMin) this.decodeContextMin = context;
+    if (context > this.decodeContextMax) this.decodeContextMax = context;
+  }
+
+  private addPrefill(added: number, context: number): void {
+    const index = this.prefillCount++;
+    if (index === this.prefillNewTokens.length) {
+      this.prefillNewTokens = grown(this.prefillNewTokens);
+      this.prefillContextTokens = grown(this.prefillContextTokens);
+    }
+    this.prefillNewTokens[index] = added;
+    this.prefillContextTokens[index] = context;
+  }
+}
+
+function grown(array: Float64Array): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(array.length * 2);
+  larger.set(array);
+  return larger;
+}

@@ -1,0 +1,125 @@
+/**
+ * One NPU's program under construction: nodes that follow one another, each waiting for the one
+ * before, with the quantity that will give its duration or size. Sealed into a template, whose
+ * structure all iterations share; an iteration only fills in numbers.
+ */
+import { type ExecutionGraph, GraphBuilder, NodeType, type StringTable } from '@astrolabe/chakra';
+import type { Group } from './groups.js';
+
+export interface Template {
+  /** Complete but for the columns below, which hold zeros. */
+  readonly graph: ExecutionGraph;
+  /** Node to quantity; quantity 0 is the constant 0. */
+  readonly durations: Int32Array;
+  /** Undefined when the program communicates nothing. */
+  readonly commSizes: Int32Array | undefined;
+  /** Undefined when the program touches no memory tier. */
+  readonly tensorSizes: Int32Array | undefined;
+}
+
+export class Chain {
+  private readonly builder: GraphBuilder;
+  private readonly durations: number[] = [];
+  private readonly commSizes: number[] = [];
+  private readonly tensorSizes: number[] = [];
+  /** The node that the next one waits for; -1 at the start. */
+  last = -1;
+
+  constructor(strings: StringTable) {
+    this.builder = new GraphBuilder(512, strings);
+  }
+
+  compute(name: string, quantity: number): number {
+    const node = this.follow(NodeType.comp, name);
+    this.durations[node] = quantity;
+    return node;
+  }
+
+  /** @param quantity bytes of the rank's input buffer */
+  collective(name: string, type: number, group: Group, quantity: number): number {
+    const node = this.follow(NodeType.commColl, name);
+    this.builder.setCollective(node, type, 0);
+    this.builder.setGroup(node, group.name);
+    this.commSizes[node] = quantity;
+    return node;
+  }
+
+  send(name: string, src: number, dst: number, tag: number, quantity: number): number {
+    return this.pointToPoint(NodeType.commSend, name, src, dst, tag, quantity);
+  }
+
+  receive(name: string, src: number, dst: number, tag: number, quantity: number): number {
+    return this.pointToPoint(NodeType.commRecv, name, src, dst, tag, quantity);
+  }
+
+  /** A memory-tier access beside the chain: the node after it is told with `join`. */
+  load(name: string, location: number, device: number, quantity: number, after: number): number {
+    const node = this.add(NodeType.memLoad, name);
+    this.builder.setTensorSize(node, 0);
+    this.builder.setTensorLocation(node, location, device);
+    if (after >= 0) this.builder.addDep(node, after);
+    this.tensorSizes[node] = quantity;
+    return node;
+  }
+
+  /** `node` waits for `other` too. */
+  join(node: number, other: number): void {
+    this.builder.addDep(node, other);
+  }
+
+  seal(): Template {
+    const graph = this.builder.finish();
+    const column = (quantities: number[]): Int32Array | undefined =>
+      quantities.length === 0
+        ? undefined
+        : Int32Array.from({ length: graph.nodeCount }, (_, node) => quantities[node] ?? 0);
+    return {
+      graph,
+      durations: column(this.durations) ?? new Int32Array(graph.nodeCount),
+      commSizes: column(this.commSizes),
+      tensorSizes: column(this.tensorSizes),
+    };
+  }
+
+  private pointToPoint(
+    type: NodeType,
+    name: string,
+    src: number,
+    dst: number,
+    tag: number,
+    quantity: number,
+  ): number {
+    const node = this.follow(type, name);
+    this.builder.setPointToPoint(node, src, dst, tag, 0);
+    this.commSizes[node] = quantity;
+    return node;
+  }
+
+  private follow(type: NodeType, name: string): number {
+    const node = this.add(type, name);
+    if (this.last >= 0) this.builder.addDep(node, this.last);
+    this.last = node;
+    return node;
+  }
+
+  private add(type: NodeType, name: string): number {
+    return this.builder.addNode(type, name);
+  }
+}
+
+/** The template's graph with an iteration's numbers; what does not change is shared. */
+export function instantiate(template: Template, values: Float64Array): ExecutionGraph {
+  const { graph, durations, commSizes, tensorSizes } = template;
+  return {
+    ...graph,
+    durationNs: pick(durations, values),
+    commSizeBytes: commSizes === undefined ? graph.commSizeBytes : pick(commSizes, values),
+    tensorSizeBytes: tensorSizes === undefined ? graph.tensorSizeBytes : pick(tensorSizes, values),
+  };
+}
+
+function pick(indices: Int32Array, values: Float64Array): Float64Array {
+  const picked = new Float64Array(indices.length);
+  for (let i = 0; i < indices.length; i++) picked[i] = values[indices[i]];
+  return picked;
+}

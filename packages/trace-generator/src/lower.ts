@@ -1,0 +1,154 @@
+/**
+ * Operators to Chakra nodes: one program per pipeline stage (and per rank where ranks differ), a
+ * chain of compute nodes with the collectives of tensor parallelism between them (vllm.md 7) and the
+ * hand-over between stages (vllm.md 9).
+ */
+import { CollectiveType, type StringTable } from '@astrolabe/chakra';
+import { dtypeBytes, type Instance, pipelineLayers } from '@astrolabe/config';
+import { Chain, type Template } from './chain.js';
+import type { Group, StageGroups } from './groups.js';
+import type { QuantityTable } from './quantities.js';
+import { type Operator, profileName, type Sequence } from './sequences.js';
+import type { Terms } from './terms.js';
+
+/** Tag of the hidden state on its way to the next stage. */
+export const pipelineTag = 1;
+
+export interface Lowering {
+  readonly instance: Instance;
+  readonly sequence: Sequence;
+  readonly quantities: QuantityTable;
+  readonly terms: Terms;
+  readonly stepOverheadNs: number;
+  readonly strings: StringTable;
+}
+
+/** What distinguishes one program of an instance from another. */
+export interface Position {
+  readonly stage: number;
+  readonly rank: number;
+  readonly groups: StageGroups;
+  /** The iteration carries a host warm-up. */
+  readonly warmUp: boolean;
+}
+
+interface Context extends Lowering {
+  readonly position: Position;
+  readonly chain: Chain;
+  /** Bytes of one token's hidden state. */
+  readonly hiddenBytes: number;
+}
+
+export function lowerStage(lowering: Lowering, position: Position): Template {
+  const { instance } = lowering;
+  const context: Context = {
+    ...lowering,
+    position,
+    chain: new Chain(lowering.strings),
+    hiddenBytes: instance.model.hiddenSize * dtypeBytes[instance.engine.dtype],
+  };
+  const { stage } = position;
+  receiveFromPreviousStage(context);
+  lowerHost(context);
+  if (stage === 0) lowerOperators(context, '', lowering.sequence.embedding);
+  const layers = pipelineLayers(instance.model.numLayers, instance.pp);
+  const first = layers.slice(0, stage).reduce((sum, count) => sum + count, 0);
+  for (let layer = first; layer < first + layers[stage]; layer++) lowerLayer(context, layer);
+  if (stage === instance.pp - 1) lowerOperators(context, '', lowering.sequence.head);
+  sendToNextStage(context);
+  return context.chain.seal();
+}
+
+function lowerHost(context: Context): void {
+  const { chain, quantities, terms, stepOverheadNs, position } = context;
+  if (position.warmUp) chain.compute('warm_up', quantities.add({ kind: 'warmUp' }));
+  if (terms.stepOverhead && stepOverheadNs > 0) {
+    chain.compute('step_overhead', quantities.add({ kind: 'constant', value: stepOverheadNs }));
+  }
+}
+
+function lowerLayer(context: Context, layer: number): void {
+  const { sequence } = context;
+  const prefix = `layer${layer}.`;
+  lowerOperators(context, prefix, sequence.attention);
+  lowerOperators(context, prefix, sequence.feedForward);
+}
+
+function lowerOperators(context: Context, prefix: string, operators: readonly Operator[]): void {
+  for (const operator of operators) {
+    const name = `${prefix}${operator.name}`;
+    context.chain.compute(name, timeOf(context, operator));
+    lowerCollective(context, name, operator);
+  }
+}
+
+function timeOf(context: Context, operator: Operator): number {
+  const { quantities } = context;
+  const name = profileName(operator);
+  switch (operator.key ?? 'tokens') {
+    case 'sequences':
+      return quantities.add({ kind: 'sequences', operator: name });
+    case 'attention':
+      return quantities.add({ kind: 'attention' });
+    default:
+      return quantities.add({ kind: 'tokens', operator: name });
+  }
+}
+
+/** What the ranks of a stage exchange behind an operator; nothing for a single rank. */
+function lowerCollective(context: Context, name: string, operator: Operator): void {
+  const { tensor } = context.position.groups;
+  if (tensor === undefined) return;
+  const { terms } = context;
+  if (operator.after === 'allReduce') allReduceHidden(context, name, tensor);
+  if (operator.after === 'embeddingAllReduce' && terms.embeddingAllReduce) {
+    allReduceHidden(context, name, tensor);
+  }
+  if (operator.after === 'logitsGather' && terms.logitsGather) {
+    const { model, tp, engine } = context.instance;
+    const perSequence = (model.vocabSize / tp) * dtypeBytes[engine.dtype];
+    const shard = context.quantities.add({ kind: 'bytes', perToken: 0, perSequence });
+    context.chain.collective(`${name}.all_gather`, CollectiveType.allGather, tensor, shard);
+  }
+}
+
+function allReduceHidden(context: Context, name: string, group: Group): void {
+  const bytes = perToken(context, context.hiddenBytes);
+  context.chain.collective(`${name}.all_reduce`, CollectiveType.allReduce, group, bytes);
+}
+
+function perToken(context: Context, bytes: number): number {
+  return context.quantities.add({ kind: 'bytes', perToken: bytes, perSequence: 0 });
+}
+
+/**
+ * Hidden state and residual, of which every TP rank sends its slice to its peer in the next stage;
+ * without the term the hidden state alone, whole, between each pair of ranks.
+ */
+function handOver(context: Context): number {
+  const { terms, hiddenBytes, instance } = context;
+  return perToken(context, terms.pipelineResidual ? (2 * hiddenBytes) / instance.tp : hiddenBytes);
+}
+
+function receiveFromPreviousStage(context: Context): void {
+  const { instance, position, chain, terms } = context;
+  const { stage, rank, groups } = position;
+  if (stage === 0) return;
+  const src = instance.npus[(stage - 1) * instance.tp + rank];
+  const dst = instance.npus[stage * instance.tp + rank];
+  const bytes = handOver(context);
+  chain.receive(`stage${stage}.receive`, src, dst, pipelineTag, bytes);
+  if (groups.tensor !== undefined && terms.pipelineResidual) {
+    const { allGather } = CollectiveType;
+    chain.collective(`stage${stage}.receive.all_gather`, allGather, groups.tensor, bytes);
+  }
+}
+
+function sendToNextStage(context: Context): void {
+  const { instance, position, chain } = context;
+  const { stage, rank } = position;
+  if (stage === instance.pp - 1) return;
+  const src = instance.npus[stage * instance.tp + rank];
+  const dst = instance.npus[(stage + 1) * instance.tp + rank];
+  chain.send(`stage${stage}.send`, src, dst, pipelineTag, handOver(context));
+}

@@ -1,0 +1,45 @@
+/**
+ * Which operators an instance needs and whether its profile knows them. Checked when the generator is
+ * made, so that no run stops half-way for lack of a measurement.
+ */
+import { UserError } from '@astrolabe/base';
+import type { Instance } from '@astrolabe/config';
+import type { LatencyModel } from '@astrolabe/profile';
+import { type Operator, profileName, type Sequence, sequenceOf } from './sequences.js';
+
+/**
+ * The model's sequence under the names its profile uses, without optional operators that it lacks.
+ * @throws UserError naming the operator or TP degree that is missing
+ */
+export function chooseSequence(instance: Instance, latency: LatencyModel): Sequence {
+  const { tp, model } = instance;
+  const at = `instance "${instance.name}" (${instance.hardware}, ${model.name})`;
+  if (latency.tpDegrees.length > 0 && !latency.tpDegrees.includes(tp)) {
+    throw new UserError(`the profile has no measurements at TP ${tp}`, {
+      at,
+      hint: `it has TP ${latency.tpDegrees.join(', ')}`,
+    });
+  }
+  const naming = usesUnfusedNames(latency, tp) ? 'unfused' : 'fused';
+  const sequence = sequenceOf(model, naming);
+  const known = (operators: readonly Operator[]): Operator[] =>
+    operators.filter((operator) => {
+      if (latency.has(profileName(operator), tp)) return true;
+      if (operator.optional === true) return false;
+      throw new UserError(`the profile has no operator "${profileName(operator)}" at TP ${tp}`, {
+        at,
+        hint: `the ${naming} operator sequence needs it`,
+      });
+    });
+  return {
+    ...sequence,
+    embedding: known(sequence.embedding),
+    attention: known(sequence.attention),
+    feedForward: known(sequence.feedForward),
+    head: known(sequence.head),
+  };
+}
+
+function usesUnfusedNames(latency: LatencyModel, tp: number): boolean {
+  return !latency.has('qkv_proj', tp) && latency.has('q_proj', tp);
+}

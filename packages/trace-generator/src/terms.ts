@@ -1,0 +1,35 @@
+/**
+ * The physical terms that this generator models beyond the operator sum. Each can be switched off
+ * to measure its effect. All are on by default; what a term costs is a fact of the engine, not fitted,
+ * except `stepOverhead`, whose value comes from the calibration document.
+ */
+import { parseWith } from '@astrolabe/base';
+import { z } from 'zod';
+
+const on = z.boolean().default(true);
+
+export const termSwitchesSchema = z
+  .strictObject({
+    stepOverhead: on.describe('serial device time of every step, from the calibration document'),
+    warmUp: on.describe('host warm-up that an iteration carries (`warmUpNs`)'),
+    cudaGraphPadding: on.describe(
+      'batches up to the largest captured size run padded to the next captured size (vllm.md 5)',
+    ),
+    embeddingAllReduce: on.describe('all-reduce after the vocabulary-parallel embedding, TP > 1'),
+    logitsGather: on.describe('all-gather of the logits before sampling, TP > 1'),
+    pipelineResidual: on.describe(
+      'stages hand over hidden state and residual, sliced over TP and gathered by the receiver',
+    ),
+  })
+  .describe('Terms: what is modelled beyond the sum of operators');
+
+export type Terms = z.infer<typeof termSwitchesSchema>;
+/** Terms to change; the others keep their default. */
+export type TermSwitches = z.input<typeof termSwitchesSchema>;
+
+export const termNames = Object.keys(termSwitchesSchema.shape) as (keyof Terms)[];
+
+/** @throws UserError an unknown term */
+export function parseTerms(switches: TermSwitches = {}): Terms {
+  return parseWith(termSwitchesSchema, switches, 'terms');
+}
