@@ -1,0 +1,18 @@
+/** The shipped calibration, a user's, or none. */
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseWith, readJson } from '@astrolabe/base/cli';
+import { type Calibration, calibrationSchema, noCalibration } from '../calibration.js';
+
+const shipped = fileURLToPath(new URL('../../../../profiles/calibration.json', import.meta.url));
+
+/**
+ * @param path a file, `none`, or undefined for the shipped one
+ * @throws UserError naming file and JSON path
+ */
+export function loadCalibration(path: string | undefined): Calibration {
+  if (path === 'none') return noCalibration;
+  if (path === undefined && !existsSync(shipped)) return noCalibration;
+  const file = path ?? shipped;
+  return parseWith(calibrationSchema, readJson(file), file);
+}

@@ -1,0 +1,84 @@
+/** The command's flags, parsed. Engine options matter here only where they change a graph. */
+import { makeCommand, positiveInteger } from '@astrolabe/base/cli';
+import { type Dialect, dialects } from '@astrolabe/chakra';
+import type { EngineOverrides } from '@astrolabe/config';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type TermSwitches, termNames } from '../terms.js';
+
+export interface GeneratorOptions {
+  /** Iterations; `-` is stdin. */
+  readonly input: string;
+  readonly clusterConfig: string;
+  readonly profiles: string;
+  readonly calibration: string | undefined;
+  readonly flags: EngineOverrides;
+  readonly terms: TermSwitches;
+  readonly dialect: Dialect;
+  /** Prefix of .et files; undefined: a stream on stdout. */
+  readonly output: string | undefined;
+}
+
+export function generatorCommand(): Command {
+  return makeCommand(
+    'trace-generator',
+    'Turns iterations (NDJSON, one batch a line) into Chakra execution graphs, one per NPU.',
+    [
+      'trace-generator --cluster-config cluster_config/rtxpro6000.json iterations.ndjson \\',
+      '    | system-simulator --cluster-config cluster_config/rtxpro6000.json',
+      'head -1 iterations.ndjson | trace-generator --cluster-config cluster.json --output out/step',
+      'trace-generator --cluster-config cluster.json --without cudaGraphPadding < iterations.ndjson',
+    ],
+  )
+    .argument('[iterations]', 'NDJSON file; - = stdin', '-')
+    .requiredOption('--cluster-config <file>', 'cluster file (ours or LLMServingSim\u2019s)')
+    .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
+    .option('--calibration <file>', 'fitted step constants; none = physics only')
+    .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', positiveInteger)
+    .option('--max-num-batched-tokens <n>', 'as for serving-loop', positiveInteger)
+    .option(
+      '--without <term>',
+      `switches a term off, repeatable: ${termNames.join(', ')}`,
+      withoutTerm,
+    )
+    .option('--dialect <name>', `of the graphs: ${dialects.join(', ')}`, parseDialect)
+    .option(
+      '--output <prefix>',
+      'writes <prefix>.<instance>.<iteration>.<npu>.et files instead of a stream on stdout',
+    );
+}
+
+function withoutTerm(text: string, before: TermSwitches = {}): TermSwitches {
+  const term = termNames.find((name) => name === text);
+  if (term === undefined) {
+    throw new InvalidArgumentError(`expected one of ${termNames.join(', ')}`);
+  }
+  return { ...before, [term]: false };
+}
+
+function parseDialect(text: string): Dialect {
+  const dialect = dialects.find((name) => name === text);
+  if (dialect === undefined) {
+    throw new InvalidArgumentError(`expected one of ${dialects.join(', ')}`);
+  }
+  return dialect;
+}
+
+type Raw = Record<string, never>;
+
+/** From commander's record to ours. */
+export function generatorOptions(command: Command, shippedProfiles: string): GeneratorOptions {
+  const raw = command.opts<Raw>();
+  return {
+    input: command.processedArgs[0] as string,
+    clusterConfig: raw.clusterConfig,
+    profiles: raw.profiles ?? shippedProfiles,
+    calibration: raw.calibration,
+    flags: {
+      max_num_seqs: raw.maxNumSeqs,
+      max_num_batched_tokens: raw.maxNumBatchedTokens,
+    },
+    terms: raw.without ?? {},
+    dialect: raw.dialect ?? 'upstream',
+    output: raw.output,
+  };
+}
