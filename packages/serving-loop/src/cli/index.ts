@@ -1,4 +1,3 @@
-export { loadCalibration } from './calibration.js';
 export type { ServingOptions } from './options.js';
 export { encodeRequests, ResultFolder } from './result-folder.js';
 export { type Served, serve } from './serve.js';

@@ -2,7 +2,7 @@
 import { assert } from '@astrolabe/base';
 import { hashFile, Progress } from '@astrolabe/base/cli';
 import type { Calibration, Cluster } from '@astrolabe/config';
-import { loadCluster } from '@astrolabe/config/cli';
+import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import type { LatencyModel } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
 import { clusterMachine, createMachine } from '@astrolabe/system-simulator';
@@ -12,7 +12,6 @@ import { InProcessBackend } from '../carriers/in-process.js';
 import { type RequestResult, requestResults } from '../metrics.js';
 import { type HostTerms, type RunInputs, type RunResult, runServing } from '../serving-run.js';
 import { type LookupShare, type Summary, summarise } from '../summary.js';
-import { loadCalibration } from './calibration.js';
 import type { ServingOptions } from './options.js';
 
 export interface Served {
@@ -32,7 +31,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     deviceMemoryBytes: options.deviceMemoryBytes,
   });
   const calibration = loadCalibration(options.calibration);
-  const profiles = openProfiles(options.profiles);
+  const profiles = await openProfiles(options.profiles);
   const requests = await readWorkload(options.workload);
   const models = new Set<LatencyModel>();
   const generator = createTraceGenerator({
