@@ -133,30 +133,41 @@ export class NodeDecoder {
     const { reader } = this;
     const buf = reader.buf;
     let code = -1;
-    let valueTag = 0;
+    let field = 0;
     let valueAt = 0;
-    reader.pos = start;
-    while (reader.pos < end) {
-      const tag = buf[reader.pos] < 128 ? buf[reader.pos++] : reader.tag();
-      if (tag === 0x0a) {
-        const length = reader.uint32();
-        const at = this.take(length, end);
-        code = knownCode(buf, at, at + length);
-      } else {
-        const field = tag >>> 3;
-        if (field >= 3 && field <= 32 && tag === tagOfField[field]) {
-          valueTag = tag;
-          valueAt = reader.pos;
-        }
-        if ((tag & 7) === 0) while (buf[reader.pos++] > 127);
-        else reader.skipType(tag & 7, 0, field);
+    let pos = start;
+    while (pos < end) {
+      let tag = buf[pos++];
+      if (tag > 127) {
+        reader.pos = pos - 1;
+        tag = reader.tag();
+        pos = reader.pos;
+      }
+      if (tag === 0x0a && buf[pos] < 128) {
+        const nameEnd = pos + 1 + buf[pos];
+        if (nameEnd > end) break;
+        code = knownCode(buf, pos + 1, nameEnd);
+        pos = nameEnd;
+        continue;
+      }
+      if (tag === 0x0a) code = -1;
+      else if (tag >>> 3 <= 32 && tag === tagOfField[tag >>> 3]) {
+        field = tag >>> 3;
+        valueAt = pos;
+      }
+      if ((tag & 7) === 0) while (buf[pos++] > 127);
+      else {
+        reader.pos = pos;
+        reader.skipType(tag & 7, 0, tag >>> 3);
+        pos = reader.pos;
       }
     }
-    if (reader.pos !== end) throw new WireError('an attribute runs past the end of its message');
-    const isFirst = code >= 0 && (this.seen & (1 << code)) === 0;
-    if (isFirst) this.seen |= 1 << code;
+    if (pos !== end) throw new WireError('an attribute runs past the end of its message');
+    const bit = code < 0 ? 0 : 1 << code;
+    const isFirst = (this.seen & bit) === 0 && field !== 0;
+    this.seen |= bit;
     reader.pos = valueAt;
-    if (!isFirst || valueTag === 0 || !this.toColumn(node, code, valueTag >>> 3)) {
+    if (bit === 0 || !isFirst || !this.toColumn(node, code, field)) {
       this.builder.addExtra(node, readAttribute(buf.slice(start, end)));
     }
     reader.pos = end;

@@ -23,6 +23,8 @@ export interface DecodeOptions {
   readonly maxMessageBytes?: number;
   /** Take durations from duration_micros even where exact ns are given, as ASTRA-sim does. */
   readonly ignoreDurationNs?: boolean;
+  /** Nodes to make room for at once. */
+  readonly expectedNodes?: number;
 }
 
 const defaultMaxMessageBytes = 64 * 2 ** 20;
@@ -40,7 +42,7 @@ export class GraphStreamDecoder {
   private readonly maxMessageBytes: number;
   private readonly options: { readonly dialect: Dialect; readonly ignoreDurationNs: boolean };
   private readonly reader: ProtobufReader;
-  private builder = new GraphBuilder();
+  private builder: GraphBuilder;
   private nodes: NodeDecoder;
   private done: ExecutionGraph[] = [];
   /** Bytes of the incomplete message at the end of the last chunk, prefix included. */
@@ -59,6 +61,7 @@ export class GraphStreamDecoder {
       dialect: options.dialect ?? 'upstream',
       ignoreDurationNs: options.ignoreDurationNs ?? false,
     };
+    this.builder = new GraphBuilder(options.expectedNodes ?? 64);
     this.reader = new protobuf.Reader(new Uint8Array(0));
     this.nodes = new NodeDecoder(this.builder, this.reader, this.options);
   }
@@ -231,7 +234,8 @@ function decodeMetadata(reader: ProtobufReader, end: number): GraphMetadata {
 
 /** All graphs in `bytes`. @throws UserError as `GraphStreamDecoder` */
 export function decodeGraphs(bytes: Uint8Array, options: DecodeOptions = {}): ExecutionGraph[] {
-  const decoder = new GraphStreamDecoder(options);
+  const expectedNodes = Math.min(bytes.length >> 6, 1 << 16) + 1;
+  const decoder = new GraphStreamDecoder({ expectedNodes, ...options });
   const graphs = decoder.push(bytes);
   for (const graph of decoder.end()) graphs.push(graph);
   return graphs;

@@ -277,16 +277,53 @@ export class GraphBuilder {
   }
 }
 
+/** Bytes of a row over all columns. */
+const rowBytes = columnNames.reduce((sum, name) => sum + columnKinds[name].BYTES_PER_ELEMENT, 0);
+
+/** One buffer for many arrays: an ArrayBuffer of its own costs an array about 0.7 us. */
+class Arena {
+  private readonly buffer: ArrayBuffer;
+  private used = 0;
+
+  constructor(sizeBytes: number) {
+    this.buffer = new ArrayBuffer(sizeBytes);
+  }
+
+  take<T>(
+    kind: {
+      new (buffer: ArrayBuffer, offset: number, length: number): T;
+      BYTES_PER_ELEMENT: number;
+    },
+    length: number,
+  ): T {
+    const array = new kind(this.buffer, this.used, length);
+    this.used += roundUp(length * kind.BYTES_PER_ELEMENT);
+    return array;
+  }
+}
+
+function roundUp(sizeBytes: number): number {
+  return (sizeBytes + 7) & ~7;
+}
+
 function makeColumns(capacity: number): Columns {
+  const arena = new Arena(arenaBytes(capacity));
   const columns: Partial<Record<Column, unknown>> = {};
-  for (const name of columnNames) columns[name] = new columnKinds[name](capacity);
+  for (const name of columnNames) {
+    columns[name] = arena.take<Columns[Column]>(columnKinds[name], capacity);
+  }
   return columns as Columns;
 }
 
+/** With room for every array's rounding up to 8 bytes. */
+function arenaBytes(rows: number): number {
+  return rows * rowBytes + columnNames.length * 8;
+}
+
 function copyColumns(from: Columns, length: number): Columns {
-  const columns: Partial<Record<Column, unknown>> = {};
-  for (const name of columnNames) columns[name] = from[name].slice(0, length);
-  return columns as Columns;
+  const columns = makeColumns(length);
+  for (const name of columnNames) columns[name].set(from[name].subarray(0, length));
+  return columns;
 }
 
 function viewColumns(from: Columns, length: number): Columns {
