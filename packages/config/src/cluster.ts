@@ -71,12 +71,30 @@ export const powerSchema = z.strictObject({
       standby_power: nonNegative,
       active_power: nonNegative,
       standby_duration: nonNegative.describe('s'),
+      power_cap: amount.optional().describe('W; the device never draws more than this'),
+      hbm_energy_per_bit: nonNegative
+        .optional()
+        .describe('pJ per bit of its own memory; default: that of dram'),
+      hbm_in_board_power: z
+        .boolean()
+        .default(true)
+        .describe('active_power is of the whole board, memory included'),
     }),
   ),
+  idle_npus: z
+    .record(z.string(), count)
+    .optional()
+    .describe('devices in the box that no instance uses, by hardware; they draw idle power'),
   cpu: z.strictObject({
     idle_power: nonNegative,
     active_power: nonNegative,
-    util: z.number().min(0).max(1),
+    util: z.number().min(0).max(1).describe('utilisation with no step running'),
+    active_util: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe('utilisation while a step runs; default: 0.7, or util if larger'),
   }),
   dram: z.strictObject({
     dimm_size: amount.optional().describe('GB per DIMM'),
@@ -89,7 +107,11 @@ export const powerSchema = z.strictObject({
     energy_per_bit: nonNegative.describe('pJ'),
   }),
   nic: z.strictObject({ num_nics: count, idle_power: nonNegative }),
-  storage: z.strictObject({ num_devices: count, idle_power: nonNegative }),
+  storage: z.strictObject({
+    num_devices: count,
+    idle_power: nonNegative,
+    energy_per_bit: nonNegative.default(0).describe('pJ'),
+  }),
 });
 
 export const nodeSchema = z.strictObject({

@@ -1,0 +1,239 @@
+/**
+ * The power meter on steps whose energy is worked out by hand, and its two invariants on random
+ * histories: components add up to the total, states to the wall time of every device.
+ */
+import { bytesPerGiB, nsPerS, Random } from '@astrolabe/base';
+import {
+  type Cluster,
+  type Instance,
+  type PowerFile,
+  parseModel,
+  resolveEngine,
+} from '@astrolabe/config';
+import { describe, expect, it } from 'vitest';
+import { powerComponents, sumJoules } from './components.js';
+import { createPowerMeter, type PowerReading } from './power-meter.js';
+import { powerRows, requestEnergyRows, summarisePower } from './power-report.js';
+
+const model = parseModel(
+  'tiny',
+  {
+    model_type: 'llama',
+    hidden_size: 64,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 4,
+    intermediate_size: 128,
+    vocab_size: 100,
+    max_position_embeddings: 4096,
+  },
+  'test',
+);
+
+const power: PowerFile = {
+  base_node_power: 100,
+  npu: {
+    X: {
+      idle_power: 10,
+      standby_power: 30,
+      active_power: 110,
+      standby_duration: 2,
+      hbm_energy_per_bit: 0,
+      hbm_in_board_power: true,
+    },
+  },
+  cpu: { idle_power: 10, active_power: 110, util: 0.5 },
+  dram: { dimm_size: 32, idle_power: 4, energy_per_bit: 6 },
+  link: { num_links: 2, idle_power: 5, energy_per_bit: 4 },
+  nic: { num_nics: 1, idle_power: 11 },
+  storage: { num_devices: 1, idle_power: 6, energy_per_bit: 0 },
+};
+
+function instance(index: number, tp: number, firstNpu: number): Instance {
+  return {
+    index,
+    name: `instance${index}`,
+    node: 0,
+    model,
+    hardware: 'X',
+    role: 'colocated',
+    tp,
+    pp: 1,
+    ep: 1,
+    dpGroup: undefined,
+    npus: Array.from({ length: tp }, (_, i) => firstNpu + i),
+    memory: { sizeBytes: 1e9, bandwidthGBps: 1, latencyNs: 0, utilization: 0.9 },
+    engine: resolveEngine('bfloat16'),
+    placement: undefined,
+  };
+}
+
+function cluster(instances: readonly Instance[], constants: PowerFile | undefined): Cluster {
+  const hostMemory = { sizeBytes: 128 * bytesPerGiB, bandwidthGBps: 100, latencyNs: 0 };
+  return {
+    nodes: [{ index: 0, hostMemory, power: constants }],
+    instances,
+    numNpus: instances.reduce((sum, entry) => sum + entry.npus.length, 0),
+    linkBandwidthGBps: [1],
+    linkLatencyNs: [0],
+    cxl: undefined,
+  };
+}
+
+interface Step {
+  instance: number;
+  startS: number;
+  endS: number;
+  busyS?: number;
+  commBytes?: number;
+  memoryBytes?: number;
+}
+
+function measure(subject: Cluster, steps: readonly Step[], endS: number, requests = 1) {
+  const meter = createPowerMeter(subject, nsPerS, requests);
+  if (meter === undefined) return undefined;
+  const iterations = new Map<number, number>();
+  for (const step of steps) {
+    const iteration = iterations.get(step.instance) ?? 0;
+    iterations.set(step.instance, iteration + 1);
+    const startNs = step.startS * nsPerS;
+    const finishNs = step.endS * nsPerS;
+    meter.onIteration({
+      instance: step.instance,
+      iteration,
+      releaseNs: startNs,
+      requests: [iteration % requests],
+      newTokens: [1],
+      contextTokens: [0],
+    });
+    meter.onCompletion({
+      instance: step.instance,
+      iteration,
+      lane: 0,
+      startNs,
+      finishNs,
+      npus: subject.instances[step.instance].npus.map((npu) => ({
+        npu,
+        startNs,
+        finishNs,
+        computeNs: (step.busyS ?? step.endS - step.startS) * nsPerS,
+        exposedCommNs: 0,
+        exposedMemoryNs: 0,
+      })),
+      commBytes: step.commBytes ?? 0,
+      memoryBytes: step.memoryBytes ?? 0,
+    });
+  }
+  return meter.finish(endS * nsPerS);
+}
+
+describe('power meter', () => {
+  const one = cluster([instance(0, 1, 0)], power);
+
+  it('adds up by hand: one step of 2 s in a run of 10 s', () => {
+    const reading = measure(one, [{ instance: 0, startS: 1, endS: 3 }], 10) as PowerReading;
+    const joules = reading.system.total();
+    expect(joules.base).toBeCloseTo(1000, 6);
+    // 1 s idle, 2 s active, 2 s standby, 5 s idle.
+    expect(joules.accelerator).toBeCloseTo(10 + 220 + 60 + 50, 6);
+    // 60 W throughout, 20 W more while the step runs.
+    expect(joules.cpu).toBeCloseTo(600 + 40, 6);
+    expect(joules.hostMemory).toBeCloseTo(4 * 4 * 10, 6);
+    expect([joules.link, joules.nic, joules.storage]).toEqual([100, 110, 60]);
+    expect(reading.devices).toEqual([
+      { npu: 0, instance: 0, idleNs: 6 * nsPerS, standbyNs: 2 * nsPerS, activeNs: 2 * nsPerS },
+    ]);
+    // Idle 100 + 10 + 60 + 16 + 10 + 11 + 6 = 213 W; active 100 + 20 W more.
+    const watts = powerRows(reading).filter((row) => row.scope === 'system');
+    expect(watts.map((row) => Number(row.powerW))).toEqual(
+      [213, 333, 333, 233, 233, 213, 213, 213, 213, 213].map((w) => expect.closeTo(w, 6)),
+    );
+  });
+
+  it('waiting inside a step is standby, and bits cost on every path', () => {
+    const step = { instance: 0, startS: 0, endS: 2, busyS: 1, commBytes: 1e12, memoryBytes: 2e12 };
+    const reading = measure(one, [step], 2) as PowerReading;
+    const joules = reading.system.total();
+    expect(joules.accelerator).toBeCloseTo(110 + 30, 6);
+    expect(joules.link).toBeCloseTo(20 + 8 * 4, 6);
+    expect(joules.hostMemory).toBeCloseTo(32 + 2 * 8 * 6, 6);
+  });
+
+  it('own memory is carved out of board power, or added when the board excludes it', () => {
+    const tp2 = [instance(0, 2, 0)];
+    const constants = (inBoard: boolean): PowerFile => ({
+      ...power,
+      npu: { X: { ...power.npu.X, hbm_energy_per_bit: 1000, hbm_in_board_power: inBoard } },
+    });
+    const step = [{ instance: 0, startS: 0, endS: 1 }];
+    const carved = measure(cluster(tp2, constants(true)), step, 1)?.system.total();
+    const added = measure(cluster(tp2, constants(false)), step, 1)?.system.total();
+    const plain = measure(cluster(tp2, power), step, 1)?.system.total();
+    expect(carved?.acceleratorMemory).toBeGreaterThan(0);
+    expect((carved?.accelerator ?? 0) + (carved?.acceleratorMemory ?? 0)).toBeCloseTo(220, 6);
+    expect(plain?.accelerator).toBeCloseTo(220, 6);
+    expect(added?.accelerator).toBeCloseTo(220, 6);
+    expect(added?.acceleratorMemory).toBeCloseTo(carved?.acceleratorMemory ?? 0, 9);
+  });
+
+  it('a cap bounds the active power, devices without an instance idle', () => {
+    const capped: PowerFile = {
+      ...power,
+      npu: { X: { ...power.npu.X, power_cap: 60 } },
+      idle_npus: { X: 3 },
+    };
+    const steps = [{ instance: 0, startS: 0, endS: 1 }];
+    const reading = measure(cluster([instance(0, 1, 0)], capped), steps, 1);
+    expect(reading?.system.total().accelerator).toBeCloseTo(60 + 3 * 10, 6);
+  });
+
+  it('refuses a device without constants, and needs no power block', () => {
+    const other = { ...instance(0, 1, 0), hardware: 'Y' };
+    expect(() => measure(cluster([other], power), [], 1)).toThrow(
+      /nodes\[0\]\.power\.npu: has no constants for Y/,
+    );
+    expect(measure(cluster([other], undefined), [], 1)).toBeUndefined();
+  });
+
+  it('components, states, intervals and requests always add up', () => {
+    const subject = cluster([instance(0, 2, 0), instance(1, 1, 2)], {
+      ...power,
+      npu: { X: { ...power.npu.X, hbm_energy_per_bit: 5 } },
+    });
+    for (let seed = 0; seed < 100; seed++) {
+      const random = new Random(seed, 'power');
+      const steps: Step[] = [];
+      const freeAt = [0, 0];
+      for (let i = 0; i < 30; i++) {
+        const which = random.below(2);
+        // A step may begin before its predecessor on the instance ended (pipeline stages).
+        const startS = Math.max(0, freeAt[which] - 0.1 + random.below(40) / 10);
+        const endS = Math.max(startS, freeAt[which]) + random.below(20) / 10;
+        freeAt[which] = endS;
+        const busyS = (endS - startS) * random.uniform();
+        steps.push({ instance: which, startS, endS, busyS, commBytes: random.below(1e9) });
+      }
+      const endS = Math.max(...freeAt) + 3;
+      const reading = measure(subject, steps, endS, 4) as PowerReading;
+      const total = reading.system.total();
+      const energyJ = sumJoules(total);
+      let seriesJ = 0;
+      for (let i = 0; i < reading.system.numIntervals; i++) {
+        seriesJ += sumJoules(reading.system.interval(i));
+      }
+      expect(seriesJ).toBeCloseTo(energyJ, 4);
+      for (const name of powerComponents) expect(total[name]).toBeGreaterThanOrEqual(0);
+      for (const device of reading.devices) {
+        const sum = device.idleNs + device.standbyNs + device.activeNs;
+        expect(sum / nsPerS).toBeCloseTo(endS, 6);
+      }
+      const result = (request: number) =>
+        ({ request, promptTokens: 3, outputTokens: 2, status: 'finished' }) as never;
+      const results = [0, 1, 2, 3].map(result);
+      const perRequest = requestEnergyRows(reading, results);
+      const sum = perRequest.reduce((joules, row) => joules + Number(row.energyJ), 0);
+      expect(sum).toBeCloseTo(energyJ, 4);
+      expect(summarisePower(reading, results).energyPerRequestJ).toBeCloseTo(energyJ / 4, 6);
+    }
+  });
+});

@@ -1,0 +1,269 @@
+/**
+ * The power meter: reads the steps the engines submitted and what the machine says about them, after
+ * the fact, and never feeds time back. Constants come from the `power` block of each node; a node
+ * without one is not metered. Formulas:
+ *
+ *   accelerator = idle, standby, active power x time in that state, per device, idle ones included
+ *   own memory  = bytes of every rank x 8 x energy per bit; part of board power unless said otherwise
+ *   cpu         = idle + (active - idle) x utilisation, which rises while a step runs
+ *   host DRAM   = idle per DIMM + bytes of tier traffic x 8 x energy per bit
+ *   link        = idle + bytes sent by every rank x 8 x energy per bit; NIC and storage likewise
+ */
+import { assert, bytesPerGiB, nsPerS, UserError } from '@astrolabe/base';
+import type { Cluster, Instance, PowerFile } from '@astrolabe/config';
+import type { Completion } from '@astrolabe/system-simulator';
+import type { Iteration } from '@astrolabe/trace-generator';
+import { EnergySeries, type PowerComponent } from './components.js';
+import { DeviceStates, type StateTimes } from './device-states.js';
+import { deviceTraffic, type TrafficModel } from './memory-traffic.js';
+
+const joulesPerPicojoule = 1e-12;
+/** LLMServingSim's: a serving host's cores are at 70 % while the engine steps. */
+const defaultActiveUtilisation = 0.7;
+
+export interface DeviceEnergy extends StateTimes {
+  readonly npu: number;
+  readonly instance: number;
+}
+
+export interface PowerReading {
+  readonly intervalNs: number;
+  readonly endNs: number;
+  /** Accelerators, their memory and the tier and link traffic they cause, per instance. */
+  readonly instances: readonly (EnergySeries | undefined)[];
+  readonly nodes: readonly (EnergySeries | undefined)[];
+  readonly system: EnergySeries;
+  readonly devices: readonly DeviceEnergy[];
+  /** Energy above idle of the steps a request took part in, by its share of the tokens, J. */
+  readonly requestJ: Float64Array;
+}
+
+export interface PowerMeter {
+  onIteration(iteration: Iteration): void;
+  onCompletion(completion: Completion): void;
+  finish(endNs: number): PowerReading;
+}
+
+/**
+ * @returns undefined when no node has a power block
+ * @throws UserError a device of a metered node has no constants
+ */
+export function createPowerMeter(
+  cluster: Cluster,
+  intervalNs: number,
+  numRequests: number,
+): PowerMeter | undefined {
+  if (cluster.nodes.every((node) => node.power === undefined)) return undefined;
+  for (const { power, index } of cluster.nodes) {
+    if (power === undefined) continue;
+    const used = cluster.instances.filter((instance) => instance.node === index);
+    const names = used.map((instance) => instance.hardware);
+    for (const hardware of [...names, ...Object.keys(power.idle_npus ?? {})]) {
+      if (hardware in power.npu) continue;
+      throw new UserError(`has no constants for ${hardware}`, { at: `nodes[${index}].power.npu` });
+    }
+  }
+  return new Meter(cluster, intervalNs, numRequests);
+}
+
+interface MeteredInstance {
+  readonly instance: Instance;
+  readonly power: PowerFile;
+  readonly series: EnergySeries;
+  readonly nodeSeries: EnergySeries;
+  readonly devices: DeviceStates[];
+  readonly traffic: TrafficModel;
+  readonly pending: Iteration[];
+  readonly hostShare: number;
+  cursorNs: number;
+  /** Energy above idle since the last step was taken in, J. */
+  dynamicJ: number;
+}
+
+class Meter implements PowerMeter {
+  private readonly cluster: Cluster;
+  private readonly intervalNs: number;
+  private readonly metered: (MeteredInstance | undefined)[];
+  private readonly nodes: (EnergySeries | undefined)[];
+  private readonly requestJ: Float64Array;
+
+  constructor(cluster: Cluster, intervalNs: number, numRequests: number) {
+    this.cluster = cluster;
+    this.intervalNs = intervalNs;
+    this.requestJ = new Float64Array(numRequests);
+    this.nodes = cluster.nodes.map((node) =>
+      node.power === undefined ? undefined : new EnergySeries(intervalNs),
+    );
+    this.metered = cluster.instances.map((instance) => this.meterOf(instance));
+  }
+
+  private meterOf(instance: Instance): MeteredInstance | undefined {
+    const power = this.cluster.nodes[instance.node].power;
+    const nodeSeries = this.nodes[instance.node];
+    if (power === undefined || nodeSeries === undefined) return undefined;
+    const constants = power.npu[instance.hardware];
+    const { idle_power: idle, standby_power: standby, power_cap: cap } = constants;
+    const watts = { idle, standby, active: Math.min(constants.active_power, cap ?? Infinity) };
+    const metered: MeteredInstance = {
+      instance,
+      power,
+      series: new EnergySeries(this.intervalNs),
+      nodeSeries,
+      devices: instance.npus.map(
+        () =>
+          new DeviceStates(constants.standby_duration * nsPerS, (state, from, to, durationNs) => {
+            this.spend(metered, 'accelerator', from, to, (watts[state] * durationNs) / nsPerS);
+            if (state === 'active')
+              metered.dynamicJ += ((watts.active - idle) * durationNs) / nsPerS;
+          }),
+      ),
+      traffic: deviceTraffic(instance),
+      pending: [],
+      hostShare: this.cluster.instances.filter((other) => other.node === instance.node).length,
+      cursorNs: 0,
+      dynamicJ: 0,
+    };
+    return metered;
+  }
+
+  onIteration(iteration: Iteration): void {
+    this.metered[iteration.instance]?.pending.push(iteration);
+  }
+
+  onCompletion(completion: Completion): void {
+    const metered = this.metered[completion.instance];
+    if (metered === undefined) return;
+    if (completion.lane !== 0) {
+      this.host(metered, completion, 0);
+      return;
+    }
+    const iteration = metered.pending.shift();
+    assert(
+      iteration?.iteration === completion.iteration,
+      'the power meter sees completions in the order of their iterations',
+    );
+    metered.dynamicJ = 0;
+    this.accelerators(metered, iteration, completion);
+    this.host(metered, completion, 1);
+    this.attribute(metered, iteration);
+    metered.cursorNs = Math.max(metered.cursorNs, completion.finishNs);
+  }
+
+  private accelerators(metered: MeteredInstance, step: Iteration, done: Completion): void {
+    const { instance, power, devices } = metered;
+    const constants = power.npu[instance.hardware];
+    const perBit = constants.hbm_energy_per_bit ?? power.dram.energy_per_bit;
+    const stageBytes = metered.traffic(step);
+    instance.npus.forEach((npu, position) => {
+      const times = done.npus.find((entry) => entry.npu === npu);
+      const startNs = times?.startNs ?? done.startNs;
+      const finishNs = times?.finishNs ?? done.finishNs;
+      const busyNs =
+        times === undefined ? finishNs - startNs : times.computeNs + times.exposedCommNs;
+      const activeNs = devices[position].step(startNs, finishNs, busyNs);
+      const bytes = stageBytes[Math.floor(position / instance.tp)];
+      let memoryJ = bytes * 8 * perBit * joulesPerPicojoule;
+      if (constants.hbm_in_board_power) {
+        const activeJ =
+          (Math.min(constants.active_power, constants.power_cap ?? Infinity) * activeNs) / nsPerS;
+        memoryJ = Math.min(memoryJ, activeJ);
+        this.spend(metered, 'accelerator', startNs, finishNs, -memoryJ);
+      } else {
+        metered.dynamicJ += memoryJ;
+      }
+      this.spend(metered, 'acceleratorMemory', startNs, finishNs, memoryJ);
+    });
+  }
+
+  /** @param engines 1 for a step of the engine, 0 for a transfer beside it */
+  private host(metered: MeteredInstance, done: Completion, engines: number): void {
+    const { power } = metered;
+    const bits = (bytes: number, perBit: number): number => bytes * 8 * perBit * joulesPerPicojoule;
+    const span = [done.startNs, done.finishNs] as const;
+    const linkJ = bits(done.commBytes, power.link.energy_per_bit);
+    const dramJ = bits(done.memoryBytes, power.dram.energy_per_bit);
+    this.spend(metered, 'link', ...span, linkJ);
+    this.spend(metered, 'hostMemory', ...span, dramJ);
+    const from = Math.max(done.startNs, metered.cursorNs);
+    const busyS = (engines * Math.max(0, done.finishNs - from)) / nsPerS;
+    const { idle_power: idle, active_power: active, util } = power.cpu;
+    const rise = Math.max(
+      0,
+      (power.cpu.active_util ?? Math.max(defaultActiveUtilisation, util)) - util,
+    );
+    // Engines on one host share its cores: together they cannot take it beyond all of them.
+    const share = Math.min(rise, (1 - util) / metered.hostShare);
+    const cpuJ = (active - idle) * share * busyS;
+    metered.nodeSeries.add('cpu', from, done.finishNs, cpuJ);
+    metered.dynamicJ += linkJ + dramJ + cpuJ;
+  }
+
+  private attribute(metered: MeteredInstance, iteration: Iteration): void {
+    const tokens = iteration.newTokens.reduce((sum, count) => sum + count, 0);
+    if (tokens === 0) return;
+    iteration.requests.forEach((request, i) => {
+      this.requestJ[request] += (metered.dynamicJ * iteration.newTokens[i]) / tokens;
+    });
+  }
+
+  private spend(
+    metered: MeteredInstance,
+    component: PowerComponent,
+    startNs: number,
+    endNs: number,
+    amountJ: number,
+  ): void {
+    metered.series.add(component, startNs, endNs, amountJ);
+    metered.nodeSeries.add(component, startNs, endNs, amountJ);
+  }
+
+  finish(endNs: number): PowerReading {
+    const devices: DeviceEnergy[] = [];
+    for (const metered of this.metered) {
+      metered?.devices.forEach((device, position) => {
+        device.finish(endNs);
+        const { npus, index } = metered.instance;
+        devices.push({ npu: npus[position], instance: index, ...device.times });
+      });
+    }
+    const system = new EnergySeries(this.intervalNs);
+    this.nodes.forEach((series, index) => {
+      const { power, hostMemory } = this.cluster.nodes[index];
+      if (series === undefined || power === undefined) return;
+      drawConstant(series, power, hostMemory.sizeBytes, endNs);
+      system.merge(series);
+    });
+    return {
+      intervalNs: this.intervalNs,
+      endNs,
+      instances: this.metered.map((metered) => metered?.series),
+      nodes: this.nodes,
+      system,
+      devices,
+      requestJ: this.requestJ,
+    };
+  }
+}
+
+/** What a node draws all the time. */
+function drawConstant(
+  series: EnergySeries,
+  power: PowerFile,
+  hostBytes: number,
+  endNs: number,
+): void {
+  const constant = (component: PowerComponent, watts: number): void =>
+    series.draw(component, 0, endNs, watts);
+  constant('base', power.base_node_power);
+  for (const [hardware, count] of Object.entries(power.idle_npus ?? {})) {
+    constant('accelerator', count * power.npu[hardware].idle_power);
+  }
+  const { idle_power: idle, active_power: active, util } = power.cpu;
+  constant('cpu', idle + (active - idle) * util);
+  // A DIMM of "32 GB" holds 32 GiB, as the node's memory is counted.
+  const dimms = Math.floor(hostBytes / ((power.dram.dimm_size ?? Infinity) * bytesPerGiB));
+  constant('hostMemory', dimms * (power.dram.idle_power ?? 0));
+  constant('link', power.link.num_links * power.link.idle_power);
+  constant('nic', power.nic.num_nics * power.nic.idle_power);
+  constant('storage', power.storage.num_devices * power.storage.idle_power);
+}
