@@ -12,6 +12,7 @@ import type { Backend } from './backend.js';
 import { InstanceEngine } from './instance-engine.js';
 import { IntervalSeries } from './interval-series.js';
 import { BlockContents } from './kv/block-content.js';
+import { createPowerMeter, type PowerMeter, type PowerReading } from './power/power-meter.js';
 import { RequestState } from './request-state.js';
 import { Router, type RoutingPolicy } from './router.js';
 
@@ -45,6 +46,8 @@ export interface RunResult {
   readonly itlNs: Float64Array;
   readonly numIterations: number;
   readonly endNs: number;
+  /** Undefined unless a node has power constants. */
+  readonly power: PowerReading | undefined;
 }
 
 /** @throws UserError a request that no instance can ever serve */
@@ -65,6 +68,7 @@ class ServingRun {
   private readonly series: IntervalSeries;
   private readonly itl = new GrowableFloat64(1 << 16);
   private readonly lastToken: Float64Array;
+  private readonly meter: PowerMeter | undefined;
   private finished = 0;
   private iterations = 0;
   private nowNs = 0;
@@ -91,6 +95,7 @@ class ServingRun {
     this.arrivals = new Arrivals(inputs.requests, this.states);
     this.router = new Router(inputs.routing, inputs.seed);
     this.series = new IntervalSeries(inputs.intervalNs);
+    this.meter = createPowerMeter(inputs.cluster, inputs.intervalNs, this.states.length);
     this.checkServable();
   }
 
@@ -119,6 +124,7 @@ class ServingRun {
       itlNs: this.itl.toArray(),
       numIterations: this.iterations,
       endNs: this.nowNs,
+      power: this.meter?.finish(this.nowNs),
     };
   }
 
@@ -136,6 +142,7 @@ class ServingRun {
 
   private complete(completion: Completion): void {
     this.inputs.onCompletion?.(completion);
+    this.meter?.onCompletion(completion);
     const engine = this.engines[completion.instance];
     const batch = engine.complete(completion);
     this.series.record(batch, completion.finishNs, this.engines);
@@ -150,6 +157,7 @@ class ServingRun {
   private submit(iteration: Iteration): void {
     this.iterations++;
     this.inputs.onIteration?.(iteration);
+    this.meter?.onIteration(iteration);
     this.inputs.backend.submit(iteration);
   }
 

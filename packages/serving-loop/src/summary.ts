@@ -1,6 +1,7 @@
 /** The answer in one object, and the same as text for people. */
 import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
 import type { RequestResult } from './metrics.js';
+import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
 import type { RunResult } from './serving-run.js';
 
 export interface InstanceSummary {
@@ -38,6 +39,8 @@ export interface Summary {
   readonly instances: readonly InstanceSummary[];
   readonly fitted: readonly string[];
   readonly lookups: LookupShare | null;
+  /** Only when the cluster file has power constants. */
+  readonly power?: PowerSummary;
 }
 
 /** How latency lookups were answered, over all devices. */
@@ -105,6 +108,7 @@ export function summarise(
     })),
     fitted: context.fitted,
     lookups: context.lookups ?? null,
+    ...(run.power === undefined ? {} : { power: summarisePower(run.power, results) }),
   };
 }
 
@@ -152,6 +156,7 @@ export function formatSummary(summary: Summary): string {
         `${(summary.lookups.extrapolatedShare * 100).toFixed(2)} % extrapolated`,
     );
   }
+  if (summary.power !== undefined) lines.push(...formatPower(summary.power));
   for (const source of summary.fitted) lines.push(`fitted        ${source}`);
   return `${lines.join('\n')}\n`;
 }

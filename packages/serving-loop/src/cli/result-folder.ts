@@ -8,6 +8,7 @@ import { version, writeFileWhole } from '@astrolabe/base/cli';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration } from '@astrolabe/trace-generator';
 import type { RequestResult } from '../metrics.js';
+import { featureFileNames, featureFiles } from '../results/feature-files.js';
 import { intervalColumns, requestColumns, toArrow, toCsv, toNdjson } from '../results/table.js';
 import { LineFile } from './line-file.js';
 import type { ServingOptions } from './options.js';
@@ -31,7 +32,7 @@ export class ResultFolder {
   constructor(path: string) {
     this.path = path;
     mkdirSync(path, { recursive: true });
-    for (const file of files) rmSync(join(path, file), { force: true });
+    for (const file of [...files, ...featureFileNames]) rmSync(join(path, file), { force: true });
     this.iterations = new LineFile(join(path, 'iterations.ndjson'));
     this.completions = new LineFile(join(path, 'completions.ndjson'));
   }
@@ -58,6 +59,8 @@ export class ResultFolder {
       ),
     );
     write('summary.json', `${JSON.stringify(summary, null, 2)}\n`);
+    const features = featureFiles(run, results);
+    for (const { name, text } of features) write(name, text);
     const manifest = {
       tool: 'serving-loop',
       version,
@@ -65,7 +68,7 @@ export class ResultFolder {
       seed: options.seed,
       options: manifestOptions(options),
       inputsSha256: inputs,
-      files: files.filter((name) => name !== 'run.json'),
+      files: [...files.filter((name) => name !== 'run.json'), ...features.map((file) => file.name)],
     };
     write('run.json', `${JSON.stringify(manifest, null, 2)}\n`);
   }

@@ -1,0 +1,33 @@
+/**
+ * Result files that exist only when a feature is on. Without the feature neither the file nor its
+ * name in the manifest appears, so a run's folder is the same as if the feature did not exist.
+ */
+import type { RequestResult } from '../metrics.js';
+import {
+  powerColumns,
+  powerRows,
+  requestEnergyColumns,
+  requestEnergyRows,
+} from '../power/power-report.js';
+import type { RunResult } from '../serving-run.js';
+import { toCsv } from './table.js';
+
+export const featureFileNames = ['power.csv', 'request-energy.csv'] as const;
+export type FeatureFileName = (typeof featureFileNames)[number];
+
+export interface FeatureFile {
+  readonly name: FeatureFileName;
+  readonly text: string;
+}
+
+export function featureFiles(run: RunResult, results: readonly RequestResult[]): FeatureFile[] {
+  const files: FeatureFile[] = [];
+  if (run.power !== undefined) {
+    files.push({ name: 'power.csv', text: toCsv(powerRows(run.power), powerColumns) });
+    files.push({
+      name: 'request-energy.csv',
+      text: toCsv(requestEnergyRows(run.power, results), requestEnergyColumns),
+    });
+  }
+  return files;
+}
