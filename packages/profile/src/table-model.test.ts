@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AttentionBatch } from './latency-model.js';
 import { type ProfileRow, ProfileTableBuilder } from './profile-table.js';
-import { TableModel, tableSource } from './table-model.js';
+import { modelOfTable, type TableModel } from './table-model.js';
 
 const info = {
   hardware: 'GPU',
@@ -15,7 +15,7 @@ const info = {
 function modelOf(rows: readonly ProfileRow[]): TableModel {
   const builder = new ProfileTableBuilder();
   for (const row of rows) builder.add(row);
-  return new TableModel(tableSource(builder.build(info)));
+  return modelOfTable(builder.build(info));
 }
 
 function dense(tokens: number, durationNs: number): ProfileRow {

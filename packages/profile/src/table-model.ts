@@ -1,6 +1,7 @@
 /**
- * A latency model of measured tables: every operator's points compiled once per TP degree, at first
- * use, into typed arrays. Results are integer ns, at least 1. Lookups allocate nothing.
+ * A latency model of compiled tables, measured or fitted: every operator's points become typed
+ * arrays once per TP degree, at first use. Results are integer ns, at least 1. Lookups allocate
+ * nothing.
  */
 import { nearest, UserError } from '@astrolabe/base';
 import { AttentionGrid } from './attention-grid.js';
@@ -15,27 +16,47 @@ import {
   rowKinds,
   tpDegreesOf,
 } from './profile-table.js';
-import { type SkewShare, skewShare } from './skew.js';
+import { measureSkew, SkewShare } from './skew.js';
+
+/** Time of one attention call, whose prefill chunks are already one. */
+export interface AttentionLookup {
+  /** Smallest and largest chunk known, tokens. */
+  readonly minChunk: number;
+  readonly maxChunk: number;
+  /** Of the last lookup: one of `lookupState`. */
+  readonly state: number;
+  /** @returns ns, a float */
+  at(chunk: number, context: number, decodes: number, decodeContext: number): number;
+}
+
+/** What one TP degree compiles to. */
+export interface CompiledTables {
+  readonly dense: ReadonlyMap<string, OperatorLine>;
+  readonly perSequence: ReadonlyMap<string, OperatorLine>;
+  readonly attention: AttentionLookup | undefined;
+  readonly moe: MoeGrid | undefined;
+  readonly skew: SkewShare;
+}
 
 /** Where a model's tables come from: possibly a file per TP degree, read when first asked for. */
 export interface TableSource {
   readonly info: ProfileInfo;
   readonly tpDegrees: readonly number[];
-  /** @returns a table with at least the rows of that TP degree. */
-  load(tp: number): ProfileTable;
+  compile(tp: number): CompiledTables;
 }
 
-export function tableSource(table: ProfileTable): TableSource {
-  return { info: table.info, tpDegrees: tpDegreesOf(table), load: () => table };
+/** @param load gives a table with at least the rows of that TP degree */
+export function measuredTables(
+  info: ProfileInfo,
+  tpDegrees: readonly number[],
+  load: (tp: number) => ProfileTable,
+): TableSource {
+  return { info, tpDegrees, compile: (tp) => compileTables(load(tp), tp) };
 }
 
-/** What one TP degree compiles to. */
-interface CompiledTables {
-  readonly dense: ReadonlyMap<string, OperatorLine>;
-  readonly perSequence: ReadonlyMap<string, OperatorLine>;
-  readonly attention: AttentionGrid | undefined;
-  readonly moe: MoeGrid | undefined;
-  readonly skew: SkewShare;
+/** The model of one table in memory. */
+export function modelOfTable(table: ProfileTable): TableModel {
+  return new TableModel(measuredTables(table.info, tpDegreesOf(table), () => table));
 }
 
 export class TableModel implements LatencyModel {
@@ -87,7 +108,7 @@ export class TableModel implements LatencyModel {
 
   /**
    * Prefill chunks count as one of the same work (`effectiveChunk`), decodes at their mean context,
-   * plus a share of the way to all decodes at the longest context when they differ (`skew.ts`).
+   * plus a share of the way to all decodes at the longest context when they differ (`SkewShare`).
    */
   attentionNs(tp: number, batch: AttentionBatch): number {
     const tables = this.at(tp);
@@ -106,7 +127,7 @@ export class TableModel implements LatencyModel {
     );
     if (decodes > 1 && batch.decodeContextMax > mean) {
       const longest = batch.decodeContextMax;
-      const share = tables.skew.at(decodes, mean, longest);
+      const share = tables.skew.at(decodes, chunk.newTokens > 0);
       if (share !== 0) {
         const all = grid.at(chunk.newTokens, chunk.contextTokens, decodes, longest);
         if (all > timeNs) timeNs += share * (all - timeNs);
@@ -152,7 +173,7 @@ export class TableModel implements LatencyModel {
         hint: `it has TP ${this.tpDegrees.join(', ')}`,
       });
     }
-    const tables = compileTables(this.tables.load(tp), tp);
+    const tables = this.tables.compile(tp);
     this.compiled[tp] = tables;
     return tables;
   }
@@ -182,6 +203,7 @@ function compileTables(table: ProfileTable, tp: number): CompiledTables {
   const pick = (column: Float64Array, of: readonly number[]): Float64Array =>
     Float64Array.from(of, (i) => Math.max(0, column[i]));
   const attention = rows.attention;
+  const skew = measureSkew(table, tp);
   return {
     dense: compileLines(table, rows.dense, keys.tokens),
     perSequence: compileLines(table, rows.per_sequence, keys.sequences),
@@ -201,7 +223,7 @@ function compileTables(table: ProfileTable, tp: number): CompiledTables {
         : new MoeGrid(
             rows.moe.map((i) => [keys.tokens[i], keys.activatedExperts[i], values.durationNs[i]]),
           ),
-    skew: skewShare(table, tp),
+    skew: new SkewShare(skew.alone, skew.mixed),
   };
 }
 

@@ -7,7 +7,7 @@ import { type Dirent, readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { assert, nearest, UserError } from '@astrolabe/base';
 import { fileError, readBytes } from '@astrolabe/base/cli';
-import { type LatencyModel, type ProfileTable, TableModel, tableSource } from '@astrolabe/profile';
+import { type LatencyModel, modelOfTable, type ProfileTable, TableModel } from '@astrolabe/profile';
 import { openV1Bundle, type ProfileNames } from './v1-bundle.js';
 
 export interface Profiles {
@@ -59,7 +59,7 @@ type DecodeProfile = (bytes: Uint8Array, at: string) => ProfileTable;
 const openers: Record<Form, (entry: ProfileEntry, decode?: DecodeProfile) => LatencyModel> = {
   arrow: (entry, decode) => {
     assert(decode !== undefined, 'the Arrow codec is loaded when there are Arrow profiles');
-    return new TableModel(tableSource(decode(readBytes(entry.path), entry.path)));
+    return modelOfTable(decode(readBytes(entry.path), entry.path));
   },
   v1: (entry) => new TableModel(openV1Bundle(entry.path, entry)),
   fitted: (entry) => {

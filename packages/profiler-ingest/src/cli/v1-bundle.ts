@@ -3,7 +3,13 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
 import { readText } from '@astrolabe/base/cli';
-import { type ProfileTable, ProfileTableBuilder, type TableSource } from '@astrolabe/profile';
+import {
+  measuredTables,
+  type ProfileInfo,
+  type ProfileTable,
+  ProfileTableBuilder,
+  type TableSource,
+} from '@astrolabe/profile';
 import { readV1Table, v1Info, v1Tables } from '../importers/llmservingsim-v1.js';
 
 export interface ProfileNames {
@@ -29,26 +35,31 @@ export function tpFolders(directory: string): number[] {
 
 /** @param directory holds meta.yaml and tpN folders. @throws UserError */
 export function openV1Bundle(directory: string, names: ProfileNames): TableSource {
-  const tpDegrees = tpFolders(directory);
-  if (tpDegrees.length === 0) throw new UserError('no tpN folder here', { at: directory });
-  const metaFile = findFile(join(directory, 'meta.yaml'));
-  const meta = metaFile === undefined ? undefined : readText(metaFile);
-  const info = v1Info(names, meta, metaFile ?? directory);
-  const load = (tp: number): ProfileTable => {
+  const info = bundleInfo(directory, names);
+  return measuredTables(info, degreesOf(directory), (tp) => {
     const builder = new ProfileTableBuilder();
     readTp(directory, tp, builder);
-    // MoE blocks are profiled at TP 1 only.
     return builder.build(info);
-  };
-  return { info, tpDegrees, load };
+  });
 }
 
 /** All TP degrees in one table. */
 export function importV1Bundle(directory: string, names: ProfileNames): ProfileTable {
-  const source = openV1Bundle(directory, names);
   const builder = new ProfileTableBuilder();
-  for (const tp of source.tpDegrees) readTp(directory, tp, builder);
-  return builder.build(source.info);
+  for (const tp of degreesOf(directory)) readTp(directory, tp, builder);
+  return builder.build(bundleInfo(directory, names));
+}
+
+function degreesOf(directory: string): number[] {
+  const tpDegrees = tpFolders(directory);
+  if (tpDegrees.length === 0) throw new UserError('no tpN folder here', { at: directory });
+  return tpDegrees;
+}
+
+function bundleInfo(directory: string, names: ProfileNames): ProfileInfo {
+  const metaFile = findFile(join(directory, 'meta.yaml'));
+  const meta = metaFile === undefined ? undefined : readText(metaFile);
+  return v1Info(names, meta, metaFile ?? directory);
 }
 
 function readTp(directory: string, tp: number, into: ProfileTableBuilder): void {
