@@ -53,6 +53,8 @@ export class GraphStreamDecoder {
   private metadata: GraphMetadata | undefined;
   private fields: StreamMetadata = {};
   private graphIndex = -1;
+  /** Node being read, or the next one, for errors. */
+  private nodeIndex = 0;
 
   constructor(options: DecodeOptions = {}) {
     this.at = options.at ?? 'graph stream';
@@ -166,6 +168,7 @@ export class GraphStreamDecoder {
     else if (this.metadata === undefined) {
       this.fail(`node beyond the ${this.fields.nodeCount} nodes that the metadata announces`);
     }
+    this.nodeIndex = this.builder.nodeCount;
     this.reader.buf = bytes;
     this.reader.pos = start;
     this.reader.len = end;
@@ -178,7 +181,8 @@ export class GraphStreamDecoder {
       const reason = (error as Error).message.replace(/^illegal/, 'invalid');
       this.fail(known ? reason : `not a Chakra ${isMetadata ? 'metadata' : 'node'}: ${reason}`);
     }
-    if (this.builder.nodeCount === this.fields.nodeCount) this.closeGraph();
+    this.nodeIndex = this.builder.nodeCount;
+    if (this.nodeIndex === this.fields.nodeCount) this.closeGraph();
   }
 
   private openGraph(end: number): void {
@@ -205,7 +209,7 @@ export class GraphStreamDecoder {
 
   private place(): string {
     const graph = this.graphIndex < 0 ? 'metadata' : `graph ${this.graphIndex}`;
-    const node = this.metadata === undefined ? '' : `, node ${this.builder.nodeCount}`;
+    const node = this.metadata === undefined ? '' : `, node ${this.nodeIndex}`;
     return `${this.at}: ${graph}${node}, byte ${this.offset}`;
   }
 

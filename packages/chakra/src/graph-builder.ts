@@ -13,6 +13,9 @@ export const chakraVersion = '1.0.0';
 
 const emptyMetadata: GraphMetadata = { version: chakraVersion, attributes: [] };
 
+const noExtra: ReadonlyMap<number, Attribute[]> = new Map();
+const noFields: ReadonlyMap<number, Uint8Array> = new Map();
+
 const columnKinds = {
   id: Float64Array,
   type: Uint8Array,
@@ -262,8 +265,9 @@ export class GraphBuilder {
       ctrlDepStart: ctrl.start,
       ctrlDep: ctrl.dep,
       strings: this.strings.strings,
-      extra: this.extra,
-      fields: this.fields,
+      // The builder's own maps change later unless reset() replaces them, which it does if used.
+      extra: this.extra.size > 0 ? this.extra : noExtra,
+      fields: this.fields.size > 0 ? this.fields : noFields,
     };
   }
 

@@ -11,8 +11,15 @@ export { type Dialect, dialects, unknownTypeOf } from './dialect.js';
 export { type EncodeOptions, encodeGraph, encodeGraphs } from './encode.js';
 export * from './graph.js';
 export { chakraVersion, GraphBuilder } from './graph-builder.js';
+export {
+  describeGraphFiles,
+  type GraphFiles,
+  graphFileName,
+  graphFilesSchema,
+} from './graph-files.js';
 export { advanceGraph, advanceOf, expandGraphSet, GraphSetGatherer } from './graph-set.js';
 export { knownAttributes } from './known-attributes.js';
+export { type IoInfo, type NodeFields, nodeFields } from './node-fields.js';
 export * from './node-type.js';
 export {
   readStreamMetadata,

@@ -1,0 +1,47 @@
+/** Node fields that have no column, decoded on demand: start time and IOInfo. */
+import protobuf, { type Reader as ProtobufReader } from 'protobufjs/minimal.js';
+import { fromLong, type LongLike } from './attribute.js';
+import type { ExecutionGraph } from './graph.js';
+
+export interface IoInfo {
+  readonly values: string;
+  readonly shapes: string;
+  readonly types: string;
+}
+
+export interface NodeFields {
+  /** Bigint beyond 2^53. */
+  readonly startTimeMicros?: number | bigint;
+  readonly inputs?: IoInfo;
+  readonly outputs?: IoInfo;
+}
+
+/** Present fields of the node; unknown ones are left out. */
+export function nodeFields(graph: ExecutionGraph, node: number): NodeFields {
+  const bytes = graph.fields?.get(node);
+  if (bytes === undefined) return {};
+  const result: { startTimeMicros?: number | bigint; inputs?: IoInfo; outputs?: IoInfo } = {};
+  const reader = protobuf.Reader.create(bytes);
+  while (reader.pos < reader.len) {
+    const tag = reader.tag();
+    if (tag === 0x30) {
+      result.startTimeMicros = fromLong(reader.uint64() as unknown as LongLike);
+    } else if (tag === 0x42) result.inputs = readIoInfo(reader);
+    else if (tag === 0x4a) result.outputs = readIoInfo(reader);
+    else reader.skipType(tag & 7, 0, tag >>> 3);
+  }
+  return result;
+}
+
+function readIoInfo(reader: ProtobufReader): IoInfo {
+  const end = reader.uint32() + reader.pos;
+  const info = { values: '', shapes: '', types: '' };
+  while (reader.pos < end) {
+    const tag = reader.tag();
+    if (tag === 0x0a) info.values = reader.string();
+    else if (tag === 0x12) info.shapes = reader.string();
+    else if (tag === 0x1a) info.types = reader.string();
+    else reader.skipType(tag & 7, 0, tag >>> 3);
+  }
+  return info;
+}
