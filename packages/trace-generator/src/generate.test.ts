@@ -1,44 +1,13 @@
 /** One iteration's graph, worked by hand on a model of two layers. */
 import { Attr, CollectiveType, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
-import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
+import { exampleCluster, tinyModel } from './example-cluster.js';
 import { exampleLatency, fusedOperators, unfusedOperators } from './example-latency.js';
 import { createTraceGenerator, type TraceGeneratorOptions } from './generate.js';
 import type { Iteration } from './iteration.js';
 
-const tiny = {
-  model_type: 'llama',
-  hidden_size: 64,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 4,
-  intermediate_size: 128,
-  vocab_size: 100,
-  max_position_embeddings: 4096,
-};
-
-function cluster(instance: object = {}, model: object = {}): Cluster {
-  return resolveCluster(
-    {
-      link_bw: 16,
-      link_latency: 1000,
-      nodes: [
-        {
-          cpu_mem: { mem_size: 64, mem_bw: 100 },
-          instances: [
-            {
-              model_name: 'tiny',
-              hardware: 'example',
-              npu_mem: { mem_size: 24, mem_bw: 1000 },
-              ...instance,
-            },
-          ],
-        },
-      ],
-    },
-    'test',
-    { findModel: (name) => parseModel(name, { ...tiny, ...model }, 'test') },
-  );
+function cluster(instance: object = {}, model: object = {}) {
+  return exampleCluster([instance], { ...tinyModel, ...model });
 }
 
 function generator(options: Partial<TraceGeneratorOptions> = {}) {

@@ -3,7 +3,7 @@
  * at construction (operators, sharding, groups, node names and edges); an iteration costs about
  * twenty lookups and copies of the number columns.
  */
-import { UserError } from '@astrolabe/base';
+import { parseWith, UserError } from '@astrolabe/base';
 import { type GraphSet, type Program, StringTable } from '@astrolabe/chakra';
 import { type Calibration, type Cluster, type Instance, noCalibration } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
@@ -13,8 +13,11 @@ import { instantiate, type Template } from './chain.js';
 import { expertPeers, planGroups, type StageGroups, stageNpus } from './groups.js';
 import { checkIteration, type Iteration } from './iteration.js';
 import { type Lowering, lowerStage } from './lower.js';
+import { type MoeOptions, type MoeSettings, moeOptionsSchema } from './moe/moe-options.js';
+import { planExperts } from './moe/plan-experts.js';
 import { chooseSequence } from './operators.js';
-import { evaluate, QuantityTable } from './quantities.js';
+import { padWave } from './pad-wave.js';
+import { evaluate, QuantityTable, type Step } from './quantities.js';
 import { parseTerms, type TermSwitches, type Terms } from './terms.js';
 
 export interface TraceGeneratorOptions {
@@ -22,6 +25,7 @@ export interface TraceGeneratorOptions {
   readonly latencyModelFor: (instance: Instance) => LatencyModel;
   readonly calibration?: Calibration;
   readonly terms?: TermSwitches;
+  readonly moe?: MoeSettings;
 }
 
 export interface TraceGenerator {
@@ -34,6 +38,7 @@ export interface TraceGenerator {
 export function createTraceGenerator(options: TraceGeneratorOptions): TraceGenerator {
   const { cluster, calibration = noCalibration } = options;
   const terms = parseTerms(options.terms);
+  const moe = parseWith(moeOptionsSchema, options.moe ?? {}, 'moe options');
   const groups = planGroups(cluster);
   const instances = cluster.instances.map(
     (instance) =>
@@ -41,8 +46,9 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
         instance,
         latency: options.latencyModelFor(instance),
         groups: groups[instance.index],
-        peers: expertPeers(cluster, instance).length,
+        peers: expertPeers(cluster, instance),
         terms,
+        moe,
         stepOverheadNs: calibration.devices[instance.hardware]?.step_overhead_ns ?? 0,
       }),
   );
@@ -65,8 +71,9 @@ interface InstanceOptions {
   readonly latency: LatencyModel;
   readonly groups: readonly StageGroups[];
   /** Data-parallel ranks that step together, itself included. */
-  readonly peers: number;
+  readonly peers: readonly Instance[];
   readonly terms: Terms;
+  readonly moe: MoeOptions;
   readonly stepOverheadNs: number;
 }
 
@@ -83,12 +90,21 @@ class InstanceGenerator {
   private readonly groupMembers: Readonly<Record<string, readonly number[]>>;
   private readonly plain: readonly Placed[];
   private warm: readonly Placed[] | undefined;
-  private readonly batch = new Batch();
+  private readonly step: Step;
   private values = new Float64Array(0);
 
   constructor(options: InstanceOptions) {
-    const { instance, latency, terms, stepOverheadNs, groups } = options;
+    const { instance, latency, terms, stepOverheadNs, groups, peers, moe } = options;
     this.options = options;
+    const experts = planExperts(instance, peers.length, moe);
+    this.step = {
+      batch: new Batch(),
+      latency,
+      tp: instance.tp,
+      warmUpNs: 0,
+      experts,
+      draw: { group: peers[0].index, wave: 0 },
+    };
     const quantities = new QuantityTable();
     quantities.add({ kind: 'constant', value: 0 });
     this.lowering = {
@@ -98,6 +114,8 @@ class InstanceGenerator {
       terms,
       stepOverheadNs,
       strings: new StringTable(),
+      moe,
+      layersDiffer: experts?.loads.layersDiffer ?? false,
     };
     const { maxNumSeqs, maxNumBatchedTokens } = instance.engine;
     this.padding = terms.cudaGraphPadding
@@ -117,7 +135,8 @@ class InstanceGenerator {
     const placed = warmUpNs > 0 ? this.placedWarm() : this.plain;
     checkIteration(iteration);
     this.read(iteration);
-    this.evaluate(warmUpNs);
+    this.step.warmUpNs = warmUpNs;
+    this.evaluate();
     return {
       instance: iteration.instance,
       iteration: iteration.iteration,
@@ -140,32 +159,45 @@ class InstanceGenerator {
   }
 
   private read(iteration: Iteration): void {
-    const { batch, padding } = this;
+    const { peers } = this.options;
+    const { batch, draw } = this.step;
     batch.read(iteration);
-    const tokens = Math.max(batch.realTokens, iteration.paddedTokens ?? 0);
-    batch.tokens = padding === undefined ? tokens : padTokens(padding, tokens);
-    batch.groupTokens = batch.tokens * this.options.peers;
+    draw.wave = iteration.wave ?? iteration.iteration;
+    if (iteration.waveTokens === undefined) {
+      batch.tokens = this.padded(Math.max(batch.realTokens, iteration.paddedTokens ?? 0));
+      batch.groupTokens = batch.tokens * peers.length;
+      return;
+    }
+    const own = peers.findIndex(({ index }) => index === iteration.instance);
+    padWave(iteration.waveTokens, own, peers.length, batch, this.padding);
   }
 
-  private evaluate(warmUpNs: number): void {
+  private padded(tokens: number): number {
+    return this.padding === undefined ? tokens : padTokens(this.padding, tokens);
+  }
+
+  private evaluate(): void {
     const { list } = this.lowering.quantities;
     if (this.values.length < list.length) this.values = new Float64Array(list.length);
-    const { latency, instance } = this.options;
-    for (let i = 0; i < list.length; i++) {
-      this.values[i] = evaluate(list[i], this.batch, latency, instance.tp, warmUpNs);
-    }
+    for (let i = 0; i < list.length; i++) this.values[i] = evaluate(list[i], this.step);
   }
 
-  /** One template per stage; one per rank where ranks name different peers. */
+  /** One template per stage; one per rank where ranks name different peers or hold other experts. */
   private place(warmUp: boolean): Placed[] {
-    const { instance, groups } = this.options;
+    const { instance, groups, peers } = this.options;
+    const { experts } = this.step;
+    const ranksDiffer = experts?.loads.ranksDiffer ?? false;
+    const firstRank = peers.indexOf(instance) * instance.tp;
     const placed: Placed[] = [];
     for (let stage = 0; stage < instance.pp; stage++) {
       const npus = stageNpus(instance, stage);
-      const alike = instance.pp === 1;
+      const alike = instance.pp === 1 && !ranksDiffer;
       const ranks = alike ? [0] : npus.map((_, rank) => rank);
       for (const rank of ranks) {
-        const position = { stage, rank, groups: groups[stage], warmUp };
+        const expertRank = ranksDiffer
+          ? Math.floor((firstRank + rank) / (experts?.slices ?? 1))
+          : 0;
+        const position = { stage, rank, groups: groups[stage], expertRank, warmUp };
         const template = lowerStage(this.lowering, position);
         placed.push({ npus: alike ? npus : [npus[rank]], template });
       }

@@ -15,6 +15,13 @@ export const iterationSchema = z
     paddedTokens: count
       .optional()
       .describe('total tokens after padding, when a DP group steps together'),
+    wave: count
+      .optional()
+      .describe('number of the data-parallel step; equal on all ranks that share experts'),
+    waveTokens: z
+      .array(z.number().int().positive())
+      .optional()
+      .describe('tokens of every rank of the wave before padding, in order of instances'),
     warmUpNs: count.optional().describe('host warm-up that delays this step'),
   })
   .describe('Iteration: one batch of one instance');
@@ -33,7 +40,8 @@ export function checkIteration(iteration: Iteration): void {
         `${contextTokens.length} entries: they must be as many`,
     );
   }
-  if (requests.length === 0 && iteration.paddedTokens === undefined) {
-    throw new UserError('no requests, and no paddedTokens as an idle data-parallel rank has');
+  const dummy = iteration.paddedTokens !== undefined || iteration.waveTokens !== undefined;
+  if (requests.length === 0 && !dummy) {
+    throw new UserError('no requests, and no paddedTokens or waveTokens as an idle rank has');
   }
 }

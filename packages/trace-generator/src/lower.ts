@@ -7,6 +7,8 @@ import { CollectiveType, type StringTable } from '@astrolabe/chakra';
 import { dtypeBytes, type Instance, pipelineLayers } from '@astrolabe/config';
 import { Chain, type Template } from './chain.js';
 import type { Group, StageGroups } from './groups.js';
+import { lowerExperts } from './moe/lower-experts.js';
+import type { MoeOptions } from './moe/moe-options.js';
 import type { QuantityTable } from './quantities.js';
 import { type Operator, profileName, type Sequence } from './sequences.js';
 import type { Terms } from './terms.js';
@@ -21,6 +23,9 @@ export interface Lowering {
   readonly terms: Terms;
   readonly stepOverheadNs: number;
   readonly strings: StringTable;
+  readonly moe: MoeOptions;
+  /** Experts are loaded differently from layer to layer. */
+  readonly layersDiffer: boolean;
 }
 
 /** What distinguishes one program of an instance from another. */
@@ -28,6 +33,7 @@ export interface Position {
   readonly stage: number;
   readonly rank: number;
   readonly groups: StageGroups;
+  readonly expertRank: number;
   /** The iteration carries a host warm-up. */
   readonly warmUp: boolean;
 }
@@ -71,7 +77,14 @@ function lowerLayer(context: Context, layer: number): void {
   const { sequence } = context;
   const prefix = `layer${layer}.`;
   lowerOperators(context, prefix, sequence.attention);
-  lowerOperators(context, prefix, sequence.feedForward);
+  if (!sequence.moe) {
+    lowerOperators(context, prefix, sequence.feedForward);
+    return;
+  }
+  const { chain, hiddenBytes, position } = context;
+  const { groups, expertRank } = position;
+  const site = { lowering: context, chain, groups, expertRank, hiddenBytes };
+  lowerExperts(site, prefix, layer);
 }
 
 function lowerOperators(context: Context, prefix: string, operators: readonly Operator[]): void {

@@ -24,7 +24,8 @@ export function chooseSequence(instance: Instance, latency: LatencyModel): Seque
   const sequence = sequenceOf(model, naming);
   const known = (operators: readonly Operator[]): Operator[] =>
     operators.filter((operator) => {
-      if (latency.has(profileName(operator), tp)) return true;
+      const measuredAt = operator.key === 'expert' && instance.ep > 1 ? 1 : tp;
+      if (latency.has(profileName(operator), measuredAt)) return true;
       if (operator.optional === true) return false;
       throw new UserError(`the profile has no operator "${profileName(operator)}" at TP ${tp}`, {
         at,

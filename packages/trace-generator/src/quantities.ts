@@ -6,6 +6,7 @@
 import { assert } from '@astrolabe/base';
 import type { LatencyModel } from '@astrolabe/profile';
 import type { Batch } from './batch.js';
+import type { ExpertLoads } from './moe/expert-loads.js';
 
 export type Quantity =
   /** The same in every iteration. */
@@ -15,7 +16,36 @@ export type Quantity =
   | { readonly kind: 'attention' }
   /** Bytes: so much per token and so much per sequence row. */
   | { readonly kind: 'bytes'; readonly perToken: number; readonly perSequence: number }
+  /** Bytes per token of all data-parallel ranks together. */
+  | { readonly kind: 'groupBytes'; readonly perToken: number }
+  /** The whole MoE block of one expert rank. */
+  | { readonly kind: 'moe'; readonly rank: number; readonly layer: number }
+  /** One projection of all experts of one expert rank, one expert after another. */
+  | {
+      readonly kind: 'expert';
+      readonly operator: string;
+      readonly rank: number;
+      readonly layer: number;
+    }
   | { readonly kind: 'warmUp' };
+
+/** What quantities are computed from. */
+export interface Step {
+  readonly batch: Batch;
+  readonly latency: LatencyModel;
+  readonly tp: number;
+  warmUpNs: number;
+  readonly experts: ExpertBlock | undefined;
+  readonly draw: { readonly group: number; wave: number };
+}
+
+/** The experts of an instance. */
+export interface ExpertBlock {
+  readonly loads: ExpertLoads;
+  readonly expertsPerToken: number;
+  /** Ranks over which one expert's matrices are divided; 1 = whole experts. */
+  readonly slices: number;
+}
 
 export class QuantityTable {
   readonly list: Quantity[] = [];
@@ -34,25 +64,14 @@ export class QuantityTable {
 }
 
 /** Integer ns or bytes. @throws UserError when the profile cannot answer */
-export function evaluate(
-  quantity: Quantity,
-  batch: Batch,
-  latency: LatencyModel,
-  tp: number,
-  warmUpNs: number,
-): number {
-  const value = unrounded(quantity, batch, latency, tp, warmUpNs);
+export function evaluate(quantity: Quantity, step: Step): number {
+  const value = unrounded(quantity, step);
   assert(value >= 0 && value < Number.MAX_SAFE_INTEGER, () => `${quantity.kind} is ${value}`);
   return Math.round(value);
 }
 
-function unrounded(
-  quantity: Quantity,
-  batch: Batch,
-  latency: LatencyModel,
-  tp: number,
-  warmUpNs: number,
-): number {
+function unrounded(quantity: Quantity, step: Step): number {
+  const { batch, latency, tp } = step;
   switch (quantity.kind) {
     case 'constant':
       return quantity.value;
@@ -64,7 +83,37 @@ function unrounded(
       return latency.attentionNs(tp, batch);
     case 'bytes':
       return quantity.perToken * batch.tokens + quantity.perSequence * batch.sequences;
+    case 'groupBytes':
+      return quantity.perToken * batch.groupTokens;
+    case 'moe':
+      return moeBlockNs(step, quantity.rank, quantity.layer);
+    case 'expert':
+      return expertNs(step, quantity.operator, quantity.rank, quantity.layer);
     case 'warmUp':
-      return warmUpNs;
+      return step.warmUpNs;
   }
+}
+
+/**
+ * MoE tables hold whole experts at TP 1. A rank with `pairs` token-expert pairs does the work of
+ * pairs / k tokens; experts cut in n slices move the bytes and do the operations of 1 / n as many
+ * experts and tokens.
+ */
+function moeBlockNs(step: Step, rank: number, layer: number): number {
+  const { experts, batch, latency, draw } = step;
+  assert(experts !== undefined, 'the model has experts');
+  const { slices, expertsPerToken } = experts;
+  const { pairs, activated } = experts.loads.layer(batch.groupTokens, layer, draw);
+  if (pairs[rank] === 0) return 0;
+  return latency.moeNs(1, pairs[rank] / expertsPerToken / slices, activated[rank] / slices);
+}
+
+/** Profiles of single experts: each of the active ones takes its average share of the pairs. */
+function expertNs(step: Step, operator: string, rank: number, layer: number): number {
+  const { experts, batch, latency, tp, draw } = step;
+  assert(experts !== undefined, 'the model has experts');
+  const { pairs, activated } = experts.loads.layer(batch.groupTokens, layer, draw);
+  if (pairs[rank] === 0) return 0;
+  const tokens = Math.max(1, Math.round(pairs[rank] / activated[rank]));
+  return activated[rank] * latency.denseNs(operator, experts.slices > 1 ? tp : 1, tokens);
 }

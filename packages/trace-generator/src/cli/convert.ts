@@ -1,11 +1,21 @@
 /**
  * The filter: lines of iterations in, graphs out in the same order, each line answered before the
  * next is read, so that a loop may wait for the answer. A line `{"advanceNs": n}` passes through as
- * an empty graph that runs the machine's clock to there.
+ * an empty graph that runs the machine's clock to there. With `--output` graphs go to files, and the
+ * lines on stdout name them.
  */
 import { parseWith, UserError } from '@astrolabe/base';
 import { openInput, readNdjson, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
-import { advanceGraph, encodeGraph, encodeGraphs, expandGraphSet } from '@astrolabe/chakra';
+import {
+  advanceGraph,
+  describeGraphFiles,
+  encodeGraph,
+  encodeGraphs,
+  expandGraphSet,
+  type GraphFiles,
+  type GraphSet,
+  graphFileName,
+} from '@astrolabe/chakra';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
 import { z } from 'zod';
@@ -23,15 +33,20 @@ export async function convert(options: GeneratorOptions): Promise<void> {
     const at = `${name}:${line}`;
     if (isAdvance(value)) {
       const { advanceNs } = parseWith(advanceSchema, value, at);
-      if (output === undefined) {
-        await writeStdout(encodeGraph(advanceGraph(advanceNs), { dialect }));
-      }
+      await writeStdout(
+        output === undefined
+          ? encodeGraph(advanceGraph(advanceNs), { dialect })
+          : `${JSON.stringify({ advanceNs })}\n`,
+      );
       continue;
     }
     const iteration = parseWith(iterationSchema, value, at);
-    const graphs = expandGraphSet(generateAt(generator, iteration, at));
-    if (output === undefined) await writeStdout(encodeGraphs(graphs, { dialect }));
-    else writeFiles(output, iteration, graphs, options);
+    const set = generateAt(generator, iteration, at);
+    await writeStdout(
+      output === undefined
+        ? encodeGraphs(expandGraphSet(set), { dialect })
+        : `${JSON.stringify(writeFiles(output, set, options))}\n`,
+    );
   }
 }
 
@@ -64,15 +79,12 @@ function generateAt(generator: TraceGenerator, iteration: Iteration, at: string)
   }
 }
 
-function writeFiles(
-  prefix: string,
-  iteration: Iteration,
-  graphs: ReturnType<typeof expandGraphSet>,
-  { dialect }: GeneratorOptions,
-): void {
-  for (const graph of graphs) {
-    const npu = graph.metadata.attributes.find(({ name }) => name === 'npu')?.value;
-    const path = `${prefix}.${iteration.instance}.${iteration.iteration}.${npu}.et`;
+/** Files of one iteration. @returns the control line that names them */
+function writeFiles(output: string, set: GraphSet, { dialect }: GeneratorOptions): GraphFiles {
+  const line = describeGraphFiles(set, `${output}.${set.instance}.${set.iteration}`);
+  expandGraphSet(set).forEach((graph, index) => {
+    const path = graphFileName(line.prefix, line.npus[index]);
     writeFileWhole(path, encodeGraph(graph, { dialect }));
-  }
+  });
+  return line;
 }

@@ -43,7 +43,7 @@ export function generatorCommand(): Command {
     .option('--dialect <name>', `of the graphs: ${dialects.join(', ')}`, parseDialect)
     .option(
       '--output <prefix>',
-      'writes <prefix>.<instance>.<iteration>.<npu>.et files instead of a stream on stdout',
+      'writes <prefix>.<instance>.<iteration>.<npu>.et files; stdout gets a line naming each set',
     );
 }
 

@@ -1,0 +1,96 @@
+/** Expected experts by hand; drawn and skewed loads by their invariants. */
+import { describe, expect, it } from 'vitest';
+import { ExpertLoads } from './expert-loads.js';
+import { sharesOf } from './expert-shares.js';
+import { distinctRanks } from './lower-experts.js';
+import { type MoeSettings, moeOptionsSchema } from './moe-options.js';
+
+const moe = { numExperts: 128, expertsPerToken: 8, intermediateSize: 768 };
+const draw = { group: 0, wave: 5 };
+
+function loads(settings: MoeSettings, ranks = 1, shape = moe): ExpertLoads {
+  return new ExpertLoads(moeOptionsSchema.parse(settings), shape, 4, ranks);
+}
+
+function total(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+describe('uniform routing', () => {
+  it('expects 51.6 of 128 experts for 8 tokens and 82.4 for 16 (128 (1 - (15/16)^T))', () => {
+    const uniform = loads({});
+    expect(uniform.layer(8, 0, draw).activated[0]).toBeCloseTo(51.62, 2);
+    expect(uniform.layer(16, 0, draw).activated[0]).toBeCloseTo(82.42, 2);
+    expect(uniform.layer(16, 0, draw).pairs[0]).toBe(128);
+  });
+
+  it('halves both over two ranks', () => {
+    const { pairs, activated } = loads({}, 2).layer(16, 0, draw);
+    expect([...pairs]).toEqual([64, 64]);
+    expect(activated[0]).toBeCloseTo(41.21, 2);
+  });
+});
+
+describe('other routings', () => {
+  it('counts pigeonholes when proportional', () => {
+    const { activated } = loads({ routing: 'proportional' }, 2).layer(8, 0, draw);
+    expect([...activated]).toEqual([32, 32]);
+  });
+
+  it('deals round robin exactly: 3 tokens x 8 of 16 experts', () => {
+    const shape = { ...moe, numExperts: 16 };
+    const { pairs, activated } = loads({ routing: 'round_robin' }, 2, shape).layer(3, 0, draw);
+    // 24 pairs: experts 0..7 get two, 8..15 one.
+    expect([...pairs]).toEqual([16, 8]);
+    expect([...activated]).toEqual([8, 8]);
+  });
+
+  it('draws as many pairs as there are, the same for the same seed, others for another wave', () => {
+    const random = loads({ routing: 'random', seed: 7 }, 4);
+    const first = random.layer(16, 0, draw);
+    expect(total(first.pairs)).toBe(128);
+    expect(total(first.activated)).toBeLessThanOrEqual(128);
+    const again = loads({ routing: 'random', seed: 7 }, 4).layer(16, 0, draw);
+    expect([...again.pairs]).toEqual([...first.pairs]);
+    const layers = [0, 1, 2, 3].map((layer) => [...random.layer(16, layer, draw).pairs].join());
+    expect(new Set(layers).size).toBeGreaterThan(1);
+    const many = random.layer(2000, 0, { group: 0, wave: 6 });
+    expect(total(many.pairs)).toBeGreaterThan(15_500);
+    expect(total(many.pairs)).toBeLessThan(16_500);
+  });
+
+  it('makes some ranks hot under zipf, and none at exponent 0', () => {
+    const skewed = loads({ routing: 'zipf', zipfExponent: 1 }, 4).layer(64, 0, draw);
+    expect(total(skewed.pairs)).toBeCloseTo(512, 6);
+    expect(Math.max(...skewed.pairs)).toBeGreaterThan(140);
+    const flat = loads({ routing: 'zipf', zipfExponent: 0 }, 4).layer(64, 0, draw);
+    const uniform = loads({}, 4).layer(64, 0, draw);
+    flat.activated.forEach((value, rank) => {
+      expect(value).toBeCloseTo(uniform.activated[rank], 9);
+    });
+  });
+
+  it('reads loads per layer and refuses ones that do not fit', () => {
+    const shape = { numExperts: 4, expertsPerToken: 1, intermediateSize: 8 };
+    const file = loads({ routing: 'file', loads: [[3, 1, 0, 0]] }, 2, shape);
+    expect([...file.layer(8, 2, draw).pairs]).toEqual([8, 0]);
+    const short: MoeSettings = { routing: 'file', loads: [[1, 1]] };
+    expect(() => loads(short, 1, shape)).toThrow('layer 0 have 2 entries, the model has 4');
+    expect(() => loads({ routing: 'file' }, 1, shape)).toThrow('needs loads');
+  });
+});
+
+describe('shares', () => {
+  it('never exceed one pick per token: what is over goes to the others', () => {
+    expect([...sharesOf([8, 1, 1], 2)]).toEqual([1, 0.5, 0.5]);
+    expect(() => sharesOf([1, 0, 0], 2)).toThrow('fewer have a load');
+  });
+});
+
+describe('distinct ranks', () => {
+  it('counts ranks that hold one of k different experts', () => {
+    // Two picks of four experts on two ranks: both on the same rank with probability 1/3.
+    expect(distinctRanks(4, 2, 2)).toBeCloseTo(2 * (1 - (2 / 4) * (1 / 3)), 12);
+    expect(distinctRanks(8, 8, 2)).toBeCloseTo(2, 12);
+  });
+});

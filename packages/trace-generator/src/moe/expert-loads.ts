@@ -1,0 +1,175 @@
+/**
+ * What every expert rank computes of an iteration: token-expert pairs and distinct experts, by layer.
+ * Experts are placed linearly (vLLM): rank r of R holds experts [r E/R, (r+1) E/R).
+ *
+ * - `uniform`: every expert equally likely; of E local experts each token misses one with 1 - k/E, so
+ *   E (1 - (1 - k/E)^T) are expected to be active.
+ * - `proportional`: pairs in proportion to a rank's experts, as many distinct ones as pairs
+ *   (LLMServingSim's BALANCED).
+ * - `round_robin`: token t takes experts t k, t k + 1, ... modulo E, counted exactly.
+ * - `random`: drawn anew per layer and iteration.
+ * - `zipf`, `file`: expected values under the shares of `expert-shares.ts`.
+ */
+import { assert, Random } from '@astrolabe/base';
+import type { MoeShape } from '@astrolabe/config';
+import { expertShares } from './expert-shares.js';
+import type { ExpertRouting, MoeOptions } from './moe-options.js';
+
+/** Of one layer: `pairs[rank]` and `activated[rank]`, expected values. */
+export interface LayerLoads {
+  readonly pairs: Float64Array;
+  readonly activated: Float64Array;
+}
+
+/** Which iteration: peers of a data-parallel wave agree in it. */
+export interface Draw {
+  readonly group: number;
+  readonly wave: number;
+}
+
+interface Plan {
+  readonly options: MoeOptions;
+  readonly moe: MoeShape;
+  readonly ranks: number;
+  readonly shares: Float64Array[] | undefined;
+}
+
+type Compute = (plan: Plan, tokens: number, layer: number, draw: Draw) => LayerLoads;
+
+/** Layers that share an answer: one for all, or each its own. */
+const perLayer: Record<ExpertRouting, boolean> = {
+  uniform: false,
+  proportional: false,
+  round_robin: false,
+  random: true,
+  zipf: true,
+  file: true,
+};
+
+const computers: Record<ExpertRouting, Compute> = {
+  uniform: (plan, tokens) => {
+    const { numExperts, expertsPerToken } = plan.moe;
+    const local = numExperts / plan.ranks;
+    const missed = (1 - expertsPerToken / numExperts) ** tokens;
+    return alike(plan.ranks, (tokens * expertsPerToken) / plan.ranks, local * (1 - missed));
+  },
+  proportional: (plan, tokens) => {
+    const local = plan.moe.numExperts / plan.ranks;
+    const pairs = (tokens * plan.moe.expertsPerToken) / plan.ranks;
+    return alike(plan.ranks, pairs, Math.min(Math.max(1, Math.round(pairs)), local));
+  },
+  round_robin: (plan, tokens) => {
+    const { numExperts, expertsPerToken } = plan.moe;
+    const all = tokens * expertsPerToken;
+    const counts = Float64Array.from({ length: numExperts }, (_, expert) =>
+      Math.ceil((all - expert) / numExperts),
+    );
+    return counted(plan, counts);
+  },
+  random: (plan, tokens, layer, draw) => {
+    const purpose = `experts of group ${draw.group} wave ${draw.wave} layer ${layer}`;
+    return counted(plan, drawCounts(plan.moe, tokens, new Random(plan.options.seed, purpose)));
+  },
+  zipf: expected,
+  file: expected,
+};
+
+/** Padded batches repeat their token counts, so few entries answer most iterations. */
+const cacheEntries = 256;
+
+export class ExpertLoads {
+  /** Ranks differ, so each needs its own program. */
+  readonly ranksDiffer: boolean;
+  /** Layers differ, so each needs its own quantity. */
+  readonly layersDiffer: boolean;
+  private readonly plan: Plan;
+  /** By tokens (or wave, when drawn), then by layer. */
+  private readonly cache = new Map<number, LayerLoads[]>();
+
+  /** @param ranks that whole experts are divided over. @throws UserError loads that do not fit */
+  constructor(options: MoeOptions, moe: MoeShape, numLayers: number, ranks: number) {
+    assert(moe.numExperts % ranks === 0, 'ranks divide the experts');
+    this.plan = { options, moe, ranks, shares: expertShares(options, moe, numLayers) };
+    this.layersDiffer = perLayer[options.routing];
+    const same = options.routing === 'uniform' || options.routing === 'proportional';
+    this.ranksDiffer = ranks > 1 && !same;
+  }
+
+  /** @param tokens of all ranks that share the experts */
+  layer(tokens: number, layer: number, draw: Draw): LayerLoads {
+    const { routing } = this.plan.options;
+    const key = routing === 'random' ? draw.wave : tokens;
+    let layers = this.cache.get(key);
+    if (layers === undefined) {
+      if (this.cache.size >= cacheEntries) this.cache.clear();
+      layers = [];
+      this.cache.set(key, layers);
+    }
+    const index = this.layersDiffer ? layer : 0;
+    layers[index] ??= computers[routing](this.plan, tokens, index, draw);
+    return layers[index];
+  }
+}
+
+function alike(ranks: number, pairs: number, activated: number): LayerLoads {
+  return {
+    pairs: new Float64Array(ranks).fill(pairs),
+    activated: new Float64Array(ranks).fill(activated),
+  };
+}
+
+/** From tokens per expert. */
+function counted(plan: Plan, counts: Float64Array): LayerLoads {
+  const loads = alike(plan.ranks, 0, 0);
+  const local = plan.moe.numExperts / plan.ranks;
+  for (let expert = 0; expert < counts.length; expert++) {
+    if (counts[expert] <= 0) continue;
+    const rank = Math.floor(expert / local);
+    loads.pairs[rank] += counts[expert];
+    loads.activated[rank]++;
+  }
+  return loads;
+}
+
+/** Expected values when a token picks expert e with probability `shares[e]`. */
+function expected(plan: Plan, tokens: number, layer: number): LayerLoads {
+  assert(plan.shares !== undefined, 'routing has shares');
+  const shares = plan.shares[layer];
+  const loads = alike(plan.ranks, 0, 0);
+  const local = plan.moe.numExperts / plan.ranks;
+  for (let expert = 0; expert < shares.length; expert++) {
+    const rank = Math.floor(expert / local);
+    loads.pairs[rank] += shares[expert] * tokens;
+    loads.activated[rank] += 1 - (1 - shares[expert]) ** tokens;
+  }
+  return loads;
+}
+
+/** Above this many tokens a count is drawn from the normal approximation of its binomial. */
+const exactTokens = 32;
+
+function drawCounts(moe: MoeShape, tokens: number, random: Random): Float64Array {
+  const { numExperts, expertsPerToken } = moe;
+  const counts = new Float64Array(numExperts);
+  if (tokens > exactTokens) {
+    const share = expertsPerToken / numExperts;
+    const deviation = Math.sqrt(tokens * share * (1 - share));
+    for (let expert = 0; expert < numExperts; expert++) {
+      const count = Math.round(tokens * share + deviation * random.normal());
+      counts[expert] = Math.min(tokens, Math.max(0, count));
+    }
+    return counts;
+  }
+  const order = Int32Array.from({ length: numExperts }, (_, expert) => expert);
+  for (let token = 0; token < tokens; token++) {
+    // The first k of a partial Fisher-Yates shuffle are k different experts.
+    for (let i = 0; i < expertsPerToken; i++) {
+      const j = i + random.below(numExperts - i);
+      const expert = order[j];
+      order[j] = order[i];
+      order[i] = expert;
+      counts[expert]++;
+    }
+  }
+  return counts;
+}

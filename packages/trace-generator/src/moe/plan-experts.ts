@@ -1,0 +1,30 @@
+/** How an instance's experts are divided over ranks. */
+import { UserError } from '@astrolabe/base';
+import type { Instance } from '@astrolabe/config';
+import type { ExpertBlock } from '../quantities.js';
+import { ExpertLoads } from './expert-loads.js';
+import type { MoeOptions } from './moe-options.js';
+
+/**
+ * `ep` shares of whole experts over the ranks of one stage of all peers; when there are more ranks
+ * than shares, the ranks of a share cut each expert in slices. Without EP that is all ranks of TP.
+ * @returns undefined for a dense model. @throws UserError degrees that do not divide
+ */
+export function planExperts(
+  instance: Instance,
+  peers: number,
+  options: MoeOptions,
+): ExpertBlock | undefined {
+  const { moe, numLayers } = instance.model;
+  if (moe === undefined) return undefined;
+  const ranks = instance.tp * peers;
+  const { ep } = instance;
+  if (ep > ranks || ranks % ep !== 0) {
+    throw new UserError(
+      `instance "${instance.name}": ep ${ep} does not divide the ${ranks} ranks that share ` +
+        `experts (TP ${instance.tp} x ${peers} data-parallel)`,
+    );
+  }
+  const loads = new ExpertLoads(options, moe, numLayers, ep);
+  return { loads, expertsPerToken: moe.expertsPerToken, slices: ranks / ep };
+}

@@ -1,0 +1,33 @@
+/**
+ * Padding of a data-parallel wave (vllm.md 8): when every rank's batch fits a captured graph all pad
+ * to the largest rank's captured size, else every rank runs its own tokens without a graph.
+ */
+import { UserError } from '@astrolabe/base';
+import type { Batch } from './batch.js';
+import { padTokens } from './capture-sizes.js';
+
+/**
+ * Sets the batch's tokens and the wave's. @param own position of this rank in `waveTokens`
+ * @throws UserError a list that does not have an entry per rank
+ */
+export function padWave(
+  waveTokens: readonly number[],
+  own: number,
+  ranks: number,
+  batch: Batch,
+  padding: Int32Array | undefined,
+): void {
+  if (waveTokens.length !== ranks) {
+    throw new UserError(
+      `waveTokens has ${waveTokens.length} entries for ${ranks} ranks that share experts`,
+    );
+  }
+  const largest = Math.max(...waveTokens);
+  if (padding !== undefined && largest < padding.length) {
+    batch.tokens = padTokens(padding, Math.max(largest, batch.realTokens));
+    batch.groupTokens = batch.tokens * ranks;
+    return;
+  }
+  batch.tokens = Math.max(waveTokens[own], batch.realTokens);
+  batch.groupTokens = waveTokens.reduce((sum, tokens) => sum + tokens, 0);
+}
