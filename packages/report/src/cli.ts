@@ -1,0 +1,14 @@
+/** `report`: what a run says, and how it compares. */
+import { makeCommand, runMain } from '@astrolabe/base/cli';
+import { addCompare } from './cli/compare-command.js';
+import { addSummary } from './cli/summary-command.js';
+
+await runMain('report', async () => {
+  const program = makeCommand('report', 'Reports on simulated runs', [
+    'report summary out/run',
+    'report compare --simulated out/run --real bench/vllm --format json',
+  ]);
+  addSummary(program);
+  addCompare(program);
+  await program.parseAsync();
+});

@@ -1,0 +1,26 @@
+/** `report summary`: a simulated run in figures, from its own files. */
+import { join } from 'node:path';
+import { UserError } from '@astrolabe/base';
+import { readJson, writeStdout } from '@astrolabe/base/cli';
+import { formatSummary, type Summary } from '@astrolabe/serving-loop';
+import { type Command, Option } from 'commander';
+
+export function addSummary(program: Command): void {
+  program
+    .command('summary')
+    .description('the summary of a simulated run')
+    .argument('<dir>', 'folder written by serving-loop --output')
+    .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
+    .action(async (folder: string, flags: { format: 'text' | 'json' }) => {
+      const path = join(folder, 'summary.json');
+      const summary = readJson(path) as Summary;
+      if (summary?.requests?.total === undefined || !Array.isArray(summary.instances)) {
+        throw new UserError('not a summary of serving-loop', { at: path });
+      }
+      await writeStdout(
+        flags.format === 'json'
+          ? `${JSON.stringify(summary, null, 2)}\n`
+          : formatSummary({ ...summary, fitted: summary.fitted ?? [] }),
+      );
+    });
+}
