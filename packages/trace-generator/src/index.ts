@@ -4,5 +4,7 @@ export {
   type TraceGenerator,
   type TraceGeneratorOptions,
 } from './generate.js';
+export { expertPeers } from './groups.js';
 export * from './iteration.js';
 export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';
+export { type Transfer, transferLane, transferSchema } from './transfer.js';

@@ -22,6 +22,19 @@ export const iterationSchema = z
       .array(z.number().int().positive())
       .optional()
       .describe('tokens of every rank of the wave before padding, in order of instances'),
+    wave: count
+      .optional()
+      .describe('number of the data-parallel step, the same for all members of the group'),
+    kvSends: z
+      .array(
+        z.strictObject({
+          transfer: count.describe('transfer whose receives are at `to`'),
+          to: count.describe('instance'),
+          tokens: z.number().int().positive().describe('tokens whose KV moves, whole blocks'),
+        }),
+      )
+      .optional()
+      .describe('KV that this step sends on, layer by layer as it is computed'),
     warmUpNs: count.optional().describe('host warm-up that delays this step'),
   })
   .describe('Iteration: one batch of one instance');
