@@ -22,9 +22,6 @@ export const iterationSchema = z
       .array(z.number().int().positive())
       .optional()
       .describe('tokens of every rank of the wave before padding, in order of instances'),
-    wave: count
-      .optional()
-      .describe('number of the data-parallel step, the same for all members of the group'),
     kvSends: z
       .array(
         z.strictObject({
