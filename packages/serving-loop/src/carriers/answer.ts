@@ -1,0 +1,88 @@
+/**
+ * What a machine in another process says. Every request to run the clock (`{"advanceNs": until}` on
+ * the iteration stream) has exactly one answer: the next completion with a finish time of at most
+ * `until`, or `{"advancedNs": until}`. Answers are checked against what was asked, so that a stage
+ * that drops, repeats or invents something is told at once, with its place. Times ns.
+ */
+import { parseWith, UserError } from '@astrolabe/base';
+import { type Completion, completionSchema } from '@astrolabe/system-simulator';
+import type { Iteration } from '@astrolabe/trace-generator';
+import { z } from 'zod';
+
+/** Stands for "until nothing is left to run" on the wire, where infinity has no integer. */
+export const foreverNs = Number.MAX_SAFE_INTEGER;
+
+const advancedSchema = z.strictObject({ advancedNs: z.number().int().nonnegative() });
+
+/** The line that asks the machine to run to `untilNs`. */
+export function advanceLine(untilNs: number): string {
+  return JSON.stringify({ advanceNs: Math.min(untilNs, foreverNs) });
+}
+
+/** The line that says nothing finished until then. */
+export function advancedLine(untilNs: number): string {
+  return JSON.stringify({ advancedNs: Math.min(untilNs, foreverNs) });
+}
+
+/** Iterations on their way, and the checks of answers against them. */
+export class AnswerChecker {
+  private readonly outstanding = new Map<string, Iteration>();
+  private clockNs = 0;
+
+  submitted(iteration: Iteration): void {
+    this.outstanding.set(keyOf(iteration), iteration);
+  }
+
+  /**
+   * @param value the parsed line
+   * @returns the completion, or undefined when the clock reached `untilNs`
+   * @throws UserError an answer to something else, or that moves time backwards
+   */
+  check(value: unknown, untilNs: number, at: string): Completion | undefined {
+    if (typeof value === 'object' && value !== null && 'advancedNs' in value) {
+      const { advancedNs } = parseWith(advancedSchema, value, at);
+      this.checkAdvanced(advancedNs, Math.min(untilNs, foreverNs), at);
+      return undefined;
+    }
+    const completion = parseWith(completionSchema, value, at);
+    const { instance, iteration, finishNs } = completion;
+    const asked = this.outstanding.get(keyOf(completion));
+    if (asked === undefined) {
+      throw new UserError(
+        `iteration ${iteration} of instance ${instance} is not on its way: ` +
+          'never submitted, or answered before',
+        { at },
+      );
+    }
+    const earliestNs = Math.max(this.clockNs, asked.releaseNs);
+    if (finishNs < earliestNs || finishNs > untilNs) {
+      throw new UserError(`finishNs ${finishNs} is not between ${earliestNs} and ${untilNs}`, {
+        at,
+      });
+    }
+    this.outstanding.delete(keyOf(completion));
+    this.clockNs = finishNs;
+    return completion;
+  }
+
+  private checkAdvanced(advancedNs: number, untilNs: number, at: string): void {
+    if (advancedNs !== untilNs) {
+      throw new UserError(`advancedNs ${advancedNs}, but the clock was to run to ${untilNs}`, {
+        at,
+      });
+    }
+    const [stuck] = this.outstanding.values();
+    if (untilNs === foreverNs && stuck !== undefined) {
+      throw new UserError(
+        `nothing left to run, but ${this.outstanding.size} iterations have no completion, the ` +
+          `first is iteration ${stuck.iteration} of instance ${stuck.instance}`,
+        { at },
+      );
+    }
+    this.clockNs = Math.max(this.clockNs, advancedNs === foreverNs ? 0 : advancedNs);
+  }
+}
+
+function keyOf(record: { instance: number; iteration: number }): string {
+  return `${record.instance}/${record.iteration}`;
+}
