@@ -7,4 +7,4 @@ export {
 export { expertPeers } from './groups.js';
 export * from './iteration.js';
 export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';
-export { type Transfer, transferLane, transferSchema } from './transfer.js';
+export { type Transfer, transferLane, transferSchema } from './kv-transfer.js';

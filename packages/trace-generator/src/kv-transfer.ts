@@ -16,7 +16,9 @@ export const transferSchema = z
     to: count.describe('instance that gets it'),
     releaseNs: count.describe('it cannot start earlier'),
     tokens: z.number().int().positive().describe('tokens whose KV moves, whole blocks'),
-    layerwise: z
+    layerwise: z.boolean().optional().describe('one message a layer instead of one for all'),
+    pull: z.boolean().optional().describe('the receiver asks first'),
+    inStep: z
       .boolean()
       .optional()
       .describe(
