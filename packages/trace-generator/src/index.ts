@@ -6,5 +6,5 @@ export {
 } from './generate.js';
 export { expertPeers } from './groups.js';
 export * from './iteration.js';
-export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';
 export { type Transfer, transferLane, transferSchema } from './kv-transfer.js';
+export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';
