@@ -12,7 +12,7 @@ import {
   statistics,
   unqueuedLimitNs,
 } from './latency-metrics.js';
-import type { RequestRow, RunData } from './run-data.js';
+import { type RequestRow, type RunData, requestKey } from './run-data.js';
 import { compareSeries, errorPct, type SeriesError } from './series.js';
 
 export interface MetricError {
@@ -95,8 +95,7 @@ function matchRows(simulated: RunData, real: RunData): Pair[] {
   const byId = new Map(simulated.rows.map((row) => [row.id, row]));
   const pairs: Pair[] = [];
   for (const row of real.rows) {
-    const number = /(\d+)$/.exec(row.id)?.[1];
-    const found = byId.get(row.id) ?? (number === undefined ? undefined : byId.get(number));
+    const found = byId.get(row.id) ?? byId.get(requestKey(row.id));
     if (found === undefined) continue;
     if (found.promptTokens !== row.promptTokens || found.outputTokens !== row.outputTokens) {
       throw new UserError(

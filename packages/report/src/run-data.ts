@@ -34,3 +34,8 @@ export interface RunData {
   /** What a reader must know: clocks, requests left out. */
   readonly notes: readonly string[];
 }
+
+/** `bench-17` and `17` name the same request: the number an id ends with, else the id. */
+export function requestKey(id: string): string {
+  return /(\d+)$/.exec(id)?.[1] ?? id;
+}

@@ -1,0 +1,156 @@
+/** Runs one case of a manifest through the serving loop and judges it. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { UserError } from '@astrolabe/base';
+import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop/cli';
+import { type RequestRow, type RunData, requestKey } from '../../run-data.js';
+import { compareSeries } from '../../series.js';
+import { caseOptions } from '../../validate/engine-options.js';
+import { type Figures, runFigures } from '../../validate/figures.js';
+import type { Case } from '../../validate/manifest.js';
+import { type CaseResult, caseStatus, judge } from '../../validate/verdict.js';
+import { readLlmServingSimCsv } from '../read-simulated.js';
+import { type MeasuredSeries, readReal, readThroughputSeries } from './read-measured.js';
+
+export interface RunCaseOptions {
+  /** Folder of the manifest. */
+  readonly folder: string;
+  /** A file, `none`, or undefined for the shipped one. */
+  readonly calibration: string | undefined;
+  /** Use these profiles instead of the case's. */
+  readonly profiles: string | undefined;
+}
+
+/** @throws UserError when a file of the case is missing or broken */
+export async function runCase(given: Case, options: RunCaseOptions): Promise<CaseResult> {
+  const result = { id: given.id, role: given.role ?? '' };
+  const engine = caseOptions(given.engine);
+  if (engine.unsupported.length > 0) {
+    const notes = [`engine options ${engine.unsupported.join(', ')}`];
+    return { ...result, status: 'unsupported', notes, rows: [] };
+  }
+  const { folder } = options;
+  for (const path of [given.profiles, given.workload, given.clusterConfig]) {
+    const full = resolve(folder, path);
+    if (!existsSync(full)) throw new UserError('no such file', { at: full });
+  }
+  const series =
+    given.realSeries === undefined ? undefined : readThroughputSeries(given.realSeries, folder);
+  let served: Served;
+  try {
+    served = await serve(servingOptions(given, engine, options, series));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { ...result, status: 'unsupported', notes: [error.message], rows: [] };
+  }
+  return { ...result, ...(await judged(given, served, folder, series)) };
+}
+
+function servingOptions(
+  given: Case,
+  engine: ReturnType<typeof caseOptions>,
+  options: RunCaseOptions,
+  series: MeasuredSeries | undefined,
+): ServingOptions {
+  const { folder } = options;
+  return {
+    clusterConfig: resolve(folder, given.clusterConfig),
+    workload: resolve(folder, given.workload),
+    profiles: options.profiles ?? resolve(folder, given.profiles),
+    flags: engine.flags,
+    memoryUtilization: engine.memoryUtilization,
+    deviceMemoryBytes: engine.deviceMemoryBytes,
+    routing: engine.routing,
+    seed: 0,
+    intervalS: series?.intervalS ?? 1,
+    calibration: options.calibration,
+    summaryFormat: 'json',
+    quiet: true,
+  };
+}
+
+async function judged(
+  given: Case,
+  served: Served,
+  folder: string,
+  series: MeasuredSeries | undefined,
+): Promise<Pick<CaseResult, 'status' | 'notes' | 'rows'>> {
+  const run = runData(served);
+  const real = given.real === undefined ? { figures: {} } : await readReal(given.real, folder);
+  const unqueuedOf = (rows: readonly RequestRow[]): RequestRow[] | undefined =>
+    real.unqueued === undefined
+      ? undefined
+      : rows.filter((row) => real.unqueued?.has(requestKey(row.id)));
+  const peer = given.peer === undefined ? undefined : readPeer(given.peer, folder);
+  const rows = judge(given, {
+    real: real.figures,
+    ours: runFigures(run, unqueuedOf(run.rows)),
+    peer: peer === undefined ? {} : runFigures(peer, unqueuedOf(peer.rows)),
+    seriesErrors: seriesErrors(series, real.run, run),
+    counts: counts(served),
+  });
+  const notes = [...(real.run?.notes ?? []), ...served.summary.fitted.map((f) => `fitted: ${f}`)];
+  const { finished, total } = served.summary.requests;
+  if (finished < total) notes.push(`only ${finished} of ${total} requests finished`);
+  const status = finished < total ? 'failed' : caseStatus(rows);
+  if (status === 'unsupported')
+    notes.unshift(`limits on ${Object.keys(given.limitsPct).join(', ')}`);
+  return { status, notes, rows };
+}
+
+function runData(served: Served): RunData {
+  const blocks = new Set(served.summary.instances.map((instance) => instance.kvBlocks));
+  const { intervals, intervalNs } = served.run.series;
+  return {
+    source: 'simulated',
+    rows: served.results.flatMap((row) => {
+      if (row.firstTokenNs === null || row.finishNs === null) return [];
+      return [
+        {
+          id: String(row.request),
+          promptTokens: row.promptTokens,
+          outputTokens: row.outputTokens,
+          arrivalNs: row.arrivalNs,
+          scheduledNs: row.scheduledNs ?? undefined,
+          firstTokenNs: row.firstTokenNs,
+          lastTokenNs: row.finishNs,
+        },
+      ];
+    }),
+    totalRequests: served.results.length,
+    series: {
+      intervalNs,
+      promptTokens: intervals.map((interval) => interval.promptTokens),
+      outputTokens: intervals.map((interval) => interval.outputTokens),
+    },
+    kvBlocks: blocks.size === 1 ? [...blocks][0] : undefined,
+    notes: [],
+  };
+}
+
+function readPeer(peer: NonNullable<Case['peer']>, folder: string): RunData | undefined {
+  if (peer.kind !== 'llmservingsim-csv') return undefined;
+  return readLlmServingSimCsv(resolve(folder, peer.path));
+}
+
+/** A measured series of its own, else the one that came with the measured requests. */
+function seriesErrors(
+  series: MeasuredSeries | undefined,
+  real: RunData | undefined,
+  ours: RunData,
+): Figures {
+  let found: ReturnType<typeof compareSeries>;
+  const simulated = ours.series?.outputTokens ?? [];
+  if (series !== undefined) {
+    found = compareSeries(series.values, series.atZero ? [0, ...simulated] : simulated);
+  } else if (real?.series !== undefined && real.series.intervalNs === ours.series?.intervalNs) {
+    found = compareSeries(real.series.outputTokens, simulated);
+  }
+  if (found === undefined) return {};
+  return { throughputWape: found.wapePct, cumulativeTokens: found.cumulativePct };
+}
+
+function counts(served: Served): Figures {
+  const { prefixHitTokens, promptTokens, outputTokens, preemptions } = served.summary;
+  return { prefixHitTokens, promptTokens, outputTokens, preemptions };
+}

@@ -1,0 +1,46 @@
+/** The engine block of a case in serving-loop's options. Unknown keys are features we lack. */
+import { type EngineOverrides, engineOverridesSchema } from '@astrolabe/config';
+import { parseRoutingPolicy, type RoutingPolicy } from '@astrolabe/serving-loop';
+
+export interface CaseOptions {
+  readonly flags: EngineOverrides;
+  readonly memoryUtilization: number | undefined;
+  readonly deviceMemoryBytes: number | undefined;
+  readonly routing: RoutingPolicy;
+  /** Keys that nothing here understands. */
+  readonly unsupported: readonly string[];
+}
+
+/** Names of the manifest that differ from the engine option's own. */
+const aliases: Readonly<Record<string, string>> = {
+  prefixCaching: 'enable_prefix_caching',
+  chunkedPrefill: 'enable_chunked_prefill',
+};
+
+export function caseOptions(engine: Readonly<Record<string, unknown>>): CaseOptions {
+  const flags: Record<string, unknown> = {};
+  const unsupported: string[] = [];
+  for (const [key, value] of Object.entries(engine)) {
+    if (key === 'memoryUtilization' || key === 'deviceMemoryBytes' || key === 'routing') continue;
+    const name = aliases[key] ?? key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    if (name in engineOverridesSchema.shape) flags[name] = value;
+    else unsupported.push(key);
+  }
+  const parsed = engineOverridesSchema.safeParse(flags);
+  if (!parsed.success) {
+    unsupported.push(
+      ...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`),
+    );
+  }
+  return {
+    flags: parsed.data ?? {},
+    memoryUtilization: numberOrUndefined(engine.memoryUtilization),
+    deviceMemoryBytes: numberOrUndefined(engine.deviceMemoryBytes),
+    routing: parseRoutingPolicy(String(engine.routing ?? 'round-robin')),
+    unsupported,
+  };
+}
+
+function numberOrUndefined(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined;
+}

@@ -1,0 +1,100 @@
+/** A case's figures against its limits. */
+import { errorPct } from '../series.js';
+import type { Figures } from './figures.js';
+import type { Case } from './manifest.js';
+
+export type RowResult = 'ok' | 'exceeded' | 'info' | 'unsupported';
+
+export interface CaseRow {
+  readonly metric: string;
+  readonly real: number | null;
+  readonly ours: number | null;
+  /** Signed where there is a real value; an error measure of a series is never negative. */
+  readonly errorPct: number | null;
+  readonly limitPct: number | null;
+  readonly peerErrorPct: number | null;
+  readonly result: RowResult;
+}
+
+export interface CaseResult {
+  readonly id: string;
+  readonly role: string;
+  readonly status: 'passed' | 'failed' | 'unsupported';
+  /** Why it is not supported, or what must be known. */
+  readonly notes: readonly string[];
+  readonly rows: readonly CaseRow[];
+}
+
+export interface Measured {
+  readonly real: Figures;
+  readonly ours: Figures;
+  readonly peer: Figures;
+  /** Errors of series in percent: `throughputWape`, `cumulativeTokens`. */
+  readonly seriesErrors: Figures;
+  /** Counts that must agree exactly. */
+  readonly counts: Figures;
+}
+
+/** Figures shown although they have no limit. */
+const shown = [
+  'ttftMean',
+  'unqueuedTtftMean',
+  'tpotMean',
+  'itlMean',
+  'latencyMean',
+  'makespan',
+  'throughput',
+  'kvBlocks',
+  'throughputWape',
+  'cumulativeTokens',
+];
+
+export function judge(given: Case, measured: Measured): CaseRow[] {
+  const limited = Object.keys(given.limitsPct);
+  const known = (name: string): boolean =>
+    name in measured.seriesErrors || (name in measured.real && name in measured.ours);
+  const others = shown.filter((name) => !limited.includes(name) && known(name));
+  const names = [...limited, ...others];
+  return [
+    ...names.map((name) => row(name, given.limitsPct[name], measured)),
+    ...Object.entries(given.exact).map(([name, real]) => exactRow(name, real, measured)),
+  ];
+}
+
+function row(metric: string, limit: number | undefined, measured: Measured): CaseRow {
+  const real = measured.real[metric] ?? null;
+  const ours = measured.ours[metric] ?? null;
+  const peer = measured.peer[metric];
+  const error =
+    measured.seriesErrors[metric] ??
+    (real === null || ours === null ? null : (errorPct(real, ours) ?? null));
+  return {
+    metric,
+    real,
+    ours,
+    errorPct: error,
+    limitPct: limit ?? null,
+    peerErrorPct: real === null || peer === undefined ? null : (errorPct(real, peer) ?? null),
+    result: result(error, limit),
+  };
+}
+
+function result(error: number | null, limit: number | undefined): RowResult {
+  if (limit === undefined) return 'info';
+  if (error === null) return 'unsupported';
+  return Math.abs(error) <= limit ? 'ok' : 'exceeded';
+}
+
+function exactRow(metric: string, real: number, measured: Measured): CaseRow {
+  const ours = measured.counts[metric] ?? null;
+  const error = ours === null ? null : (errorPct(real, ours) ?? null);
+  let result: RowResult = 'unsupported';
+  if (ours !== null) result = ours === real ? 'ok' : 'exceeded';
+  return { metric, real, ours, errorPct: error, limitPct: 0, peerErrorPct: null, result };
+}
+
+/** Failed when a limit is exceeded; unsupported when no limit could be checked. */
+export function caseStatus(rows: readonly CaseRow[]): CaseResult['status'] {
+  if (rows.some((row) => row.result === 'exceeded')) return 'failed';
+  return rows.some((row) => row.result === 'ok') ? 'passed' : 'unsupported';
+}
