@@ -43,6 +43,13 @@ export class Batch implements AttentionBatch {
     this.groupTokens = this.realTokens;
   }
 
+  /** All decodes at their mean context: what a batch costs when nobody waits for the longest. */
+  levelDecodes(): void {
+    const mean = this.decodeCount === 0 ? 0 : this.decodeContextSum / this.decodeCount;
+    this.decodeContextMin = mean;
+    this.decodeContextMax = mean;
+  }
+
   private clear(): void {
     this.realTokens = 0;
     this.prefillCount = 0;

@@ -162,6 +162,7 @@ class InstanceGenerator {
     const { peers } = this.options;
     const { batch, draw } = this.step;
     batch.read(iteration);
+    if (!this.options.terms.decodeSkew) batch.levelDecodes();
     draw.wave = iteration.wave ?? iteration.iteration;
     if (iteration.waveTokens === undefined) {
       batch.tokens = this.padded(Math.max(batch.realTokens, iteration.paddedTokens ?? 0));

@@ -38,8 +38,9 @@ export function generatorCommand(): Command {
     .option(
       '--without <term>',
       `switches a term off, repeatable: ${termNames.join(', ')}`,
-      withoutTerm,
+      switchTerm(false),
     )
+    .option('--with <term>', 'switches a term on, repeatable', switchTerm(true))
     .option('--dialect <name>', `of the graphs: ${dialects.join(', ')}`, parseDialect)
     .option(
       '--output <prefix>',
@@ -47,12 +48,15 @@ export function generatorCommand(): Command {
     );
 }
 
-function withoutTerm(text: string, before: TermSwitches = {}): TermSwitches {
-  const term = termNames.find((name) => name === text);
-  if (term === undefined) {
-    throw new InvalidArgumentError(`expected one of ${termNames.join(', ')}`);
-  }
-  return { ...before, [term]: false };
+/** Collects the switches of repeated flags. */
+export function switchTerm(on: boolean) {
+  return (text: string, before: TermSwitches = {}): TermSwitches => {
+    const term = termNames.find((name) => name === text);
+    if (term === undefined) {
+      throw new InvalidArgumentError(`expected one of ${termNames.join(', ')}`);
+    }
+    return { ...before, [term]: on };
+  };
 }
 
 function parseDialect(text: string): Dialect {
@@ -77,7 +81,7 @@ export function generatorOptions(command: Command, shippedProfiles: string): Gen
       max_num_seqs: raw.maxNumSeqs,
       max_num_batched_tokens: raw.maxNumBatchedTokens,
     },
-    terms: raw.without ?? {},
+    terms: { ...raw.without, ...raw.with },
     dialect: raw.dialect ?? 'upstream',
     output: raw.output,
   };
