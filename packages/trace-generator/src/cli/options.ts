@@ -81,7 +81,7 @@ export function generatorOptions(command: Command, shippedProfiles: string): Gen
       max_num_seqs: raw.maxNumSeqs,
       max_num_batched_tokens: raw.maxNumBatchedTokens,
     },
-    terms: { ...raw.without, ...raw.with },
+    terms: { ...(raw.without as TermSwitches), ...(raw.with as TermSwitches) },
     dialect: raw.dialect ?? 'upstream',
     output: raw.output,
   };
