@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { engineOverridesSchema } from './engine.js';
+import { kvTierSchema, storageSchema } from './kv-tiers.js';
 
 const positive = z.number().int().positive();
 const count = z.number().int().nonnegative();
@@ -117,6 +118,7 @@ export const powerSchema = z.strictObject({
 export const nodeSchema = z.strictObject({
   num_instances: positive.optional(),
   cpu_mem: hostMemorySchema,
+  storage: storageSchema.optional(),
   instances: z.array(instanceSchema).min(1),
   power: powerSchema.optional(),
 });
@@ -137,6 +139,7 @@ export const clusterFileSchema = z
     link_latency: perDimension(nonNegative).describe('ns per hop'),
     nodes: z.array(nodeSchema).min(1),
     cxl_mem: cxlMemorySchema.optional(),
+    kv_tiers: z.array(kvTierSchema).optional().describe('KV below the device, nearest first'),
   })
   .describe('Cluster file');
 

@@ -7,6 +7,7 @@ import { bytesPerGiB, parseWith, UserError } from '@astrolabe/base';
 import type { ClusterFile, InstanceFile, PlacementFile, PowerFile } from './cluster.js';
 import { clusterFileSchema } from './cluster.js';
 import { type EngineOptions, type EngineOverrides, limitEngine, resolveEngine } from './engine.js';
+import type { KvTierFile } from './kv-tiers.js';
 import type { ModelShape } from './model.js';
 
 export type InstanceRole = 'colocated' | 'prefill' | 'decode';
@@ -42,6 +43,7 @@ export interface ClusterNode {
   readonly index: number;
   readonly hostMemory: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
   readonly power: PowerFile | undefined;
+  readonly storage?: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
 }
 
 export interface Cluster {
@@ -54,6 +56,8 @@ export interface Cluster {
   readonly cxl:
     | { sizeBytes: number; bandwidthGBps: number; latencyNs: number; numDevices: number }
     | undefined;
+  /** KV below the device, nearest first; absent: none. */
+  readonly kvTiers?: readonly KvTierFile[];
 }
 
 export interface ResolveOptions {
@@ -61,6 +65,8 @@ export interface ResolveOptions {
   readonly findModel: (name: string) => ModelShape;
   /** Options from the command line: they win over the file. */
   readonly flags?: EngineOverrides;
+  /** KV tiers from the command line replace the file's. */
+  readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number;
   readonly deviceMemoryBytes?: number;
 }
@@ -88,6 +94,15 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
         latencyNs: node.cpu_mem.mem_latency,
       },
       power: node.power,
+      ...(node.storage === undefined
+        ? {}
+        : {
+            storage: {
+              sizeBytes: node.storage.mem_size * bytesPerGiB,
+              bandwidthGBps: node.storage.mem_bw,
+              latencyNs: node.storage.mem_latency,
+            },
+          }),
     })),
     instances,
     numNpus: nextNpu,
@@ -102,7 +117,12 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
             latencyNs: file.cxl_mem.mem_latency,
             numDevices: file.cxl_mem.num_devices,
           },
+    ...tiersOf(options.kvTiers ?? file.kv_tiers),
   };
+}
+
+function tiersOf(kvTiers: readonly KvTierFile[] | undefined): Pick<Cluster, 'kvTiers'> {
+  return kvTiers === undefined || kvTiers.length === 0 ? {} : { kvTiers };
 }
 
 function checkCounts(file: ClusterFile, at: string): void {
