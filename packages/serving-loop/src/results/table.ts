@@ -1,5 +1,5 @@
 /** Result rows as columns, and as CSV, NDJSON or Arrow. */
-import { tableFromArrays, tableToIPC } from 'apache-arrow';
+import { type Table, tableFromArrays, tableToIPC } from 'apache-arrow';
 import { stringify } from 'csv-stringify/sync';
 import type { Interval } from '../interval-series.js';
 import type { RequestResult } from '../metrics.js';
@@ -25,13 +25,15 @@ export function toNdjson(rows: readonly Row[]): string {
 
 /** An Arrow IPC stream; times are float64 ns, missing ones null. */
 export function toArrow(rows: readonly Row[], columns: readonly string[]): Uint8Array {
-  const data: Record<string, readonly Cell[]> = {};
+  const data: Record<string, Cell[]> = {};
   for (const column of columns) {
     const cells = rows.map((row) => row[column] ?? null);
     const textual = cells.some((cell) => typeof cell === 'string');
     data[snakeCase(column)] = textual ? cells.map((cell) => String(cell)) : cells;
   }
-  return tableToIPC(tableFromArrays(data as never), 'stream');
+  // Arrow infers a column's type from its values; its own types cannot say so.
+  const table: Table = tableFromArrays(data as Record<string, never>);
+  return tableToIPC(table, 'stream');
 }
 
 export const requestColumns = [
