@@ -7,4 +7,5 @@ export {
 export { expertPeers } from './groups.js';
 export * from './iteration.js';
 export { type Transfer, transferLane, transferSchema } from './kv-transfer.js';
+export { loadLane, type MemoryMove, memoryMoveSchema, storeLane } from './moves.js';
 export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';

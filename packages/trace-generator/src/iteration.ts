@@ -1,6 +1,7 @@
 /** One engine step of one instance: what the scheduler decided. One NDJSON line on a pipe. */
 import { UserError } from '@astrolabe/base';
 import { z } from 'zod';
+import { memoryMoveSchema } from './moves.js';
 
 const count = z.number().int().nonnegative();
 
@@ -32,11 +33,20 @@ export const iterationSchema = z
       )
       .optional()
       .describe('KV that this step sends on, layer by layer as it is computed'),
+    lane: count
+      .optional()
+      .describe('0 = engine steps (default); 2 and 3 = KV from and to tiers, moves only'),
+    moves: z
+      .array(memoryMoveSchema)
+      .min(1)
+      .optional()
+      .describe('KV between devices and tiers; such an iteration computes nothing'),
     warmUpNs: count.optional().describe('host warm-up that delays this step'),
   })
   .describe('Iteration: one batch of one instance');
 
 export type Iteration = z.infer<typeof iterationSchema>;
+export type KvSend = NonNullable<Iteration['kvSends']>[number];
 
 /**
  * What the schema cannot say: lists of the same length, and work to do.
@@ -50,7 +60,10 @@ export function checkIteration(iteration: Iteration): void {
         `${contextTokens.length} entries: they must be as many`,
     );
   }
-  const dummy = iteration.paddedTokens !== undefined || iteration.waveTokens !== undefined;
+  const dummy =
+    iteration.paddedTokens !== undefined ||
+    iteration.waveTokens !== undefined ||
+    iteration.moves !== undefined;
   if (requests.length === 0 && !dummy) {
     throw new UserError('no requests, and no paddedTokens or waveTokens as an idle rank has');
   }
