@@ -22,7 +22,7 @@ await runMain('serving-loop', async () => {
         : { onIteration: folder.onIteration, onCompletion: folder.onCompletion },
     );
   } catch (error) {
-    folder?.discard();
+    folder?.discard(error, options);
     throw error;
   }
   folder?.commit(served, options);

@@ -26,11 +26,16 @@ export function advancedLine(untilNs: number): string {
 
 /** Iterations on their way, and the checks of answers against them. */
 export class AnswerChecker {
-  private readonly outstanding = new Map<string, Iteration>();
+  private readonly outstanding = new Map<string, number>();
   private clockNs = 0;
 
   submitted(iteration: Iteration): void {
-    this.outstanding.set(keyOf(iteration), iteration);
+    this.expect(0, iteration.instance, iteration.iteration, iteration.releaseNs);
+  }
+
+  /** A graph set of this name is on its way. */
+  expect(lane: number, instance: number, iteration: number, releaseNs: number): void {
+    this.outstanding.set(nameOf(lane, instance, iteration), releaseNs);
   }
 
   /**
@@ -45,22 +50,19 @@ export class AnswerChecker {
       return undefined;
     }
     const completion = parseWith(completionSchema, value, at);
-    const { instance, iteration, finishNs } = completion;
-    const asked = this.outstanding.get(keyOf(completion));
-    if (asked === undefined) {
-      throw new UserError(
-        `iteration ${iteration} of instance ${instance} is not on its way: ` +
-          'never submitted, or answered before',
-        { at },
-      );
+    const { finishNs } = completion;
+    const name = nameOf(completion.lane, completion.instance, completion.iteration);
+    const releaseNs = this.outstanding.get(name);
+    if (releaseNs === undefined) {
+      throw new UserError(`${name} is not on its way: never submitted, or answered before`, { at });
     }
-    const earliestNs = Math.max(this.clockNs, asked.releaseNs);
+    const earliestNs = Math.max(this.clockNs, releaseNs);
     if (finishNs < earliestNs || finishNs > untilNs) {
       throw new UserError(`finishNs ${finishNs} is not between ${earliestNs} and ${untilNs}`, {
         at,
       });
     }
-    this.outstanding.delete(keyOf(completion));
+    this.outstanding.delete(name);
     this.clockNs = finishNs;
     return completion;
   }
@@ -71,11 +73,10 @@ export class AnswerChecker {
         at,
       });
     }
-    const [stuck] = this.outstanding.values();
+    const [stuck] = this.outstanding.keys();
     if (untilNs === foreverNs && stuck !== undefined) {
       throw new UserError(
-        `nothing left to run, but ${this.outstanding.size} iterations have no completion, the ` +
-          `first is iteration ${stuck.iteration} of instance ${stuck.instance}`,
+        `nothing left to run, but ${this.outstanding.size} have no completion, the first is ${stuck}`,
         { at },
       );
     }
@@ -83,6 +84,7 @@ export class AnswerChecker {
   }
 }
 
-function keyOf(record: { instance: number; iteration: number }): string {
-  return `${record.instance}/${record.iteration}`;
+function nameOf(lane: number, instance: number, iteration: number): string {
+  const what = lane === 0 ? 'iteration' : `lane ${lane}, iteration`;
+  return `${what} ${iteration} of instance ${instance}`;
 }

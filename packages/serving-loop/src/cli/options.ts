@@ -10,6 +10,7 @@ import {
 import type { EngineOverrides } from '@astrolabe/config';
 import type { Command } from 'commander';
 import { parseRoutingPolicy, type RoutingPolicy } from '../router.js';
+import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
 
 export interface ServingOptions {
   readonly clusterConfig: string;
@@ -27,10 +28,12 @@ export interface ServingOptions {
   readonly calibration?: string | undefined;
   readonly summaryFormat: 'text' | 'json';
   readonly quiet: boolean;
+  /** How stages are joined; undefined: all in this process. */
+  readonly stages?: CarrierOptions | undefined;
 }
 
 export function servingCommand(): Command {
-  return makeCommand(
+  const command = makeCommand(
     'serving-loop',
     'Simulates an LLM-serving cluster under a workload and reports per-request metrics.',
     [
@@ -69,6 +72,7 @@ export function servingCommand(): Command {
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--summary-format <format>', 'text or json', 'text')
     .option('--quiet', 'no progress, no summary', false);
+  return addCarrierOptions(command);
 }
 
 type Raw = Record<string, never>;
@@ -103,5 +107,6 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     calibration: raw.calibration,
     summaryFormat: raw.summaryFormat === 'json' ? 'json' : 'text',
     quiet: raw.quiet,
+    stages: carrierOptions(raw),
   };
 }

@@ -10,6 +10,8 @@ import type { Iteration } from '@astrolabe/trace-generator';
 import type { RequestResult } from '../metrics.js';
 import { featureFileNames, featureFiles } from '../results/feature-files.js';
 import { intervalColumns, requestColumns, toArrow, toCsv, toNdjson } from '../results/table.js';
+import type { CarrierOptions } from './carrier-options.js';
+import { StageError } from './carriers/stage.js';
 import { LineFile } from './line-file.js';
 import type { ServingOptions } from './options.js';
 import type { Served } from './serve.js';
@@ -73,15 +75,37 @@ export class ResultFolder {
     write('run.json', `${JSON.stringify(manifest, null, 2)}\n`);
   }
 
-  discard(): void {
+  /** Leaves no results. A run that broke off half-way says so in its manifest. */
+  discard(error: unknown, options: ServingOptions): void {
     this.iterations.discard();
     this.completions.discard();
+    if (!(error instanceof StageError)) return;
+    const manifest = {
+      tool: 'serving-loop',
+      version,
+      complete: false,
+      error: error.message,
+      seed: options.seed,
+      options: manifestOptions(options),
+      files: [],
+    };
+    writeFileWhole(join(this.path, 'run.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   }
 }
 
 function manifestOptions(options: ServingOptions): Record<string, unknown> {
-  const { output: _output, requestsOutput: _requests, quiet: _quiet, ...rest } = options;
-  return rest;
+  const { output: _output, requestsOutput: _requests, quiet: _quiet, stages, ...rest } = options;
+  return { ...rest, ...foreignStages(stages) };
+}
+
+/** The carrier does not change results, another program as a stage does. */
+function foreignStages(stages: CarrierOptions | undefined): Record<string, unknown> {
+  if (stages === undefined) return {};
+  const { traceGenerator, systemSimulator } = stages;
+  return {
+    ...(traceGenerator === undefined ? {} : { traceGenerator: traceGenerator.join(' ') }),
+    ...(systemSimulator === undefined ? {} : { systemSimulator: systemSimulator.join(' ') }),
+  };
 }
 
 /** Per-request results in the format its file name asks for. */

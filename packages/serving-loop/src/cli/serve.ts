@@ -5,13 +5,12 @@ import type { Calibration, Cluster } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import type { LatencyModel } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
-import { clusterMachine, createMachine } from '@astrolabe/system-simulator';
 import { createTraceGenerator } from '@astrolabe/trace-generator';
 import { readWorkload } from '@astrolabe/workload/cli';
-import { InProcessBackend } from '../carriers/in-process.js';
 import { type RequestResult, requestResults } from '../metrics.js';
 import { type HostTerms, type RunInputs, type RunResult, runServing } from '../serving-run.js';
 import { type LookupShare, type Summary, summarise } from '../summary.js';
+import { type LookupCounts, type OpenedBackend, openBackend } from './carriers/open-backend.js';
 import type { ServingOptions } from './options.js';
 
 export interface Served {
@@ -31,40 +30,75 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     deviceMemoryBytes: options.deviceMemoryBytes,
   });
   const calibration = loadCalibration(options.calibration);
-  const profiles = await openProfiles(options.profiles);
   const requests = await readWorkload(options.workload);
+  const opened = await openStages(options, cluster, calibration);
+  const progress = new Progress(options.quiet);
+  let run: RunResult;
+  let lookups: LookupCounts | undefined;
+  try {
+    run = await runServing({
+      cluster,
+      requests,
+      backend: opened.backend,
+      routing: options.routing,
+      seed: options.seed,
+      hostTerms: hostTerms(cluster, calibration),
+      intervalNs: Math.round(options.intervalS * 1e9),
+      onProgress: (finished, total, nowNs) =>
+        progress.update(finished / total, `${finished}/${total} at ${(nowNs / 1e9).toFixed(1)} s`),
+      ...observers,
+    });
+    lookups = await opened.finish();
+  } catch (error) {
+    await opened.abort();
+    throw error;
+  } finally {
+    progress.end();
+  }
+  const results = requestResults(run);
+  const summary = summarise(run, results, {
+    fitted: fittedSources(cluster, calibration),
+    lookups: lookupShare(lookups),
+  });
+  return { run, results, summary, inputs: inputHashes(options) };
+}
+
+function openStages(
+  options: ServingOptions,
+  cluster: Cluster,
+  calibration: Calibration,
+): Promise<OpenedBackend> {
+  const flag = (name: string, value: string | number | undefined): string[] =>
+    value === undefined ? [] : [name, String(value)];
+  const clusterFlag = flag('--cluster-config', options.clusterConfig);
+  return openBackend({
+    options: options.stages ?? { carrier: 'in-process', stageTimeoutMs: 0 },
+    cluster,
+    generator: () => openGenerator(options.profiles, cluster, calibration),
+    generatorFlags: [
+      ...clusterFlag,
+      ...flag('--profiles', options.profiles),
+      ...flag('--calibration', options.calibration),
+      ...flag('--max-num-seqs', options.flags.max_num_seqs),
+      ...flag('--max-num-batched-tokens', options.flags.max_num_batched_tokens),
+    ],
+    simulatorFlags: clusterFlag,
+  });
+}
+
+async function openGenerator(folder: string, cluster: Cluster, calibration: Calibration) {
+  const profiles = await openProfiles(folder);
   const models = new Set<LatencyModel>();
   const generator = createTraceGenerator({
     cluster,
     calibration,
-    latencyModelFor: (instance) => {
-      const { hardware, model, engine } = instance;
+    latencyModelFor: ({ hardware, model, engine }) => {
       const latency = profiles.latencyModel(hardware, model.name, engine.dtype);
       models.add(latency);
       return latency;
     },
   });
-  const machine = createMachine(clusterMachine(cluster));
-  const progress = new Progress(options.quiet);
-  const run = await runServing({
-    cluster,
-    requests,
-    backend: new InProcessBackend(generator, machine),
-    routing: options.routing,
-    seed: options.seed,
-    hostTerms: hostTerms(cluster, calibration),
-    intervalNs: Math.round(options.intervalS * 1e9),
-    onProgress: (finished, total, nowNs) =>
-      progress.update(finished / total, `${finished}/${total} at ${(nowNs / 1e9).toFixed(1)} s`),
-    ...observers,
-  });
-  progress.end();
-  const results = requestResults(run);
-  const summary = summarise(run, results, {
-    fitted: fittedSources(cluster, calibration),
-    lookups: lookupShare(models),
-  });
-  return { run, results, summary, inputs: inputHashes(options) };
+  return { generator, models };
 }
 
 /** Host terms are the service's, so the slowest device's hold when devices differ. */
@@ -88,15 +122,11 @@ function fittedSources(cluster: Cluster, calibration: Calibration): string[] {
   });
 }
 
-function lookupShare(models: ReadonlySet<LatencyModel>): LookupShare | undefined {
-  let total = 0;
-  let extrapolated = 0;
-  for (const { counters } of models) {
-    total += counters.exact + counters.interpolated + counters.extrapolated;
-    extrapolated += counters.extrapolated;
-  }
+function lookupShare(counts: LookupCounts | undefined): LookupShare | undefined {
+  if (counts === undefined || counts.total === 0) return undefined;
+  const { total, extrapolated } = counts;
   assert(extrapolated <= total, 'more extrapolated lookups than lookups');
-  return total === 0 ? undefined : { total, extrapolatedShare: extrapolated / total };
+  return { total, extrapolatedShare: extrapolated / total };
 }
 
 function inputHashes(options: ServingOptions): Record<string, string> {

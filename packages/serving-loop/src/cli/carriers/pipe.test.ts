@@ -124,7 +124,7 @@ test('a stage that loses an iteration is found out when nothing is left to run',
   const pipe = backend(loses);
   pipe.submit(iteration);
   await expect(pipe.next(Number.POSITIVE_INFINITY)).rejects.toThrow(
-    /nothing left to run, but 1 iterations have no completion/,
+    /nothing left to run, but 1 have no completion, the first is iteration 0 of instance 0/,
   );
 });
 

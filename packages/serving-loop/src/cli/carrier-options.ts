@@ -1,0 +1,65 @@
+/** Flags that say how the loop talks to the other two stages; results do not depend on them. */
+import { UserError } from '@astrolabe/base';
+import { positiveNumber } from '@astrolabe/base/cli';
+import { type Command, Option } from 'commander';
+import { splitCommand } from './carriers/stage-command.js';
+
+export const carriers = ['in-process', 'pipe', 'files'] as const;
+export type Carrier = (typeof carriers)[number];
+
+export interface CarrierOptions {
+  readonly carrier: Carrier;
+  /** Words of a command in place of ours. */
+  readonly traceGenerator?: readonly string[] | undefined;
+  readonly systemSimulator?: readonly string[] | undefined;
+  /** Folder for every stream of the run. */
+  readonly keep?: string | undefined;
+  /** Folder of a kept run whose answers are used. */
+  readonly replay?: string | undefined;
+  readonly stageTimeoutMs: number;
+}
+
+export function addCarrierOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--carrier <name>',
+        'how stages are joined (default: in-process; pipe with CMDs)',
+      ).choices(carriers),
+    )
+    .option('--trace-generator <cmd>', 'a command in place of trace-generator (no shell)')
+    .option('--system-simulator <cmd>', 'a command in place of system-simulator (no shell)')
+    .option('--keep <dir>', 'keeps every stream between the stages, for replay one by one')
+    .option('--replay <dir>', 'takes the answers of a kept run instead of simulating')
+    .option('--stage-timeout <s>', 'longest wait for one answer of a stage', positiveNumber, 60);
+}
+
+/** @param raw what commander parsed */
+export function carrierOptions(raw: Readonly<Record<string, unknown>>): CarrierOptions {
+  const words = (text: unknown, flag: string): readonly string[] | undefined =>
+    text === undefined ? undefined : splitCommand(String(text), flag);
+  const traceGenerator = words(raw.traceGenerator, '--trace-generator');
+  const systemSimulator = words(raw.systemSimulator, '--system-simulator');
+  const foreign = traceGenerator !== undefined || systemSimulator !== undefined;
+  const carrier = (raw.carrier as Carrier | undefined) ?? (foreign ? 'pipe' : 'in-process');
+  if (foreign && carrier === 'in-process') {
+    throw new UserError('a stage of its own needs a carrier between processes', {
+      at: '--carrier in-process',
+      hint: 'use --carrier pipe (the default with a command) or files',
+    });
+  }
+  if (
+    raw.replay !== undefined &&
+    (foreign || raw.keep !== undefined || raw.carrier !== undefined)
+  ) {
+    throw new UserError('a replay starts no stages and keeps nothing', { at: '--replay' });
+  }
+  return {
+    carrier,
+    traceGenerator,
+    systemSimulator,
+    keep: raw.keep as string | undefined,
+    replay: raw.replay as string | undefined,
+    stageTimeoutMs: (raw.stageTimeout as number) * 1000,
+  };
+}
