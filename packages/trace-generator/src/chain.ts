@@ -15,6 +15,8 @@ export interface Template {
   readonly commSizes: Int32Array | undefined;
   /** Undefined when the program touches no memory tier. */
   readonly tensorSizes: Int32Array | undefined;
+  /** Undefined when all tags are fixed. Node to quantity; 0 keeps the node's own tag. */
+  readonly tags: Int32Array | undefined;
 }
 
 export class Chain {
@@ -22,6 +24,7 @@ export class Chain {
   private readonly durations: number[] = [];
   private readonly commSizes: number[] = [];
   private readonly tensorSizes: number[] = [];
+  private readonly tags: number[] = [];
   /** The node that the next one waits for; -1 at the start. */
   last = -1;
 
@@ -44,12 +47,38 @@ export class Chain {
     return node;
   }
 
-  send(name: string, src: number, dst: number, tag: number, quantity: number): number {
-    return this.pointToPoint(NodeType.commSend, name, src, dst, tag, quantity);
+  /** @param tagQuantity gives the tag instead of `tag` */
+  send(
+    name: string,
+    src: number,
+    dst: number,
+    tag: number,
+    quantity: number,
+    tagQuantity = 0,
+  ): number {
+    const node = this.follow(NodeType.commSend, name);
+    this.setEnds(node, src, dst, tag, quantity, tagQuantity);
+    return node;
   }
 
-  receive(name: string, src: number, dst: number, tag: number, quantity: number): number {
-    return this.pointToPoint(NodeType.commRecv, name, src, dst, tag, quantity);
+  receive(
+    name: string,
+    src: number,
+    dst: number,
+    tag: number,
+    quantity: number,
+    tagQuantity = 0,
+  ): number {
+    const node = this.follow(NodeType.commRecv, name);
+    this.setEnds(node, src, dst, tag, quantity, tagQuantity);
+    return node;
+  }
+
+  /** A send beside the chain, behind the chain's last node. */
+  branchSend(name: string, src: number, dst: number, quantity: number, tagQuantity: number): void {
+    const node = this.add(NodeType.commSend, name);
+    if (this.last >= 0) this.builder.addDep(node, this.last);
+    this.setEnds(node, src, dst, 0, quantity, tagQuantity);
   }
 
   /** A memory-tier access beside the chain: the node after it is told with `join`. */
@@ -78,21 +107,21 @@ export class Chain {
       durations: column(this.durations) ?? new Int32Array(graph.nodeCount),
       commSizes: column(this.commSizes),
       tensorSizes: column(this.tensorSizes),
+      tags: column(this.tags),
     };
   }
 
-  private pointToPoint(
-    type: NodeType,
-    name: string,
+  private setEnds(
+    node: number,
     src: number,
     dst: number,
     tag: number,
     quantity: number,
-  ): number {
-    const node = this.follow(type, name);
+    tagQuantity: number,
+  ): void {
     this.builder.setPointToPoint(node, src, dst, tag, 0);
     this.commSizes[node] = quantity;
-    return node;
+    if (tagQuantity > 0) this.tags[node] = tagQuantity;
   }
 
   private follow(type: NodeType, name: string): number {
@@ -109,12 +138,14 @@ export class Chain {
 
 /** The template's graph with an iteration's numbers; what does not change is shared. */
 export function instantiate(template: Template, values: Float64Array): ExecutionGraph {
-  const { graph, durations, commSizes, tensorSizes } = template;
+  const { graph, durations, commSizes, tensorSizes, tags } = template;
   return {
     ...graph,
     durationNs: pick(durations, values),
     commSizeBytes: commSizes === undefined ? graph.commSizeBytes : pick(commSizes, values),
     tensorSizeBytes: tensorSizes === undefined ? graph.tensorSizeBytes : pick(tensorSizes, values),
+    commTag:
+      tags === undefined ? graph.commTag : graph.commTag.map((tag, i) => values[tags[i]] || tag),
   };
 }
 

@@ -11,14 +11,18 @@ import { Batch } from './batch.js';
 import { captureSizes, paddingTable, padTokens } from './capture-sizes.js';
 import { instantiate, type Template } from './chain.js';
 import { expertPeers, planGroups, type StageGroups, stageNpus } from './groups.js';
-import { checkIteration, type Iteration } from './iteration.js';
+import { checkIteration, type Iteration, type KvSend } from './iteration.js';
+import { type KvLink, planKvLinks } from './kv-links.js';
+import type { Transfer } from './kv-transfer.js';
 import { type Lowering, lowerStage } from './lower.js';
 import { type MoeOptions, type MoeSettings, moeOptionsSchema } from './moe/moe-options.js';
 import { planExperts } from './moe/plan-experts.js';
+import { lowerMoves } from './moves.js';
 import { chooseSequence } from './operators.js';
 import { padWave } from './pad-wave.js';
 import { evaluate, QuantityTable, type Step } from './quantities.js';
 import { parseTerms, type TermSwitches, type Terms } from './terms.js';
+import { createTransferGenerator, kvPair } from './transfer-generator.js';
 
 export interface TraceGeneratorOptions {
   readonly cluster: Cluster;
@@ -32,6 +36,8 @@ export interface TraceGenerator {
   readonly terms: Terms;
   /** @throws UserError an iteration that does not fit the cluster */
   generate(iteration: Iteration): GraphSet;
+  /** @throws UserError instances that cannot hand KV over to each other */
+  generateTransfer(transfer: Transfer): GraphSet;
 }
 
 /** @throws UserError naming what a profile lacks for an instance */
@@ -43,6 +49,7 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
   const instances = cluster.instances.map(
     (instance) =>
       new InstanceGenerator({
+        cluster,
         instance,
         latency: options.latencyModelFor(instance),
         groups: groups[instance.index],
@@ -52,9 +59,13 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
         stepOverheadNs: calibration.devices[instance.hardware]?.step_overhead_ns ?? 0,
       }),
   );
+  const moveStrings = new StringTable();
   return {
     terms,
+    generateTransfer: createTransferGenerator(cluster),
     generate: (iteration) => {
+      const { lane = 0, moves } = iteration;
+      if (moves !== undefined) return lowerMoves({ ...iteration, lane, moves }, moveStrings);
       const generator = instances[iteration.instance];
       if (generator === undefined) {
         throw new UserError(
@@ -67,6 +78,7 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
 }
 
 interface InstanceOptions {
+  readonly cluster: Cluster;
   readonly instance: Instance;
   readonly latency: LatencyModel;
   readonly groups: readonly StageGroups[];
@@ -83,13 +95,17 @@ interface Placed {
   readonly template: Template;
 }
 
+const plainKey = '';
+/** Templates kept: a busy prefill instance meets ever new lists of destinations. */
+const maxVariants = 64;
+
 class InstanceGenerator {
   private readonly options: InstanceOptions;
   private readonly lowering: Lowering;
   private readonly padding: Int32Array | undefined;
   private readonly groupMembers: Readonly<Record<string, readonly number[]>>;
-  private readonly plain: readonly Placed[];
-  private warm: readonly Placed[] | undefined;
+  /** By what the iteration carries: see `placedFor`. */
+  private readonly variants = new Map<string, readonly Placed[]>();
   private readonly step: Step;
   private values = new Float64Array(0);
 
@@ -103,6 +119,7 @@ class InstanceGenerator {
       tp: instance.tp,
       warmUpNs: 0,
       experts,
+      kvSends: [],
       draw: { group: peers[0].index, wave: 0 },
     };
     const quantities = new QuantityTable();
@@ -127,15 +144,16 @@ class InstanceGenerator {
         .filter((group) => group !== undefined)
         .map(({ name, npus }) => [name, npus]),
     );
-    this.plain = this.place(false);
+    this.variants.set(plainKey, this.place(false, []));
   }
 
   generate(iteration: Iteration): GraphSet {
     const warmUpNs = this.options.terms.warmUp ? (iteration.warmUpNs ?? 0) : 0;
-    const placed = warmUpNs > 0 ? this.placedWarm() : this.plain;
     checkIteration(iteration);
+    const placed = this.placedFor(warmUpNs > 0, iteration.kvSends ?? []);
     this.read(iteration);
     this.step.warmUpNs = warmUpNs;
+    this.step.kvSends = iteration.kvSends ?? [];
     this.evaluate();
     return {
       instance: iteration.instance,
@@ -152,10 +170,23 @@ class InstanceGenerator {
     };
   }
 
-  /** Built at first use: only the first iteration of an instance warms up. */
-  private placedWarm(): readonly Placed[] {
-    this.warm ??= this.place(true);
-    return this.warm;
+  /** Structure depends on a warm-up and on the instances that KV goes to; built at first use. */
+  private placedFor(warmUp: boolean, kvSends: readonly KvSend[]): readonly Placed[] {
+    const key =
+      warmUp || kvSends.length > 0
+        ? `${warmUp ? 'warm' : ''}${kvSends.map(({ to }) => ` ${to}`).join('')}`
+        : plainKey;
+    let placed = this.variants.get(key);
+    if (placed === undefined) {
+      if (this.variants.size >= maxVariants) this.variants.clear();
+      const links = kvSends.map(({ to }) => {
+        const [source, target] = kvPair(this.options.cluster, this.options.instance.index, to);
+        return planKvLinks(source, target);
+      });
+      placed = this.place(warmUp, links);
+      this.variants.set(key, placed);
+    }
+    return placed;
   }
 
   private read(iteration: Iteration): void {
@@ -184,7 +215,7 @@ class InstanceGenerator {
   }
 
   /** One template per stage; one per rank where ranks name different peers or hold other experts. */
-  private place(warmUp: boolean): Placed[] {
+  private place(warmUp: boolean, kvLinks: readonly (readonly KvLink[])[]): Placed[] {
     const { instance, groups, peers } = this.options;
     const { experts } = this.step;
     const ranksDiffer = experts?.loads.ranksDiffer ?? false;
@@ -192,13 +223,14 @@ class InstanceGenerator {
     const placed: Placed[] = [];
     for (let stage = 0; stage < instance.pp; stage++) {
       const npus = stageNpus(instance, stage);
-      const alike = instance.pp === 1 && !ranksDiffer;
+      const alike = instance.pp === 1 && !ranksDiffer && kvLinks.length === 0;
       const ranks = alike ? [0] : npus.map((_, rank) => rank);
       for (const rank of ranks) {
         const expertRank = ranksDiffer
           ? Math.floor((firstRank + rank) / (experts?.slices ?? 1))
           : 0;
-        const position = { stage, rank, groups: groups[stage], expertRank, warmUp };
+        const kvSends = kvLinks.map((links) => links.filter(({ src }) => src === npus[rank]));
+        const position = { stage, rank, groups: groups[stage], expertRank, warmUp, kvSends };
         const template = lowerStage(this.lowering, position);
         placed.push({ npus: alike ? npus : [npus[rank]], template });
       }

@@ -7,6 +7,7 @@ import { CollectiveType, type StringTable } from '@astrolabe/chakra';
 import { dtypeBytes, type Instance, pipelineLayers } from '@astrolabe/config';
 import { Chain, type Template } from './chain.js';
 import type { Group, StageGroups } from './groups.js';
+import { type KvLink, kvHeadBytes } from './kv-links.js';
 import { lowerExperts } from './moe/lower-experts.js';
 import type { MoeOptions } from './moe/moe-options.js';
 import type { QuantityTable } from './quantities.js';
@@ -36,6 +37,8 @@ export interface Position {
   readonly expertRank: number;
   /** The iteration carries a host warm-up. */
   readonly warmUp: boolean;
+  /** KV that the step sends on, an entry per transfer: links from this NPU, layers of this stage. */
+  readonly kvSends: readonly (readonly KvLink[])[];
 }
 
 interface Context extends Lowering {
@@ -56,11 +59,11 @@ export function lowerStage(lowering: Lowering, position: Position): Template {
   const { stage } = position;
   receiveFromPreviousStage(context);
   lowerHost(context);
-  if (stage === 0) lowerOperators(context, '', lowering.sequence.embedding);
+  if (stage === 0) lowerOperators(context, -1, '', lowering.sequence.embedding);
   const layers = pipelineLayers(instance.model.numLayers, instance.pp);
   const first = layers.slice(0, stage).reduce((sum, count) => sum + count, 0);
   for (let layer = first; layer < first + layers[stage]; layer++) lowerLayer(context, layer);
-  if (stage === instance.pp - 1) lowerOperators(context, '', lowering.sequence.head);
+  if (stage === instance.pp - 1) lowerOperators(context, -1, '', lowering.sequence.head);
   sendToNextStage(context);
   return context.chain.seal();
 }
@@ -76,9 +79,9 @@ function lowerHost(context: Context): void {
 function lowerLayer(context: Context, layer: number): void {
   const { sequence } = context;
   const prefix = `layer${layer}.`;
-  lowerOperators(context, prefix, sequence.attention);
+  lowerOperators(context, layer, prefix, sequence.attention);
   if (!sequence.moe) {
-    lowerOperators(context, prefix, sequence.feedForward);
+    lowerOperators(context, layer, prefix, sequence.feedForward);
     return;
   }
   const { chain, hiddenBytes, position } = context;
@@ -87,12 +90,32 @@ function lowerLayer(context: Context, layer: number): void {
   lowerExperts(site, prefix, layer);
 }
 
-function lowerOperators(context: Context, prefix: string, operators: readonly Operator[]): void {
+function lowerOperators(
+  context: Context,
+  layer: number,
+  prefix: string,
+  operators: readonly Operator[],
+): void {
   for (const operator of operators) {
     const name = `${prefix}${operator.name}`;
     context.chain.compute(name, timeOf(context, operator));
+    if (operator.key === 'attention') sendKv(context, prefix, layer);
     lowerCollective(context, name, operator);
   }
+}
+
+/** Layer by layer, beside the chain, where vLLM's connectors save a layer: behind its attention. */
+function sendKv(context: Context, prefix: string, layer: number): void {
+  const { chain, quantities, instance, position } = context;
+  position.kvSends.forEach((links, index) => {
+    for (const { src, dst, heads, layers } of links) {
+      if (!layers.includes(layer)) continue;
+      const perToken = heads * kvHeadBytes(instance);
+      const bytes = quantities.add({ kind: 'kvBytes', index, perToken });
+      const tag = quantities.add({ kind: 'kvTag', index });
+      chain.branchSend(`${prefix}kv.send`, src, dst, bytes, tag);
+    }
+  });
 }
 
 function timeOf(context: Context, operator: Operator): number {

@@ -6,6 +6,8 @@
 import { assert } from '@astrolabe/base';
 import type { LatencyModel } from '@astrolabe/profile';
 import type { Batch } from './batch.js';
+import type { KvSend } from './iteration.js';
+import { kvTag } from './kv-links.js';
 import type { ExpertLoads } from './moe/expert-loads.js';
 
 export type Quantity =
@@ -27,6 +29,9 @@ export type Quantity =
       readonly rank: number;
       readonly layer: number;
     }
+  /** Of the iteration's KV send of that index: its bytes, its tag. */
+  | { readonly kind: 'kvBytes'; readonly index: number; readonly perToken: number }
+  | { readonly kind: 'kvTag'; readonly index: number }
   | { readonly kind: 'warmUp' };
 
 /** What quantities are computed from. */
@@ -36,6 +41,7 @@ export interface Step {
   readonly tp: number;
   warmUpNs: number;
   readonly experts: ExpertBlock | undefined;
+  kvSends: readonly KvSend[];
   readonly draw: { readonly group: number; wave: number };
 }
 
@@ -89,6 +95,10 @@ function unrounded(quantity: Quantity, step: Step): number {
       return moeBlockNs(step, quantity.rank, quantity.layer);
     case 'expert':
       return expertNs(step, quantity.operator, quantity.rank, quantity.layer);
+    case 'kvBytes':
+      return quantity.perToken * (step.kvSends[quantity.index]?.tokens ?? 0);
+    case 'kvTag':
+      return kvTag(step.kvSends[quantity.index]?.transfer ?? 0);
     case 'warmUp':
       return step.warmUpNs;
   }

@@ -1,7 +1,7 @@
 /**
- * The filter: lines of iterations in, graphs out in the same order, each line answered before the
- * next is read, so that a loop may wait for the answer. A line `{"advanceNs": n}` passes through as
- * an empty graph that runs the machine's clock to there. With `--output` graphs go to files, and the
+ * The filter: lines of iterations and transfers in, graphs out in the same order, each line answered
+ * before the next is read, so that a loop may wait for the answer. A line `{"advanceNs": n}` passes
+ * through as an empty graph that runs the machine's clock to there. With `--output` graphs go to files, and the
  * lines on stdout name them.
  */
 import { parseWith, UserError } from '@astrolabe/base';
@@ -17,16 +17,19 @@ import {
   graphFileName,
 } from '@astrolabe/chakra';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
+import type { LatencyModel } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
 import { z } from 'zod';
 import { createTraceGenerator, type TraceGenerator } from '../generate.js';
-import { type Iteration, iterationSchema } from '../iteration.js';
+import { iterationSchema } from '../iteration.js';
+import { transferSchema } from '../kv-transfer.js';
 import type { GeneratorOptions } from './options.js';
 
 const advanceSchema = z.strictObject({ advanceNs: z.number().int().nonnegative() });
 
 export async function convert(options: GeneratorOptions): Promise<void> {
-  const generator = await openGenerator(options);
+  const models = new Set<LatencyModel>();
+  const generator = await openGenerator(options, models);
   const { input, output, dialect } = options;
   const name = input === '-' ? 'stdin' : input;
   for await (const { value, line } of readNdjson(openInput(input), name)) {
@@ -40,36 +43,66 @@ export async function convert(options: GeneratorOptions): Promise<void> {
       );
       continue;
     }
-    const iteration = parseWith(iterationSchema, value, at);
-    const set = generateAt(generator, iteration, at);
+    const set = generateAt(generator, value, at);
     await writeStdout(
       output === undefined
         ? encodeGraphs(expandGraphSet(set), { dialect })
         : `${JSON.stringify(writeFiles(output, set, options))}\n`,
     );
   }
+  if (options.lookups !== undefined) {
+    writeFileWhole(options.lookups, `${JSON.stringify(countLookups(models))}\n`);
+  }
 }
 
-async function openGenerator(options: GeneratorOptions): Promise<TraceGenerator> {
+function countLookups(models: ReadonlySet<LatencyModel>): { total: number; extrapolated: number } {
+  const counts = { total: 0, extrapolated: 0 };
+  for (const { counters } of models) {
+    counts.total += counters.exact + counters.interpolated + counters.extrapolated;
+    counts.extrapolated += counters.extrapolated;
+  }
+  return counts;
+}
+
+async function openGenerator(
+  options: GeneratorOptions,
+  models: Set<LatencyModel>,
+): Promise<TraceGenerator> {
   const cluster = loadCluster(options.clusterConfig, { flags: options.flags });
   const profiles = await openProfiles(options.profiles);
   return createTraceGenerator({
     cluster,
     calibration: loadCalibration(options.calibration),
     terms: options.terms,
-    latencyModelFor: ({ hardware, model, engine }) =>
-      profiles.latencyModel(hardware, model.name, engine.dtype),
+    latencyModelFor: ({ hardware, model, engine }) => {
+      const latency = profiles.latencyModel(hardware, model.name, engine.dtype);
+      models.add(latency);
+      return latency;
+    },
   });
 }
 
 function isAdvance(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'advanceNs' in value;
+  return hasKey(value, 'advanceNs');
+}
+
+function hasKey(value: unknown, key: string): boolean {
+  return typeof value === 'object' && value !== null && key in value;
 }
 
 /** A generator knows no files: what it refuses gets its line here. */
-function generateAt(generator: TraceGenerator, iteration: Iteration, at: string) {
+function generateAt(generator: TraceGenerator, value: unknown, at: string): GraphSet {
+  if (hasKey(value, 'transfer')) {
+    const transfer = parseWith(transferSchema, value, at);
+    return placed(at, () => generator.generateTransfer(transfer));
+  }
+  const iteration = parseWith(iterationSchema, value, at);
+  return placed(at, () => generator.generate(iteration));
+}
+
+function placed(at: string, body: () => GraphSet): GraphSet {
   try {
-    return generator.generate(iteration);
+    return body();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(error.message, {
@@ -79,9 +112,10 @@ function generateAt(generator: TraceGenerator, iteration: Iteration, at: string)
   }
 }
 
-/** Files of one iteration. @returns the control line that names them */
+/** Files of one graph set. @returns the control line that names them */
 function writeFiles(output: string, set: GraphSet, { dialect }: GeneratorOptions): GraphFiles {
-  const line = describeGraphFiles(set, `${output}.${set.instance}.${set.iteration}`);
+  const lane = set.lane === 0 ? '' : `.lane${set.lane}`;
+  const line = describeGraphFiles(set, `${output}${lane}.${set.instance}.${set.iteration}`);
   expandGraphSet(set).forEach((graph, index) => {
     const path = graphFileName(line.prefix, line.npus[index]);
     writeFileWhole(path, encodeGraph(graph, { dialect }));

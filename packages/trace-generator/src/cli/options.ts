@@ -16,6 +16,8 @@ export interface GeneratorOptions {
   readonly dialect: Dialect;
   /** Prefix of .et files; undefined: a stream on stdout. */
   readonly output: string | undefined;
+  /** File for how latency lookups were answered, written at the end of input. */
+  readonly lookups: string | undefined;
 }
 
 export function generatorCommand(): Command {
@@ -45,6 +47,10 @@ export function generatorCommand(): Command {
     .option(
       '--output <prefix>',
       'writes <prefix>.<instance>.<iteration>.<npu>.et files; stdout gets a line naming each set',
+    )
+    .option(
+      '--lookups <file>',
+      'writes how many latency lookups there were and lay outside the tables',
     );
 }
 
@@ -84,5 +90,6 @@ export function generatorOptions(command: Command, shippedProfiles: string): Gen
     terms: { ...(raw.without as TermSwitches), ...(raw.with as TermSwitches) },
     dialect: raw.dialect ?? 'upstream',
     output: raw.output,
+    lookups: raw.lookups,
   };
 }
