@@ -1,0 +1,193 @@
+/**
+ * Chunks of collectives on their way through phases: each phase waits in a queue that lets a fixed
+ * number run at once. The order of the steps at a phase's end is ASTRA-sim's, exactly: a finished
+ * data set tells its node before the chunk leaves its queue.
+ */
+import type { Core } from '../core.js';
+import { Kind } from '../kernel/kinds.js';
+import {
+  type Phase,
+  type PhaseContext,
+  type PhaseSpec,
+  Phase as PhaseState,
+  plainEndpoint,
+  receivePhase,
+  reducePacket,
+  startPhase,
+  wakePhase,
+} from './phase.js';
+import { startTree, treeEvent } from './tree.js';
+
+export interface StreamQueue {
+  readonly streams: Stream[];
+  running: number;
+  /** Streams that may run at once. */
+  readonly threshold: number;
+}
+
+/** A collective on one NPU: done when all its streams are. */
+export interface DataSet {
+  readonly task: number;
+  streams: number;
+  finished: number;
+}
+
+export interface StreamPhase {
+  readonly spec: PhaseSpec;
+  readonly queue: StreamQueue;
+  readonly endpointNs: number;
+}
+
+export interface Stream {
+  readonly npu: number;
+  readonly tag: number;
+  readonly priority: number;
+  readonly dataSet: DataSet;
+  readonly phases: readonly StreamPhase[];
+  next: number;
+  queue: StreamQueue | undefined;
+  started: boolean;
+}
+
+export interface StreamOptions {
+  readonly core: Core;
+  /** Bytes per ns of the NPU's own memory; reductions are free at 0. */
+  readonly localMemoryBytesPerSecond: number;
+  readonly onDataSetDone: (dataSet: DataSet) => void;
+  /** Replaces the constant endpoint delay (shared bus). */
+  readonly enter?: (phase: Phase, reduce: boolean, sendBack: boolean) => void;
+}
+
+export class StreamEngine implements PhaseContext {
+  readonly core: Core;
+  readonly phases: Phase[] = [];
+  private readonly free: Phase[] = [];
+  private readonly streamOf: (Stream | undefined)[] = [];
+  private readonly bytesPerSecond: number;
+  private readonly onDataSetDone: (dataSet: DataSet) => void;
+  private readonly enterBus: StreamOptions['enter'];
+
+  constructor(options: StreamOptions) {
+    this.core = options.core;
+    this.bytesPerSecond = options.localMemoryBytesPerSecond;
+    this.onDataSetDone = options.onDataSetDone;
+    this.enterBus = options.enter;
+  }
+
+  /** Puts a new stream into its first phase's queue. It must have a phase. */
+  submit(stream: Stream): void {
+    this.insert(stream);
+    this.kick(stream.phases[0].queue);
+  }
+
+  handle(kind: number, id: number): void {
+    const phase = this.phases[id];
+    switch (kind) {
+      case Kind.phaseEndpoint:
+      case Kind.phaseWake:
+        wakePhase(this, phase);
+        break;
+      case Kind.phaseEndpointReduce:
+        reducePacket(this, phase);
+        break;
+      case Kind.phaseReceived:
+        receivePhase(this, phase);
+        break;
+      default:
+        treeEvent(this, phase, kind);
+    }
+  }
+
+  reduceNs(_npu: number, sizeBytes: number): number {
+    return reductionNs(sizeBytes, this.bytesPerSecond);
+  }
+
+  send(phase: Phase, to: number, sizeBytes: number): void {
+    this.core.send(phase.npu, to, phase.tag, sizeBytes, Kind.none, 0);
+  }
+
+  receive(phase: Phase, from: number, sizeBytes: number): void {
+    this.core.receive(from, phase.npu, phase.tag, sizeBytes, Kind.phaseReceived, phase.id);
+  }
+
+  enter(phase: Phase, reduce: boolean, sendBack: boolean): void {
+    const spec = phase.spec as PhaseSpec;
+    if (this.enterBus !== undefined && !spec.groupRing) this.enterBus(phase, reduce, sendBack);
+    else plainEndpoint(this.core, phase, reduce);
+  }
+
+  phaseEnded(phase: Phase): void {
+    const stream = this.streamOf[phase.id] as Stream;
+    this.streamOf[phase.id] = undefined;
+    this.free.push(phase);
+    this.proceed(stream);
+  }
+
+  private proceed(stream: Stream): void {
+    const old = stream.queue as StreamQueue;
+    const last = stream.next === stream.phases.length;
+    if (last) {
+      const dataSet = stream.dataSet;
+      dataSet.finished++;
+      if (dataSet.finished === dataSet.streams) this.onDataSetDone(dataSet);
+    }
+    old.streams.splice(old.streams.indexOf(stream), 1);
+    if (last) {
+      old.running--;
+      this.kick(old);
+      return;
+    }
+    stream.started = false;
+    this.insert(stream);
+    old.running--;
+    this.kick(old);
+    this.kick(stream.queue as StreamQueue);
+  }
+
+  /** Behind what already runs and what has the same or a higher priority. */
+  private insert(stream: Stream): void {
+    const queue = stream.phases[stream.next].queue;
+    const list = queue.streams;
+    let at = 0;
+    while (at < list.length && list[at].started) at++;
+    while (at < list.length && list[at].priority >= stream.priority) at++;
+    list.splice(at, 0, stream);
+    stream.queue = queue;
+  }
+
+  private kick(queue: StreamQueue): void {
+    const list = queue.streams;
+    for (let i = queue.running; i < list.length && queue.running < queue.threshold; i++) {
+      const stream = list[i];
+      stream.started = true;
+      queue.running++;
+      this.start(stream);
+    }
+  }
+
+  private start(stream: Stream): void {
+    const { spec, endpointNs } = stream.phases[stream.next++];
+    const phase = this.takePhase();
+    this.streamOf[phase.id] = stream;
+    phase.npu = stream.npu;
+    phase.tag = stream.tag;
+    phase.spec = spec;
+    phase.endpointNs = endpointNs;
+    if (spec.algorithm === 'doubleBinaryTree') startTree(this, phase);
+    else startPhase(this, phase);
+  }
+
+  private takePhase(): Phase {
+    const known = this.free.pop();
+    if (known !== undefined) return known;
+    const phase = new PhaseState(this.phases.length);
+    this.phases.push(phase);
+    return phase;
+  }
+}
+
+/** One write and two reads of the bytes about to be sent; free when the speed is unknown (0). */
+export function reductionNs(sizeBytes: number, bytesPerSecond: number): number {
+  const once = Math.trunc((sizeBytes / bytesPerSecond) * 1e9);
+  return Number.isFinite(once) ? 3 * once : 0;
+}

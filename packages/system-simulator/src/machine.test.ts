@@ -1,0 +1,287 @@
+/**
+ * The machine on graphs small enough to work out by hand, and two properties: live feeding equals
+ * replay, and the fast paths equal the plain ones.
+ */
+import {
+  CollectiveType,
+  type ExecutionGraph,
+  GraphBuilder,
+  type GraphSet,
+  NodeType,
+  type Program,
+} from '@astrolabe/chakra';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { Completion } from './completion.js';
+import { createMachine } from './machine.js';
+import type { MachineSpec } from './machine-spec.js';
+
+const linkBandwidthGBps = 50;
+/** Bytes per ns of a link of 50 GB/s of 2^30. */
+const beta = 53.6870912;
+
+function spec(numNpus: number, changes: Partial<MachineSpec> = {}): MachineSpec {
+  return {
+    numNpus,
+    network: {
+      congestion: 'unaware',
+      dims: [
+        { kind: 'FullyConnected', npus: numNpus, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 },
+      ],
+    },
+    collectives: {
+      allReduce: 'ring',
+      allGather: 'ring',
+      reduceScatter: 'ring',
+      allToAll: 'direct',
+    },
+    splits: 1,
+    activeChunks: 1,
+    endpointDelayNs: 10,
+    localMemoryBandwidthGBps: 50,
+    memory: {
+      local: { latencyNs: 0, bandwidthGBps: 1000, contention: 'none', numDevices: numNpus },
+      remote: { latencyNs: 100, bandwidthGBps: 50, contention: 'device', numDevices: 2 },
+    },
+    ...changes,
+  };
+}
+
+/** Compute nodes one after another. */
+function chain(...durations: number[]): ExecutionGraph {
+  const builder = new GraphBuilder();
+  for (const duration of durations) compute(builder, duration);
+  return builder.finish();
+}
+
+function compute(builder: GraphBuilder, durationNs: number, after = builder.nodeCount - 1): number {
+  const node = builder.addNode(NodeType.comp, 'compute');
+  builder.setDuration(node, durationNs);
+  if (after >= 0) builder.addDep(node, after);
+  return node;
+}
+
+function collective(builder: GraphBuilder, type: number, sizeBytes: number, group = ''): number {
+  const node = builder.addNode(NodeType.commColl, 'collective');
+  builder.setCollective(node, type, sizeBytes);
+  if (group !== '') builder.setGroup(node, group);
+  if (node > 0) builder.addDep(node, node - 1);
+  return node;
+}
+
+function set(
+  iteration: number,
+  programs: readonly Program[],
+  changes: Partial<GraphSet> = {},
+): GraphSet {
+  return { instance: 0, iteration, releaseNs: 0, lane: 0, groups: {}, programs, ...changes };
+}
+
+function replay(machineSpec: MachineSpec, sets: readonly GraphSet[]): Completion[] {
+  const machine = createMachine(machineSpec);
+  for (const one of sets) machine.submit(one);
+  const done: Completion[] = [];
+  for (;;) {
+    const completion = machine.runUntil(Number.MAX_SAFE_INTEGER);
+    if (completion === undefined) break;
+    done.push(completion);
+  }
+  expect(machine.stuck().lines).toEqual([]);
+  return done;
+}
+
+test('compute nodes run one after another', () => {
+  const [done] = replay(spec(1), [set(0, [{ npus: [0], graph: chain(100, 200, 300) }])]);
+  expect(done).toMatchObject({ startNs: 0, finishNs: 600, commBytes: 0 });
+  expect(done.npus[0]).toMatchObject({ computeNs: 600, exposedCommNs: 0 });
+});
+
+test('a ring all-reduce takes the time of ASTRA-sim (example 5 with one chunk)', () => {
+  const builder = new GraphBuilder();
+  collective(builder, CollectiveType.allReduce, 1_048_576);
+  const graph = builder.finish();
+  // 7 E + 6 T + 3 P with m = 262144: T = trunc(500 + m / beta), P = 3 * trunc(m / 50).
+  const hop = Math.trunc(500 + 262_144 / beta);
+  const expected = 7 * 10 + 6 * hop + 3 * 3 * Math.trunc(262_144 / 50);
+  expect(expected).toBe(79_540);
+  for (const fastPaths of [true, false]) {
+    const [done] = replay(spec(4, { fastPaths }), [set(0, [{ npus: [0, 1, 2, 3], graph }])]);
+    expect(done.npus.map(({ finishNs }) => finishNs)).toEqual([
+      expected,
+      expected,
+      expected,
+      expected,
+    ]);
+    expect(done.commBytes).toBe(4 * 6 * 262_144);
+  }
+});
+
+test('an NPU begins its next graph when the previous one is done and its release has come', () => {
+  const npu0 = [{ npus: [0], graph: chain(100) }];
+  const done = replay(spec(1), [set(0, npu0), set(1, npu0), set(2, npu0, { releaseNs: 1000 })]);
+  expect(done.map(({ startNs, finishNs }) => [startNs, finishNs])).toEqual([
+    [0, 100],
+    [100, 200],
+    [1000, 1100],
+  ]);
+});
+
+test('lanes run side by side', () => {
+  const npu0 = [{ npus: [0], graph: chain(100) }];
+  const done = replay(spec(1), [set(0, npu0), set(0, npu0, { lane: 1 })]);
+  expect(done.map(({ lane, finishNs }) => [lane, finishNs])).toEqual([
+    [0, 100],
+    [1, 100],
+  ]);
+});
+
+test('a send takes the message time; waiting for it is not communication', () => {
+  const sender = new GraphBuilder();
+  compute(sender, 1000);
+  const send = sender.addNode(NodeType.commSend, 'send');
+  sender.setPointToPoint(send, 0, 1, 7, 1_048_576);
+  sender.addDep(send, 0);
+  const receiver = new GraphBuilder();
+  receiver.setPointToPoint(receiver.addNode(NodeType.commRecv, 'receive'), 0, 1, 7, 1_048_576);
+  const [done] = replay(spec(2), [
+    set(0, [
+      { npus: [0], graph: sender.finish() },
+      { npus: [1], graph: receiver.finish() },
+    ]),
+  ]);
+  // T(1, 2^20) = trunc(500 + 2^20 / beta) = 20031.
+  expect(done.npus.map((npu) => [npu.finishNs, npu.computeNs, npu.exposedCommNs])).toEqual([
+    [21_031, 1000, 20_031],
+    [21_031, 0, 20_031],
+  ]);
+});
+
+test('accesses of one memory device wait for each other, in order of NPU', () => {
+  const builder = new GraphBuilder();
+  const load = builder.addNode(NodeType.memLoad, 'load');
+  builder.setTensorSize(load, 1000);
+  builder.setTensorLocation(load, 2, 0);
+  const graph = builder.finish();
+  const [done] = replay(spec(3), [set(0, [{ npus: [2, 0, 1], graph }])]);
+  // 100 ns + 1000 B / 50 B per ns = 120 ns each.
+  expect(done.npus.map(({ npu, finishNs }) => [npu, finishNs])).toEqual([
+    [0, 120],
+    [1, 240],
+    [2, 360],
+  ]);
+  expect(done.memoryBytes).toBe(3000);
+});
+
+test('time never passes the bound', () => {
+  const machine = createMachine(spec(1));
+  machine.submit(set(0, [{ npus: [0], graph: chain(100, 50) }]));
+  expect(machine.runUntil(149)).toBeUndefined();
+  expect(machine.nowNs).toBeLessThanOrEqual(149);
+  expect(machine.runUntil(150)?.finishNs).toBe(150);
+  expect(machine.runUntil(Number.POSITIVE_INFINITY)).toBeUndefined();
+});
+
+test('what cannot go on is reported', () => {
+  const builder = new GraphBuilder();
+  builder.setPointToPoint(builder.addNode(NodeType.commRecv, 'receive'), 0, 1, 7, 64);
+  const machine = createMachine(spec(2));
+  machine.submit(set(0, [{ npus: [1], graph: builder.finish() }]));
+  expect(machine.runUntil(Number.MAX_SAFE_INTEGER)).toBeUndefined();
+  const report = machine.stuck();
+  expect(report.stuck).toBe(true);
+  expect(report.lines).toEqual([
+    'NPU 1: 1 of 1 nodes left of iteration 0 of instance 0',
+    'NPU 1 waits for 64 bytes of NPU 0 with tag 7',
+  ]);
+});
+
+const sizes = fc.constantFrom(1, 7, 4096, 65_536, 1_048_576);
+
+/** A random iteration of instance `instance` on its two NPUs. */
+const anySet = fc.record({
+  instance: fc.integer({ min: 0, max: 1 }),
+  nodes: fc.array(
+    fc.record({
+      kind: fc.constantFrom('compute', 'compute', 'compute', 'reduce', 'all', 'load', 'branch'),
+      amount: fc.integer({ min: 0, max: 40 }),
+      size: sizes,
+    }),
+    { minLength: 0, maxLength: 12 },
+  ),
+  waitNs: fc.integer({ min: 0, max: 3000 }),
+  shared: fc.boolean(),
+});
+
+type AnySet = typeof anySet extends fc.Arbitrary<infer T> ? T : never;
+
+/** Releases are what a loop would choose: from the time of the previous completion on. */
+function toSet(one: AnySet, iteration: number, releaseNs: number): GraphSet {
+  const npus = one.instance === 0 ? [0, 1] : [2, 3];
+  const graph = (skew: number): ExecutionGraph => {
+    const builder = new GraphBuilder();
+    for (const { kind, amount, size } of one.nodes) {
+      if (kind === 'compute') compute(builder, amount * 10 + skew);
+      else if (kind === 'branch') compute(builder, amount, -1);
+      else if (kind === 'load') {
+        const load = builder.addNode(NodeType.memLoad, 'load');
+        builder.setTensorSize(load, size);
+        builder.setTensorLocation(load, 1 + (amount % 2), amount % 2);
+        if (load > 0) builder.addDep(load, load - 1);
+      } else if (kind === 'reduce') {
+        const types = [CollectiveType.allReduce, CollectiveType.allGather, CollectiveType.allToAll];
+        collective(builder, types[amount % 3], size);
+      }
+    }
+    return builder.finish();
+  };
+  const programs = one.shared
+    ? [{ npus, graph: graph(0) }]
+    : npus.map((npu, i) => ({ npus: [npu], graph: graph(i * 3) }));
+  return set(iteration, programs, { instance: one.instance, releaseNs });
+}
+
+test('feeding live and replaying the same sets give the same completions', () => {
+  fc.assert(
+    fc.property(fc.array(anySet, { minLength: 1, maxLength: 12 }), fc.boolean(), (plan, fast) => {
+      const machine = createMachine(spec(4, { fastPaths: fast }));
+      const sets: GraphSet[] = [];
+      const live: Completion[] = [];
+      const submit = (nowNs: number): void => {
+        const one = plan[sets.length];
+        if (one === undefined) return;
+        const next = toSet(one, sets.length, nowNs + (one.waitNs % 3 === 0 ? 0 : one.waitNs));
+        sets.push(next);
+        machine.submit(next);
+      };
+      submit(0);
+      submit(0);
+      let until = 500;
+      while (live.length < sets.length) {
+        const completion = machine.runUntil(until);
+        if (completion === undefined) {
+          // An arrival: the loop may submit more at this very time.
+          if (until % 2000 === 0) submit(until);
+          until += 500;
+          continue;
+        }
+        live.push(completion);
+        submit(completion.finishNs);
+      }
+      expect(replay(spec(4, { fastPaths: fast }), sets)).toEqual(live);
+    }),
+    { seed: 3, numRuns: 150 },
+  );
+});
+
+test('the fast paths equal the plain ones', () => {
+  fc.assert(
+    fc.property(fc.array(anySet, { minLength: 1, maxLength: 8 }), (plan) => {
+      const sets = plan.map((one, i) => toSet(one, i, one.waitNs * i));
+      const byPlace = (a: Completion, b: Completion): number => a.iteration - b.iteration;
+      const fast = replay(spec(4), sets).sort(byPlace);
+      const plain = replay(spec(4, { fastPaths: false }), sets).sort(byPlace);
+      expect(fast).toEqual(plain);
+    }),
+    { seed: 4, numRuns: 150 },
+  );
+});

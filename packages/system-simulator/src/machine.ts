@@ -1,0 +1,480 @@
+/**
+ * The machine that the serving loop drives: graph sets are submitted, time runs on up to a bound,
+ * completions come back one by one. At an instant, ordinary events come first, then completions are
+ * handed out, then graphs are released one set at a time in order of submission; so feeding live and
+ * replaying the same sets give the same times. Times ns, sizes bytes.
+ */
+import { assert, UserError } from '@astrolabe/base';
+import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
+import { type Group, GroupCollectives } from './collectives/group-collectives.js';
+import type { CollectiveKind } from './collectives/phase.js';
+import type { Completion, NpuTimes } from './completion.js';
+import { Core } from './core.js';
+import type { Counters } from './counters.js';
+import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
+import { compileProgram, defaultRules, Op, type Program, rowOf } from './feeder/program.js';
+import type { Run } from './feeder/run.js';
+import { Kind } from './kernel/kinds.js';
+import { ReleaseHeap } from './kernel/release-heap.js';
+import type { MachineSpec } from './machine-spec.js';
+import { MemoryTiers } from './memory/tiers.js';
+import { createNetwork } from './network/create-network.js';
+import { delayFunction } from './network/topology.js';
+import { type StuckReport, stuckReport } from './stuck.js';
+
+export interface Machine {
+  /** @throws UserError if the set cannot run on this machine; its release may not lie in the past */
+  submit(set: GraphSet): void;
+  /** The next completion at or before `untilNs`; undefined when nothing more finishes by then. */
+  runUntil(untilNs: number): Completion | undefined;
+  /** Time of the last thing that happened. */
+  readonly nowNs: number;
+  counters(): Counters;
+  /** Who waits for what; `stuck` is true if nothing can happen any more and something is unfinished. */
+  stuck(): StuckReport;
+  /** Told of every node's issue and end. Turns off the fast path that skips over nodes. */
+  onNode: NodeListener | undefined;
+}
+
+export function createMachine(spec: MachineSpec): Machine {
+  return new SimulatedMachine(spec);
+}
+
+/** A submitted set on its way. */
+interface SetState {
+  readonly set: GraphSet;
+  readonly sequence: number;
+  readonly npuCount: number;
+  readonly groups: ReadonlyMap<string, Group>;
+  readonly all: Group;
+  /** NPUs whose lane is free for this set, not started yet. */
+  readonly free: Set<number>;
+  /** Time of the release that is queued, NaN for none. */
+  releaseAt: number;
+  readonly results: NpuTimes[];
+  commBytes: number;
+  memoryBytes: number;
+}
+
+interface LaneEntry {
+  readonly state: SetState;
+  readonly program: Program;
+}
+
+interface Lane {
+  readonly waiting: LaneEntry[];
+  running: boolean;
+}
+
+class SimulatedMachine implements Machine, NodeActions {
+  private readonly spec: MachineSpec;
+  private readonly core: Core;
+  private readonly feeder: Feeder;
+  private readonly collectives: GroupCollectives;
+  private readonly memory: MemoryTiers;
+  private readonly programs = new WeakMap<ExecutionGraph, Program>();
+  /** By lane, then NPU. */
+  private readonly lanes: Lane[][] = [];
+  private readonly releases = new ReleaseHeap<SetState>();
+  private readonly completed: Completion[] = [];
+  private readonly stateOf = new Map<Run, SetState>();
+  private readonly busyNs: { compute: Float64Array; comm: Float64Array; memory: Float64Array };
+  private readonly collectiveBytes: Float64Array;
+  private readonly mayFold: boolean;
+  private sets = 0;
+
+  constructor(spec: MachineSpec) {
+    this.spec = spec;
+    const delayNs = delayFunction(spec.network);
+    this.core = new Core(spec.numNpus, createNetwork(spec.network, spec.numNpus));
+    const finish = (task: number): void => this.feeder.finish(task);
+    const fast = spec.fastPaths !== false;
+    this.feeder = new Feeder(this.core, this, {
+      stockSkips: false,
+      chains: fast,
+      ...(spec.slowdown === undefined ? {} : { slowdown: Float64Array.from(spec.slowdown) }),
+    });
+    this.collectives = new GroupCollectives(this.core, spec, delayNs, finish);
+    this.memory = new MemoryTiers(this.core, spec.memory, finish);
+    this.mayFold = fast && spec.network.congestion === 'unaware';
+    const zeros = (): Float64Array => new Float64Array(spec.numNpus);
+    this.busyNs = { compute: zeros(), comm: zeros(), memory: zeros() };
+    this.collectiveBytes = zeros();
+    this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
+  }
+
+  get nowNs(): number {
+    return this.core.nowNs;
+  }
+
+  get onNode(): NodeListener | undefined {
+    return this.feeder.onNode;
+  }
+
+  set onNode(listener: NodeListener | undefined) {
+    this.feeder.onNode = listener;
+  }
+
+  submit(set: GraphSet): void {
+    const at = `iteration ${set.iteration} of instance ${set.instance}`;
+    assert(set.releaseNs >= this.nowNs, () => `${at} is released at ${set.releaseNs}, in the past`);
+    const entries: { npu: number; program: Program }[] = [];
+    for (const { npus, graph } of set.programs) {
+      const program = this.compile(graph, at);
+      for (const npu of npus) {
+        if (npu >= this.spec.numNpus) {
+          throw new UserError(`NPU ${npu}, but the machine has ${this.spec.numNpus}`, { at });
+        }
+        entries.push({ npu, program });
+      }
+    }
+    const state = this.newState(set, entries);
+    const lanes = this.lane(set.lane);
+    for (const { npu, program } of entries) {
+      const lane = lanes[npu];
+      lane.waiting.push({ state, program });
+      if (!lane.running && lane.waiting.length === 1) state.free.add(npu);
+    }
+    if (entries.length === 0) throw new UserError('no programs', { at });
+    if (state.free.size > 0) this.queueRelease(state);
+  }
+
+  runUntil(untilNs: number): Completion | undefined {
+    const { queue } = this.core;
+    for (;;) {
+      const next = this.completed.shift();
+      if (next !== undefined) return next;
+      const eventNs = queue.peekTime();
+      const releaseNs = this.releases.peekTime();
+      if (eventNs <= releaseNs) {
+        if (eventNs > untilNs || eventNs === Number.POSITIVE_INFINITY) return undefined;
+        do {
+          queue.pop();
+          this.dispatch(queue.kind, queue.arg);
+        } while (queue.peekTime() === eventNs);
+      } else {
+        if (releaseNs > untilNs) return undefined;
+        queue.time = releaseNs;
+        this.release(this.releases.pop());
+      }
+    }
+  }
+
+  counters(): Counters {
+    const { sentBytes } = this.core;
+    return {
+      nowNs: this.nowNs,
+      npus: Array.from(sentBytes, (bytes, npu) => ({
+        npu,
+        computeNs: this.busyNs.compute[npu],
+        exposedCommNs: this.busyNs.comm[npu],
+        exposedMemoryNs: this.busyNs.memory[npu],
+        sentBytes: bytes + this.collectiveBytes[npu],
+      })),
+      links: this.core.network.counters?.() ?? [],
+      memory: this.memory.counters(),
+    };
+  }
+
+  stuck(): StuckReport {
+    const idle =
+      this.core.queue.size === 0 && this.releases.peekTime() === Number.POSITIVE_INFINITY;
+    return stuckReport({
+      idle,
+      nowNs: this.nowNs,
+      runs: [...this.stateOf].map(([run, { set }]) => ({ run, set })),
+      sites: this.collectives.openSites(),
+      mailbox: this.core.mailbox,
+      taskOf: (task) => ({ run: this.feeder.runOf(task), node: this.feeder.nodeOf(task) }),
+    });
+  }
+
+  collective(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const group = this.groupOf(run, row);
+    const kind = graph.commType[row] as CollectiveKind;
+    const sizeBytes = graph.commSizeBytes[row];
+    if (run.npus.length > 1) {
+      const duration = this.collectives.togetherNs(group, kind, sizeBytes);
+      this.collectives.countTogether(group);
+      for (const npu of run.npus) this.countCollective(group, npu, kind, sizeBytes, run);
+      this.core.after(run.npu, duration, Kind.nodeEnd, task);
+      return;
+    }
+    this.countCollective(group, run.npu, kind, sizeBytes, run);
+    this.collectives.begin(group, run.npu, kind, sizeBytes, task);
+  }
+
+  send(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const dst = graph.commDst[row];
+    const size = graph.commSizeBytes[row];
+    const tag = graph.commTag[row];
+    this.checkEnds(run, graph, row, graph.commSrc[row], Attr.commSrc, 'comm_src', dst);
+    run.commBytes += size;
+    const message = this.core.send(run.npu, dst, tag, size, Kind.nodeEnd, task);
+    this.core.messageAnnounced[message] = 1;
+    const receiver = this.core.mailbox.announce(tag, run.npu, dst, size);
+    if (receiver >= 0) this.feeder.receiveBegins(receiver);
+  }
+
+  receive(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const src = graph.commSrc[row];
+    const size = graph.commSizeBytes[row];
+    const tag = graph.commTag[row];
+    this.checkEnds(run, graph, row, graph.commDst[row], Attr.commDst, 'comm_dst', src);
+    const here = this.core.receive(src, run.npu, tag, size, Kind.nodeEnd, task);
+    if (here || this.core.mailbox.hasAnnounced(tag, src, run.npu, size)) {
+      this.feeder.receiveBegins(task);
+    }
+  }
+
+  memoryAccess(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const location = graph.tensorLoc[row];
+    const device = graph.tensorDevice[row];
+    this.memory.access(run.npu, location, device, graph.tensorSizeBytes[row], task);
+  }
+
+  pim(run: Run, node: number, task: number): void {
+    const { graph, durationNs } = run.program;
+    const row = rowOf(run.program, node);
+    this.memory.pim(
+      run.npu,
+      graph.tensorLoc[row],
+      graph.tensorDevice[row],
+      graph.tensorChannel[row],
+      durationNs[node],
+      graph.tensorSizeBytes[row],
+      task,
+    );
+  }
+
+  runFinished(run: Run): void {
+    const state = this.stateOf.get(run) as SetState;
+    this.stateOf.delete(run);
+    const lanes = this.lane(state.set.lane);
+    for (const npu of run.npus) {
+      const { startNs, finishNs, computeNs, exposedCommNs, exposedMemoryNs } = run;
+      state.results.push({ npu, startNs, finishNs, computeNs, exposedCommNs, exposedMemoryNs });
+      this.busyNs.compute[npu] += computeNs;
+      this.busyNs.comm[npu] += exposedCommNs;
+      this.busyNs.memory[npu] += exposedMemoryNs;
+      state.memoryBytes += run.memoryBytes;
+      const lane = lanes[npu];
+      lane.running = false;
+      const next = lane.waiting[0];
+      if (next !== undefined) {
+        next.state.free.add(npu);
+        this.queueRelease(next.state);
+      }
+    }
+    state.commBytes += run.commBytes;
+    if (state.results.length === state.npuCount) this.complete(state);
+  }
+
+  private complete(state: SetState): void {
+    const { set, results } = state;
+    results.sort((a, b) => a.npu - b.npu);
+    let startNs = Number.POSITIVE_INFINITY;
+    let finishNs = 0;
+    for (const npu of results) {
+      startNs = Math.min(startNs, npu.startNs);
+      finishNs = Math.max(finishNs, npu.finishNs);
+    }
+    this.completed.push({
+      instance: set.instance,
+      iteration: set.iteration,
+      lane: set.lane,
+      startNs,
+      finishNs,
+      npus: results,
+      commBytes: state.commBytes,
+      memoryBytes: state.memoryBytes,
+    });
+  }
+
+  private compile(graph: ExecutionGraph, at: string): Program {
+    let program = this.programs.get(graph);
+    if (program === undefined) {
+      program = compileProgram(graph, { ...defaultRules, ...this.spec.rules }, at);
+      this.programs.set(graph, program);
+    }
+    return program;
+  }
+
+  private newState(set: GraphSet, entries: readonly { npu: number }[]): SetState {
+    const npus = entries.map(({ npu }) => npu).sort((a, b) => a - b);
+    const groups = new Map<string, Group>();
+    for (const name of Object.keys(set.groups)) {
+      groups.set(name, this.collectives.group(set.groups[name]));
+    }
+    return {
+      set,
+      sequence: this.sets++,
+      npuCount: npus.length,
+      groups,
+      all: this.collectives.group(npus),
+      free: new Set(),
+      releaseAt: Number.NaN,
+      results: [],
+      commBytes: 0,
+      memoryBytes: 0,
+    };
+  }
+
+  private lane(index: number): Lane[] {
+    while (this.lanes.length <= index) {
+      this.lanes.push(
+        Array.from({ length: this.spec.numNpus }, () => ({ waiting: [], running: false })),
+      );
+    }
+    return this.lanes[index];
+  }
+
+  private queueRelease(state: SetState): void {
+    const time = Math.max(state.set.releaseNs, this.nowNs);
+    if (state.releaseAt === time) return;
+    state.releaseAt = time;
+    this.releases.push(time, state.sequence, state);
+  }
+
+  /** Starts the set on all NPUs that are free for it. */
+  private release(state: SetState): void {
+    state.releaseAt = Number.NaN;
+    const lanes = this.lane(state.set.lane);
+    for (const { npus } of state.set.programs) {
+      const ready = npus.filter((npu) => state.free.has(npu));
+      if (ready.length === 0) continue;
+      const { program } = lanes[ready[0]].waiting[0];
+      if (ready.length === npus.length && this.canFold(state, program, npus)) {
+        this.start(state, program, npus, lanes);
+      } else {
+        for (const npu of ready) this.start(state, program, [npu], lanes);
+      }
+    }
+  }
+
+  private start(
+    state: SetState,
+    program: Program,
+    npus: readonly number[],
+    lanes: readonly Lane[],
+  ): void {
+    for (const npu of npus) {
+      state.free.delete(npu);
+      lanes[npu].waiting.shift();
+      lanes[npu].running = true;
+    }
+    const run = this.feeder.start(program, npus);
+    this.stateOf.set(run, state);
+    this.feeder.begin(run);
+  }
+
+  /** Whether NPUs that begin the program together do the same all along. */
+  private canFold(state: SetState, program: Program, npus: readonly number[]): boolean {
+    if (!this.mayFold || npus.length < 2 || program.hasPointToPoint) return false;
+    if (this.feeder.onNode !== undefined) return false;
+    const { slowdown } = this.spec;
+    if (slowdown !== undefined && npus.some((npu) => slowdown[npu] !== slowdown[npus[0]])) {
+      return false;
+    }
+    const { graph, op, nodeCount } = program;
+    for (let node = 0; node < nodeCount; node++) {
+      const row = rowOf(program, node);
+      if (op[node] === Op.pim) return false;
+      if (op[node] === Op.memory && !this.memory.isUncontended(graph.tensorLoc[row])) return false;
+      if (op[node] !== Op.collective) continue;
+      const group = this.groupByRow(state, graph, row);
+      if (group === undefined || group.members.length !== npus.length) return false;
+      if (!npus.every((npu) => group.indexOf.has(npu)) || group.sites.size > 0) return false;
+      const kind = graph.commType[row] as CollectiveKind;
+      if (Number.isNaN(this.collectives.togetherNs(group, kind, graph.commSizeBytes[row]))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private groupOf(run: Run, row: number): Group {
+    const state = this.stateOf.get(run) as SetState;
+    const { graph } = run.program;
+    const group = this.groupByRow(state, graph, row);
+    if (group !== undefined) return group;
+    throw new UserError(`communicator group "${graph.strings[graph.pgName[row]]}" is not defined`, {
+      at: `iteration ${state.set.iteration}: node ${graph.id[row]}`,
+    });
+  }
+
+  /** No name, or "0" without a definition, means all NPUs of the set. */
+  private groupByRow(state: SetState, graph: ExecutionGraph, row: number): Group | undefined {
+    const named = (graph.present[row] & Attr.pgName) !== 0;
+    const name = named ? graph.strings[graph.pgName[row]] : '';
+    const group = state.groups.get(name);
+    if (group !== undefined) return group;
+    return name === '' || name === '0' ? state.all : undefined;
+  }
+
+  private countCollective(
+    group: Group,
+    npu: number,
+    kind: CollectiveKind,
+    sizeBytes: number,
+    run: Run,
+  ): void {
+    const index = group.indexOf.get(npu);
+    if (index === undefined) return;
+    const bytes = this.collectives.sentBytes(group, index, kind, sizeBytes);
+    run.commBytes += bytes;
+    if (run.npus.length > 1 || this.collectives.isClosed(kind, sizeBytes)) {
+      this.collectiveBytes[npu] += bytes;
+    }
+  }
+
+  private checkEnds(
+    run: Run,
+    graph: ExecutionGraph,
+    row: number,
+    own: number,
+    bit: number,
+    name: string,
+    peer: number,
+  ): void {
+    const at = `NPU ${run.npu}: node ${graph.id[row]}`;
+    if ((graph.present[row] & bit) !== 0 && own !== run.npu) {
+      throw new UserError(`${name} is ${own}, but the node runs on NPU ${run.npu}`, { at });
+    }
+    if (peer < 0 || peer >= this.spec.numNpus || peer === run.npu) {
+      throw new UserError(`the other end is NPU ${peer}, which cannot be`, { at });
+    }
+  }
+
+  private dispatch(kind: number, arg: number): void {
+    switch (kind) {
+      case Kind.npuList:
+        this.core.npuQueues.fire(arg, this.core.dispatch);
+        break;
+      case Kind.arrival:
+        this.core.arrive(arg);
+        break;
+      case Kind.nodeEnd:
+        this.feeder.finish(arg);
+        break;
+      case Kind.serverDone:
+      case Kind.serverStart:
+        this.memory.handle(kind, arg);
+        break;
+      case Kind.linkDone:
+      case Kind.linkArrive:
+        this.core.network.handle?.(this.core, kind, arg);
+        break;
+      default:
+        this.collectives.engine.handle(kind, arg);
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Who waits for what: the report that ends a run which cannot go on. Receives without their message,
+ * messages nobody asked for, collectives that members have not joined, nodes whose parents never end.
+ */
+import type { GraphSet } from '@astrolabe/chakra';
+import type { Site } from './collectives/group-collectives.js';
+import { rowOf } from './feeder/program.js';
+import type { Run } from './feeder/run.js';
+import type { Mailbox } from './network/mailbox.js';
+
+export interface StuckReport {
+  /** Nothing can happen any more, and something is unfinished. */
+  readonly stuck: boolean;
+  readonly nowNs: number;
+  /** One finding a line. */
+  readonly lines: readonly string[];
+}
+
+export interface StuckInput {
+  readonly idle: boolean;
+  readonly nowNs: number;
+  readonly runs: readonly { readonly run: Run; readonly set: GraphSet }[];
+  readonly sites: readonly Site[];
+  readonly mailbox: Mailbox;
+  readonly taskOf: (task: number) => { run: Run; node: number };
+}
+
+export function stuckReport(input: StuckInput): StuckReport {
+  const lines: string[] = [];
+  for (const { run, set } of input.runs) {
+    const left = run.program.nodeCount - run.nodesDone;
+    lines.push(
+      `NPU ${run.npus.join(', ')}: ${left} of ${run.program.nodeCount} nodes left of iteration ` +
+        `${set.iteration} of instance ${set.instance}${heldNodes(run)}`,
+    );
+  }
+  for (const site of input.sites) lines.push(siteLine(site));
+  for (const { tag, src, dst, sizeBytes } of input.mailbox.waiting()) {
+    if (tag < 0) continue;
+    lines.push(`NPU ${dst} waits for ${sizeBytes} bytes of NPU ${src} with tag ${tag}`);
+  }
+  for (const { tag, src, dst, sizeBytes, count } of input.mailbox.unread()) {
+    const times = count === 1 ? '' : ` (${count} messages)`;
+    lines.push(
+      `NPU ${dst} never received ${sizeBytes} bytes of NPU ${src} with tag ${tag}${times}`,
+    );
+  }
+  return { stuck: input.idle && input.runs.length > 0, nowNs: input.nowNs, lines };
+}
+
+function heldNodes(run: Run): string {
+  const names = ['CPU', 'compute', 'communication'];
+  const held = names.flatMap((name, slot) => {
+    if (!run.busy[slot]) return [];
+    const row = rowOf(run.program, run.holder[slot]);
+    const { id, strings, name: names } = run.program.graph;
+    return [`${name} slot held by node ${id[row]} "${strings[names[row]] ?? ''}"`];
+  });
+  return held.length === 0 ? '' : `; ${held.join(', ')}`;
+}
+
+function siteLine(site: Site): string {
+  const missing = site.group.members.filter((_, index) => site.tasks[index] < 0);
+  return (
+    `collective ${site.sequence} of group [${site.group.key}] (kind ${site.kind}, ` +
+    `${site.sizeBytes} bytes) misses NPU ${missing.join(', ')}`
+  );
+}
