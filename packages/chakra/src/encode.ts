@@ -44,7 +44,21 @@ export function encodeGraphs(
 function writeGraph(writer: ProtobufWriter, graph: ExecutionGraph, options: EncodeOptions): void {
   const dialect = options.dialect ?? 'upstream';
   writeMetadata(writer, graph);
-  for (let node = 0; node < graph.nodeCount; node++) writeNode(writer, graph, node, dialect);
+  let carryNs = 0;
+  for (let node = 0; node < graph.nodeCount; node++) {
+    const durationNs = graph.durationNs[node];
+    const duration = dialect === 'upstream' ? toMicros(durationNs, carryNs) : durationNs;
+    if (dialect === 'upstream' && durationNs > 0) carryNs += durationNs - duration * 1000;
+    writeNode(writer, graph, node, dialect, duration);
+  }
+}
+
+/**
+ * Whole microseconds. What rounding takes or adds goes to the next node, so that readers without the
+ * exact attribute get sums that are right to a microsecond; whole durations alone stay as they are.
+ */
+function toMicros(durationNs: number, carryNs: number): number {
+  return durationNs === 0 ? 0 : Math.max(0, Math.round((durationNs + carryNs) / 1000));
 }
 
 function writeMetadata(writer: ProtobufWriter, graph: ExecutionGraph): void {
@@ -73,6 +87,7 @@ function writeNode(
   graph: ExecutionGraph,
   node: number,
   dialect: Dialect,
+  duration: number,
 ): void {
   writer.fork();
   const id = graph.id[node];
@@ -87,7 +102,6 @@ function writeNode(
   writeDeps(writer, 0x22, graph.ctrlDep, graph.ctrlDepStart[node], graph.ctrlDepStart[node + 1]);
   writeDeps(writer, 0x2a, graph.dataDep, graph.dataDepStart[node], graph.dataDepStart[node + 1]);
   const durationNs = graph.durationNs[node];
-  const duration = dialect === 'upstream' ? Math.round(durationNs / 1000) : durationNs;
   if (duration !== 0) writeCount(writer.uint32(0x38), duration);
   const fields = graph.fields?.get(node);
   if (fields !== undefined) writer.raw(fields);

@@ -19,6 +19,7 @@ export {
 } from './graph-files.js';
 export { advanceGraph, advanceOf, expandGraphSet, GraphSetGatherer } from './graph-set.js';
 export { knownAttributes } from './known-attributes.js';
+export * from './lint/index.js';
 export { type IoInfo, type NodeFields, nodeFields } from './node-fields.js';
 export * from './node-type.js';
 export {

@@ -31,3 +31,30 @@ export type CollectiveType = (typeof CollectiveType)[keyof typeof CollectiveType
 /** Where a tensor lives (`tensor_loc`), numbering of LLMServingSim's fork. */
 export const TensorLocation = { none: 0, local: 1, remote: 2, cxl: 3, storage: 4 } as const;
 export type TensorLocation = (typeof TensorLocation)[keyof typeof TensorLocation];
+
+/** Names of the upstream enum, by column value; PIM_COMP is the fork's. */
+export const nodeTypeNames: readonly string[] = [
+  'INVALID',
+  'METADATA',
+  'MEM_LOAD',
+  'MEM_STORE',
+  'COMP',
+  'COMM_SEND',
+  'COMM_RECV',
+  'COMM_COLL',
+  'PIM_COMP',
+];
+
+/** Names by comm_type. */
+export const collectiveNames: readonly string[] = [
+  'ALL_REDUCE',
+  'REDUCE',
+  'ALL_GATHER',
+  'GATHER',
+  'SCATTER',
+  'BROADCAST',
+  'ALL_TO_ALL',
+  'REDUCE_SCATTER',
+  'REDUCE_SCATTER_BLOCK',
+  'BARRIER',
+];
