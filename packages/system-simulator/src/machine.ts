@@ -348,16 +348,20 @@ class SimulatedMachine implements Machine, NodeActions {
   private release(state: SetState): void {
     state.releaseAt = Number.NaN;
     const lanes = this.lane(state.set.lane);
+    const starts: { program: Program; npus: readonly number[] }[] = [];
     for (const { npus } of state.set.programs) {
       const ready = npus.filter((npu) => state.free.has(npu));
       if (ready.length === 0) continue;
       const { program } = lanes[ready[0]].waiting[0];
       if (ready.length === npus.length && this.canFold(state, program, npus)) {
-        this.start(state, program, npus, lanes);
+        starts.push({ program, npus });
       } else {
-        for (const npu of ready) this.start(state, program, [npu], lanes);
+        for (const npu of ready) starts.push({ program, npus: [npu] });
       }
     }
+    // The same order however the NPUs are spread over programs.
+    starts.sort((a, b) => a.npus[0] - b.npus[0]);
+    for (const { program, npus } of starts) this.start(state, program, npus, lanes);
   }
 
   private start(

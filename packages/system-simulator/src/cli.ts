@@ -1,0 +1,48 @@
+/** `system-simulator`: execution graphs on stdin, completions on stdout. */
+import { UserError } from '@astrolabe/base';
+import { makeCommand, runMain } from '@astrolabe/base/cli';
+import { dialects } from '@astrolabe/chakra';
+import { loadCluster } from '@astrolabe/config/cli';
+import { Option } from 'commander';
+import { runGraphs } from './cli/run-graphs.js';
+import { clusterMachine } from './cluster-machine.js';
+import { createMachine } from './machine.js';
+
+interface Options {
+  readonly clusterConfig?: string;
+  readonly control: boolean;
+  readonly dialect: (typeof dialects)[number];
+  readonly counters?: string;
+}
+
+await runMain('system-simulator', async () => {
+  const command = makeCommand(
+    'system-simulator',
+    'Runs Chakra execution graphs on a simulated machine and writes a completion per iteration.',
+    [
+      'trace-generator --cluster-config c.json < it.ndjson | system-simulator --cluster-config c.json',
+      'cat step.0.et step.1.et | system-simulator --cluster-config c.json',
+    ],
+  )
+    .argument('[input...]', 'graph streams or .et files, - is stdin', ['-'])
+    .option('--cluster-config <file>', 'the cluster: NPUs, links, memory')
+    .option('--control', 'the input is NDJSON lines naming .et files', false)
+    .addOption(
+      new Option('--dialect <name>', 'how durations and node types are written')
+        .choices([...dialects])
+        .default('upstream'),
+    )
+    .option('--counters <file>', 'write the counters of NPUs, links and memory at the end');
+  command.parse();
+  const options = command.opts<Options>();
+  if (options.clusterConfig === undefined) {
+    throw new UserError('no machine: give --cluster-config', { hint: 'see --help for examples' });
+  }
+  await runGraphs({
+    machine: createMachine(clusterMachine(loadCluster(options.clusterConfig))),
+    inputs: command.args.length === 0 ? ['-'] : command.args,
+    control: options.control,
+    dialect: options.dialect,
+    ...(options.counters === undefined ? {} : { counters: options.counters }),
+  });
+});

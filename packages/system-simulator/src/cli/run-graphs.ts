@@ -1,0 +1,131 @@
+/**
+ * Graph sets from a Chakra graph stream (or from control lines naming .et files) through the machine:
+ * every request to run the clock (`advance_ns`, or a line `{"advanceNs": n}`) has exactly one answer,
+ * the next completion by then or `{"advancedNs": n}`. At the end of input all that is left runs.
+ */
+import { UserError } from '@astrolabe/base';
+import {
+  openInput,
+  readBytes,
+  readNdjson,
+  Verdict,
+  writeFileWhole,
+  writeStdout,
+} from '@astrolabe/base/cli';
+import {
+  advanceOf,
+  type Dialect,
+  decodeGraph,
+  type GraphSet,
+  GraphSetGatherer,
+  graphFileName,
+  graphFilesSchema,
+  readGraphs,
+} from '@astrolabe/chakra';
+import { parseWith } from '@astrolabe/base';
+import { z } from 'zod';
+import type { Machine } from '../machine.js';
+import type { StuckReport } from '../stuck.js';
+
+export interface RunGraphsOptions {
+  readonly machine: Machine;
+  readonly inputs: readonly string[];
+  /** The inputs are control lines naming files. */
+  readonly control: boolean;
+  readonly dialect: Dialect;
+  /** Where the counters go at the end. */
+  readonly counters?: string;
+}
+
+/** @throws Verdict when something can never finish */
+export async function runGraphs(options: RunGraphsOptions): Promise<void> {
+  const { machine } = options;
+  const source = options.control ? controlLines(options) : graphStream(options);
+  for await (const item of source) {
+    if (typeof item !== 'number') {
+      machine.submit(item);
+      continue;
+    }
+    const completion = machine.runUntil(item);
+    if (completion === undefined) refuseStuck(machine, item);
+    await writeStdout(`${JSON.stringify(completion ?? { advancedNs: item })}\n`);
+  }
+  for (;;) {
+    const completion = machine.runUntil(Number.POSITIVE_INFINITY);
+    if (completion === undefined) break;
+    await writeStdout(`${JSON.stringify(completion)}\n`);
+  }
+  if (options.counters !== undefined) {
+    writeFileWhole(options.counters, `${JSON.stringify(machine.counters())}\n`);
+  }
+  refuseStuck(machine, Number.POSITIVE_INFINITY);
+}
+
+/** Waiting for ever is told at once, with who waits for what. */
+function refuseStuck(machine: Machine, untilNs: number): void {
+  if (untilNs < Number.MAX_SAFE_INTEGER) return;
+  const report = machine.stuck();
+  if (report.stuck) throw new Verdict(stuckMessage(report));
+}
+
+export function stuckMessage({ nowNs, lines }: StuckReport): string {
+  const shown = lines.slice(0, 40).map((line) => `  ${line}`);
+  const more = lines.length > shown.length ? [`  and ${lines.length - shown.length} more`] : [];
+  return [`deadlock at ${nowNs} ns: nothing can happen any more`, ...shown, ...more].join('\n');
+}
+
+/** Graph sets, and numbers where the clock is to run to that time. */
+async function* graphStream(options: RunGraphsOptions): AsyncGenerator<GraphSet | number> {
+  const gatherer = new GraphSetGatherer();
+  let last = 'stdin';
+  for (const input of options.inputs) {
+    const at = input === '-' ? 'stdin' : input;
+    last = at;
+    let graphs = 0;
+    for await (const graph of readGraphs(openInput(input), { at, dialect: options.dialect })) {
+      const place = `${at}: graph ${graphs++}`;
+      const advanceNs = advanceOf(graph);
+      if (advanceNs !== undefined) {
+        yield advanceNs;
+        continue;
+      }
+      const set = gatherer.push(graph, place);
+      if (set !== undefined) yield set;
+    }
+  }
+  const rest = gatherer.end(last);
+  if (rest !== undefined) yield rest;
+}
+
+const advanceSchema = z.strictObject({ advanceNs: z.number().int().nonnegative() });
+
+async function* controlLines(options: RunGraphsOptions): AsyncGenerator<GraphSet | number> {
+  for (const input of options.inputs) {
+    const name = input === '-' ? 'stdin' : input;
+    for await (const { value, line } of readNdjson(openInput(input), name)) {
+      const at = `${name}:${line}`;
+      if (typeof value === 'object' && value !== null && 'advanceNs' in value) {
+        yield parseWith(advanceSchema, value, at).advanceNs;
+      } else {
+        yield setFromFiles(value, at, options.dialect);
+      }
+    }
+  }
+}
+
+function setFromFiles(value: unknown, at: string, dialect: Dialect): GraphSet {
+  const files = parseWith(graphFilesSchema, value, at);
+  const { instance, iteration, releaseNs, lane, groups, prefix, npus } = files;
+  if (new Set(npus).size !== npus.length) throw new UserError('an NPU twice', { at });
+  return {
+    instance,
+    iteration,
+    releaseNs,
+    lane,
+    groups,
+    programs: npus.map((npu) => {
+      const path = graphFileName(prefix, npu);
+      return { npus: [npu], graph: decodeGraph(readBytes(path), { at: path, dialect }) };
+    }),
+  };
+}
