@@ -6,6 +6,8 @@
  */
 import { z } from 'zod';
 import { engineOverridesSchema } from './engine.js';
+import { expertOptionsSchema } from './experts.js';
+import { kvTransferSchema, topologySchema } from './interconnect.js';
 import { kvTierSchema, storageSchema } from './kv-tiers.js';
 
 const positive = z.number().int().positive();
@@ -49,6 +51,10 @@ export const instanceSchema = z.strictObject({
   npu_num: positive.optional().describe('first generation: devices of the instance'),
   npu_group: positive.optional().describe('first generation: pipeline stages'),
   placement: placementSchema.optional(),
+  router_weight: amount
+    .optional()
+    .describe('speed relative to other instances, for weighted routing'),
+  experts: expertOptionsSchema.optional(),
   ...engineOverridesSchema.shape,
   enable_local_offloading: z.boolean().optional(),
   enable_attn_offloading: z.boolean().optional(),
@@ -137,6 +143,8 @@ export const clusterFileSchema = z
     num_nodes: positive.optional(),
     link_bw: perDimension(amount).describe('GB/s per direction; a list is per dimension'),
     link_latency: perDimension(nonNegative).describe('ns per hop'),
+    topology: topologySchema.optional().describe('links that exist; else link_bw everywhere'),
+    kv_transfer: kvTransferSchema.optional().describe('prefill/decode disaggregation'),
     nodes: z.array(nodeSchema).min(1),
     cxl_mem: cxlMemorySchema.optional(),
     kv_tiers: z.array(kvTierSchema).optional().describe('KV below the device, nearest first'),

@@ -7,6 +7,8 @@ import { bytesPerGiB, parseWith, UserError } from '@astrolabe/base';
 import type { ClusterFile, InstanceFile, PlacementFile, PowerFile } from './cluster.js';
 import { clusterFileSchema } from './cluster.js';
 import { type EngineOptions, type EngineOverrides, limitEngine, resolveEngine } from './engine.js';
+import type { ExpertOptions } from './experts.js';
+import type { KvTransferOptions, TopologyFile } from './interconnect.js';
 import type { KvTierFile } from './kv-tiers.js';
 import type { ModelShape } from './model.js';
 
@@ -29,6 +31,10 @@ export interface Instance {
   readonly memory: DeviceMemory;
   readonly engine: EngineOptions;
   readonly placement: PlacementFile | undefined;
+  /** Speed relative to other instances, for weighted routing. */
+  readonly routerWeight?: number;
+  /** Absent: all defaults. */
+  readonly experts?: ExpertOptions;
 }
 
 export interface DeviceMemory {
@@ -58,6 +64,10 @@ export interface Cluster {
     | undefined;
   /** KV below the device, nearest first; absent: none. */
   readonly kvTiers?: readonly KvTierFile[];
+  /** Absent: every pair of devices is `linkBandwidthGBps` apart. */
+  readonly topology?: TopologyFile;
+  /** Absent: `defaultKvTransfer`. */
+  readonly kvTransfer?: KvTransferOptions;
 }
 
 export interface ResolveOptions {
@@ -108,6 +118,8 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
     numNpus: nextNpu,
     linkBandwidthGBps: [file.link_bw].flat(),
     linkLatencyNs: [file.link_latency].flat(),
+    ...(file.topology === undefined ? {} : { topology: file.topology }),
+    ...(file.kv_transfer === undefined ? {} : { kvTransfer: file.kv_transfer }),
     cxl:
       file.cxl_mem === undefined
         ? undefined
@@ -126,6 +138,11 @@ function tiersOf(kvTiers: readonly KvTierFile[] | undefined): Pick<Cluster, 'kvT
 }
 
 function checkCounts(file: ClusterFile, at: string): void {
+  if (file.topology !== undefined && file.topology.nic === undefined && file.nodes.length > 1) {
+    throw new UserError('nic is missing: the cluster has several nodes', {
+      at: `${at}: topology`,
+    });
+  }
   if (file.num_nodes !== undefined && file.num_nodes !== file.nodes.length) {
     throw new UserError(`is ${file.num_nodes}, but nodes has ${file.nodes.length} entries`, {
       at: `${at}: num_nodes`,
@@ -193,6 +210,8 @@ function resolveInstance(
       model.maxPositionEmbeddings,
     ),
     placement: entry.placement,
+    ...(entry.router_weight === undefined ? {} : { routerWeight: entry.router_weight }),
+    ...(entry.experts === undefined ? {} : { experts: entry.experts }),
   };
 }
 
