@@ -1,8 +1,9 @@
 /**
- * A regular grid of 2 or 4 axes with multilinear lookup. Built from ragged points: along the last
- * axis each measured row is interpolated onto all of that axis' keys (and continued with its upper
- * slope where it stops early), then rows onto the axis before it, and so on. Below an axis' first
- * key the first counts; above its last, the slope of the last interval of the range's upper half
+ * A regular grid of 2 or 4 axes with multilinear lookup. Built from ragged points on the union of
+ * their keys: a hole is interpolated along the axis whose measured neighbours are nearest to it (as
+ * a ratio of keys), so that a row measured coarsely or only in part is completed from its neighbours
+ * rather than stretched; what has no neighbours on both sides continues the range. Below an axis'
+ * first key the first counts; above its last, the slope from the middle of the range to its end
  * continues.
  */
 import { assert } from '@astrolabe/base';
@@ -63,7 +64,8 @@ export class Grid {
       grid.values[places[i]] = times[i];
       grid.measured[places[i]] = 1;
     }
-    // Innermost first: contexts of the decodes, then (rank 4) of the chunk, count, chunk length.
+    grid.fillHoles();
+    // Outside what was measured, innermost first: decodes' contexts, chunk's, count, chunk length.
     for (const axis of rank === 4 ? [3, 1, 2, 0] : [1, 0]) grid.fill(axis);
     return grid;
   }
@@ -151,6 +153,45 @@ export class Grid {
     const keys = this.axes[axis];
     const last = keys.length - 1;
     return Math.max(0, Math.min(last - 1, upperBound(keys, keys[last] / 2) - 1));
+  }
+
+  /** Fills what lies between measured points; twice, so that holes beside holes are reached. */
+  private fillHoles(): void {
+    // A step on an axis counts by the ratio of its keys; the offset makes 0 and the first key near.
+    const logs = this.axes.map((keys) => {
+      const offset = keys[0] > 0 ? keys[0] : (keys[1] ?? 1);
+      return keys.map((key) => Math.log(key + offset));
+    });
+    for (let pass = 0; pass < 2; pass++) {
+      const known = this.values.slice();
+      for (let at = 0; at < known.length; at++) {
+        if (Number.isNaN(known[at])) this.values[at] = this.between(known, at, logs);
+      }
+    }
+  }
+
+  /** Interpolates at a hole along the axis with the narrowest bracket; NaN without any. */
+  private between(known: Float64Array, at: number, logs: readonly Float64Array[]): number {
+    let narrowest = Number.POSITIVE_INFINITY;
+    let value = Number.NaN;
+    for (let axis = 0; axis < this.axes.length; axis++) {
+      const stride = this.strides[axis];
+      const keys = this.axes[axis];
+      const place = Math.floor(at / stride) % keys.length;
+      let below = place - 1;
+      while (below >= 0 && Number.isNaN(known[at + (below - place) * stride])) below--;
+      if (below < 0) continue;
+      let above = place + 1;
+      while (above < keys.length && Number.isNaN(known[at + (above - place) * stride])) above++;
+      if (above === keys.length) continue;
+      const gap = logs[axis][above] - logs[axis][below];
+      if (gap >= narrowest) continue;
+      narrowest = gap;
+      const low = known[at + (below - place) * stride];
+      const high = known[at + (above - place) * stride];
+      value = low + ((keys[place] - keys[below]) / (keys[above] - keys[below])) * (high - low);
+    }
+    return value;
   }
 
   /** Fills NaN along one axis from the finite values on each line of that axis, where there are any. */

@@ -1,5 +1,15 @@
+export { AttentionGrid, type AttentionPoints } from './attention-grid.js';
 export * from './attention-work.js';
+export * from './fitted-model.js';
+export { Grid } from './grid.js';
 export * from './latency-model.js';
-export { lookupState, OperatorLine } from './operator-line.js';
+export {
+  interpolate,
+  lookupState,
+  mergePoints,
+  OperatorLine,
+  upperBound,
+} from './operator-line.js';
 export * from './profile-table.js';
+export { measureSkew, type SkewPoints, SkewShare } from './skew.js';
 export * from './table-model.js';

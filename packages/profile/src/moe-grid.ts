@@ -7,12 +7,22 @@ import { Grid } from './grid.js';
 export class MoeGrid {
   private readonly grid: Grid;
 
+  private constructor(grid: Grid) {
+    this.grid = grid;
+  }
+
+  /** @param grid over (activated experts, tokens) */
+  static fromGrid(grid: Grid): MoeGrid {
+    return new MoeGrid(grid);
+  }
+
   /** @param points (tokens, activated experts, ns), not empty */
-  constructor(points: readonly (readonly [number, number, number])[]) {
-    this.grid = Grid.fromPoints(
+  static fromPoints(points: readonly (readonly [number, number, number])[]): MoeGrid {
+    const grid = Grid.fromPoints(
       [1, 0].map((key) => Float64Array.from(points, (point) => point[key])),
       Float64Array.from(points, (point) => point[2]),
-    ) as Grid;
+    );
+    return new MoeGrid(grid as Grid);
   }
 
   /** Of the last lookup: one of `lookupState`. */

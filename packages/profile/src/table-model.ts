@@ -220,7 +220,7 @@ function compileTables(table: ProfileTable, tp: number): CompiledTables {
     moe:
       rows.moe.length === 0
         ? undefined
-        : new MoeGrid(
+        : MoeGrid.fromPoints(
             rows.moe.map((i) => [keys.tokens[i], keys.activatedExperts[i], values.durationNs[i]]),
           ),
     skew: new SkewShare(skew.alone, skew.mixed),

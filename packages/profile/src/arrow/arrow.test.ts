@@ -41,7 +41,7 @@ test('round trip keeps rows and info; unused keys are null to other readers', ()
   expect([...rowsOf(table)]).toEqual(rows);
   expect(table.info).toEqual(info);
   const arrow = tableFromIPC(bytes);
-  expect(arrow.getChild('tokens')?.toArray()).toEqual(Float64Array.of(16, 16, 0));
+  expect(arrow.getChild('tokens')?.toArray()).toEqual(Int32Array.of(16, 16, 0));
   expect(arrow.getChild('sequences')?.get(0)).toBe(null);
   expect(arrow.getChild('operator')?.get(1)).toBe('moe');
   expect(arrow.schema.metadata.get('units')).toContain('ns');

@@ -45,12 +45,14 @@ export function encodeProfile(table: ProfileTable): Uint8Array {
   ];
   for (const name of keyColumns) {
     const data = table.keys[name];
-    if (data.some((value) => value >= 0)) columns.push([name, nullable(data, (v) => v >= 0)]);
+    if (!data.some((value) => value >= 0)) continue;
+    const type = name === 'sizeBytes' ? new Float64() : new Int32();
+    columns.push([name, nullable(data, (v) => v >= 0, type)]);
   }
   for (const name of valueColumns) {
     const data = table.values[name];
     const some = name === 'durationNs' || data.some((value) => !Number.isNaN(value));
-    if (some) columns.push([name, nullable(data, (v) => !Number.isNaN(v))]);
+    if (some) columns.push([name, nullable(data, (v) => !Number.isNaN(v), new Float64())]);
   }
   const metadata = new Map([
     [metadataKey, JSON.stringify(table.info)],
@@ -80,19 +82,23 @@ function dictionaryVector(
   return makeVector(makeData({ type, length: data.length, nullCount: 0, data, dictionary }));
 }
 
-/** Doubles with a validity bitmap; integers stay exact to 2^53. */
-function nullable(data: Float64Array, valid: (value: number) => boolean): Vector {
-  const nullBitmap = new Uint8Array(Math.ceil(data.length / 64) * 8);
-  const clean = new Float64Array(data.length);
+/** A column with a validity bitmap. */
+function nullable(
+  data: Float64Array,
+  valid: (value: number) => boolean,
+  type: Int32 | Float64,
+): Vector {
+  const { length } = data;
+  const nullBitmap = new Uint8Array(Math.ceil(length / 64) * 8);
+  const clean = type instanceof Int32 ? new Int32Array(length) : new Float64Array(length);
   let nullCount = 0;
-  for (let i = 0; i < data.length; i++) {
+  for (let i = 0; i < length; i++) {
     if (valid(data[i])) {
       nullBitmap[i >> 3] |= 1 << (i & 7);
       clean[i] = data[i];
     } else nullCount++;
   }
-  const type = new Float64();
-  return makeVector(makeData({ type, length: data.length, nullCount, nullBitmap, data: clean }));
+  return makeVector(makeData({ type, length, nullCount, nullBitmap, data: clean } as never));
 }
 
 /**

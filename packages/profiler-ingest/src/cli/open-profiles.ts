@@ -6,8 +6,15 @@
 import { type Dirent, readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { assert, nearest, UserError } from '@astrolabe/base';
-import { fileError, readBytes } from '@astrolabe/base/cli';
-import { type LatencyModel, modelOfTable, type ProfileTable, TableModel } from '@astrolabe/profile';
+import { fileError, readBytes, readJson } from '@astrolabe/base/cli';
+import {
+  fittedTables,
+  type LatencyModel,
+  modelOfTable,
+  type ProfileTable,
+  parseFitted,
+  TableModel,
+} from '@astrolabe/profile';
 import { openV1Bundle, type ProfileNames } from './v1-bundle.js';
 
 export interface Profiles {
@@ -62,9 +69,7 @@ const openers: Record<Form, (entry: ProfileEntry, decode?: DecodeProfile) => Lat
     return modelOfTable(decode(readBytes(entry.path), entry.path));
   },
   v1: (entry) => new TableModel(openV1Bundle(entry.path, entry)),
-  fitted: (entry) => {
-    throw new UserError('fitted profiles are not readable yet', { at: entry.path });
-  },
+  fitted: (entry) => new TableModel(fittedTables(parseFitted(readJson(entry.path), entry.path))),
 };
 
 /** Measured before fitted, ours before raw. */

@@ -1,0 +1,164 @@
+/**
+ * A fitted latency model: a few hundred numbers in place of a measured table, as readable JSON with
+ * its source and its own error card. Dense and per-sequence operators are piecewise linear; decodes
+ * alone and a chunk alone are small grids; both together are a low-rank product of two such grids,
+ *   t(q, c, n, k) = sum over r of chunk_r(q, c) * decode_r(n, k),
+ * since a chunk beside decodes costs about the sum of both and a little of their interplay. ns.
+ */
+import { assert, parseWith, UserError } from '@astrolabe/base';
+import { z } from 'zod';
+import { Grid } from './grid.js';
+import { MoeGrid } from './moe-grid.js';
+import { lookupState, OperatorLine } from './operator-line.js';
+import { profileInfoSchema } from './profile-table.js';
+import { SkewShare } from './skew.js';
+import type { AttentionLookup, CompiledTables, TableSource } from './table-model.js';
+
+const numbers = z.array(z.number()).min(1);
+const count = z.number().int().nonnegative();
+
+const lineSchema = z
+  .strictObject({ at: numbers.describe('tokens or sequences, ascending'), ns: numbers })
+  .refine((line) => line.at.length === line.ns.length, 'at and ns differ in length');
+
+const gridSchema = z.strictObject({
+  rows: numbers.describe('chunk tokens, decode counts or activated experts, ascending'),
+  columns: numbers.describe('context tokens (moe: tokens), ascending'),
+  ns: z.array(numbers).describe('one list per row'),
+});
+
+const skewSchema = z.strictObject({
+  decodes: z.array(count),
+  share: z.array(z.number().min(0).max(1)),
+});
+
+const errorSchema = z.strictObject({
+  points: count,
+  meanAbsPercent: z.number(),
+  p95AbsPercent: z.number(),
+  biasPercent: z.number().describe('mean signed error, fitted less measured'),
+});
+
+const tpSchema = z.strictObject({
+  dense: z.record(z.string(), lineSchema),
+  perSequence: z.record(z.string(), lineSchema),
+  attention: z
+    .strictObject({
+      decode: gridSchema.optional(),
+      prefill: gridSchema.optional(),
+      mixed: z
+        .strictObject({ chunk: z.array(gridSchema).min(1), decode: z.array(gridSchema).min(1) })
+        .optional()
+        .describe('factors, chunk[r] in ns and decode[r] without unit'),
+    })
+    .optional(),
+  moe: gridSchema.optional(),
+  skew: z.strictObject({ alone: skewSchema, mixed: skewSchema }).optional(),
+  errors: z.record(z.string(), errorSchema).describe('on points left out of the fit'),
+});
+
+export const fittedFormat = 'astrolabe.fitted-profile';
+
+export const fittedProfileSchema = z.strictObject({
+  format: z.literal(fittedFormat),
+  units: z.string(),
+  info: profileInfoSchema,
+  tp: z.record(z.string(), tpSchema),
+});
+
+export type FittedProfile = z.infer<typeof fittedProfileSchema>;
+export type FittedTp = z.infer<typeof tpSchema>;
+export type FittedLine = z.infer<typeof lineSchema>;
+export type FittedGrid = z.infer<typeof gridSchema>;
+export type FitError = z.infer<typeof errorSchema>;
+
+/** @throws UserError not a fitted profile */
+export function parseFitted(value: unknown, at: string): FittedProfile {
+  const fitted = parseWith(fittedProfileSchema, value, at);
+  if (Object.keys(fitted.tp).length === 0) throw new UserError('no TP degree in it', { at });
+  return fitted;
+}
+
+export function fittedTables(fitted: FittedProfile): TableSource {
+  const tpDegrees = Object.keys(fitted.tp)
+    .map(Number)
+    .sort((a, b) => a - b);
+  return { info: fitted.info, tpDegrees, compile: (tp) => compileFitted(fitted.tp[tp]) };
+}
+
+export function compileFitted(fitted: FittedTp): CompiledTables {
+  const compileAll = (lines: Record<string, FittedLine>): Map<string, OperatorLine> =>
+    new Map(
+      Object.entries(lines).map(([name, line]) => [
+        name,
+        new OperatorLine(line.at.map((at, i) => [at, line.ns[i]] as const)),
+      ]),
+    );
+  const none = { decodes: [], share: [] };
+  return {
+    dense: compileAll(fitted.dense),
+    perSequence: compileAll(fitted.perSequence),
+    attention: fitted.attention === undefined ? undefined : new FittedAttention(fitted.attention),
+    moe: fitted.moe === undefined ? undefined : MoeGrid.fromGrid(fittedGrid(fitted.moe)),
+    skew: new SkewShare(fitted.skew?.alone ?? none, fitted.skew?.mixed ?? none),
+  };
+}
+
+export function fittedGrid(fitted: FittedGrid): Grid {
+  const { rows, columns, ns } = fitted;
+  assert(ns.length === rows.length, 'a fitted grid has one list per row');
+  const values = Float64Array.from(ns.flat());
+  const axes = [Float64Array.from(rows), Float64Array.from(columns)];
+  return new Grid(axes, values, new Uint8Array(values.length).fill(1));
+}
+
+class FittedAttention implements AttentionLookup {
+  readonly minChunk: number;
+  readonly maxChunk: number;
+  state = 0;
+  private readonly decode: Grid | undefined;
+  private readonly prefill: Grid | undefined;
+  private readonly chunkFactors: readonly Grid[];
+  private readonly decodeFactors: readonly Grid[];
+  private readonly topMixed: number;
+
+  constructor(fitted: NonNullable<FittedTp['attention']>) {
+    this.decode = fitted.decode === undefined ? undefined : fittedGrid(fitted.decode);
+    this.prefill = fitted.prefill === undefined ? undefined : fittedGrid(fitted.prefill);
+    this.chunkFactors = (fitted.mixed?.chunk ?? []).map(fittedGrid);
+    this.decodeFactors = (fitted.mixed?.decode ?? []).map(fittedGrid);
+    const chunks = this.prefill?.axes[0];
+    this.minChunk = chunks?.[0] ?? 1;
+    this.maxChunk = chunks?.[chunks.length - 1] ?? Number.POSITIVE_INFINITY;
+    const counts = this.decodeFactors[0]?.axes[0];
+    this.topMixed = counts?.[counts.length - 1] ?? 0;
+  }
+
+  at(chunk: number, context: number, decodes: number, decodeContext: number): number {
+    this.state = lookupState.exact;
+    if (chunk <= 0) return this.from(this.decode, decodes, decodeContext);
+    if (decodes <= 0 || this.chunkFactors.length === 0) {
+      const alone = this.from(this.prefill, chunk, context);
+      return decodes <= 0 ? alone : alone + this.from(this.decode, decodes, decodeContext);
+    }
+    // More decodes than were ever measured beside a chunk cost what they cost alone.
+    const n = Math.min(decodes, this.topMixed);
+    let timeNs = 0;
+    for (let r = 0; r < this.chunkFactors.length; r++) {
+      const factor = this.from(this.chunkFactors[r], chunk, context);
+      timeNs += factor * this.from(this.decodeFactors[r], n, decodeContext);
+    }
+    if (decodes > n) {
+      timeNs += this.from(this.decode, decodes, decodeContext);
+      timeNs -= this.from(this.decode, n, decodeContext);
+    }
+    return timeNs;
+  }
+
+  private from(grid: Grid | undefined, x: number, y: number): number {
+    if (grid === undefined) return 0;
+    const value = grid.at2(x, y);
+    if (grid.state > this.state) this.state = grid.state;
+    return value;
+  }
+}

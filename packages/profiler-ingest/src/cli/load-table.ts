@@ -1,0 +1,47 @@
+/** Any profile on disk as one table: our Arrow files and raw bundles. */
+import { existsSync, statSync } from 'node:fs';
+import { join, resolve, sep } from 'node:path';
+import { UserError } from '@astrolabe/base';
+import { readBytes } from '@astrolabe/base/cli';
+import type { ProfileTable } from '@astrolabe/profile';
+import { decodeProfile } from '@astrolabe/profile/arrow';
+import { findProfiles } from './open-profiles.js';
+import { importV1Bundle, type ProfileNames, tpFolders } from './v1-bundle.js';
+
+export type GivenNames = { readonly [name in keyof ProfileNames]?: string | undefined };
+
+/** @throws UserError nothing readable there */
+export function loadTable(path: string, given: GivenNames): ProfileTable {
+  if (path === '-' || !existsSync(path))
+    throw new UserError('no such file or directory', { at: path });
+  if (statSync(path).isFile()) return decodeProfile(readBytes(path), path);
+  if (tpFolders(path).length > 0) return importV1Bundle(path, namesFromPath(path, given));
+  const inside = findProfiles(path).filter((entry) => entry.form !== 'fitted');
+  if (inside.length === 1) {
+    const [entry] = inside;
+    if (entry.form === 'arrow') return decodeProfile(readBytes(entry.path), entry.path);
+    return importV1Bundle(entry.path, { ...entry, ...dropUndefined(given) });
+  }
+  throw new UserError(`${inside.length} profiles here, expected one`, {
+    at: path,
+    hint: inside.map((entry) => entry.path).join(', ') || 'expected tpN folders',
+  });
+}
+
+/** .../<hardware>/<org>/<model>/<dtype>, unless given. */
+function namesFromPath(path: string, given: GivenNames): ProfileNames {
+  const parts = resolve(path).split(sep);
+  const [hardware, org, model, dtype] = parts.slice(-4);
+  const found = { hardware, model: `${org}/${model}`, dtype };
+  return { ...found, ...dropUndefined(given) };
+}
+
+function dropUndefined({ hardware, model, dtype }: GivenNames): Partial<ProfileNames> {
+  const names = Object.entries({ hardware, model, dtype });
+  return Object.fromEntries(names.filter(([, value]) => value !== undefined));
+}
+
+/** Where a profile belongs in a directory of profiles. */
+export function profilePath(directory: string, names: ProfileNames, extension: string): string {
+  return join(directory, names.hardware, ...names.model.split('/'), `${names.dtype}${extension}`);
+}
