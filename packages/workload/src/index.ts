@@ -11,6 +11,7 @@ export { type GenerateOptions, generate, type Shape, shapes } from './generate/g
 export { type Length, parseLength, sampleLength } from './generate/lengths.js';
 export { type Preset, presets } from './generate/presets.js';
 export { type Finding, Linter, type LintOptions } from './linter.js';
+export { PrefixAttacher } from './prefix-attacher.js';
 export { PrefixIndex, type SharedPrefix } from './prefix-index.js';
 export * from './request.js';
 export { RequestChecker } from './request-checker.js';

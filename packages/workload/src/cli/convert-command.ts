@@ -5,10 +5,13 @@ import { type Command, Option } from 'commander';
 import { Anonymiser } from '../anonymiser.js';
 import type { WorkloadFormat } from '../formats/index.js';
 import { type WorkloadWriterName, workloadWriters } from '../formats/write.js';
+import { arrivals } from '../generate/arrivals.js';
+import { PrefixAttacher } from '../prefix-attacher.js';
 import type { Request } from '../request.js';
 import { RequestChecker } from '../request-checker.js';
+import { RequestDropper } from '../request-dropper.js';
 import { withLineOutput } from './line-output.js';
-import { type PlacedRequest, streamRequests } from './read-workload.js';
+import { type PlacedDraft, streamDrafts } from './read-workload.js';
 
 interface Flags {
   from?: string;
@@ -23,6 +26,8 @@ interface Flags {
   tokenIds?: boolean;
   traceBlockSize?: number;
   gapNs?: number;
+  rate?: number;
+  seed: number;
   out: string;
   quiet?: boolean;
 }
@@ -50,14 +55,16 @@ export function addConvert(program: Command): void {
     .option('--token-ids', 'write token ids made from the prefix tree')
     .option('--trace-block-size <tokens>', 'tokens per hash id of the input', positiveInteger)
     .option('--gap-ns <ns>', 'between requests of inputs without arrival times', nonNegativeInteger)
+    .option('--rate <per-s>', 'Poisson arrivals for inputs without arrival times', positiveNumber)
+    .option('--seed <seed>', 'random seed of --rate', nonNegativeInteger, 42)
     .option('-o, --out <file>', 'where to write; - is stdout', '-')
     .option('-q, --quiet', 'no notes on stderr')
     .action(convert);
 }
 
 async function convert(input: string, flags: Flags): Promise<void> {
-  const dropped = { count: 0 };
-  const requests = transformed(input, flags, dropped);
+  const dropper = new RequestDropper();
+  const requests = transformed(input, flags, dropper);
   await withLineOutput(flags.out, async (line) => {
     if (flags.to === 'astrolabe' && flags.tokenIds !== true) {
       for await (const request of requests) {
@@ -71,7 +78,7 @@ async function convert(input: string, flags: Flags): Promise<void> {
       if (!(await line(text))) return;
     }
   });
-  if (dropped.count > 0) note(flags, `dropped ${dropped.count} requests beyond --max-model-len`);
+  if (dropper.count > 0) note(flags, `left out ${dropper.count} requests beyond --max-model-len`);
 }
 
 function note(flags: Flags, text: string): void {
@@ -81,20 +88,23 @@ function note(flags: Flags, text: string): void {
 async function* transformed(
   input: string,
   flags: Flags,
-  dropped: { count: number },
+  dropper: RequestDropper,
 ): AsyncGenerator<Request> {
   const checker = new RequestChecker();
+  const attacher = new PrefixAttacher();
   const anonymiser = flags.anonymise === true ? new Anonymiser(flags.anonymiseBlock) : undefined;
+  const limit = flags.maxModelLen ?? Number.POSITIVE_INFINITY;
   let firstNs: number | undefined;
   let count = 0;
-  for await (const { request, at } of ordered(input, flags)) {
+  for await (const { draft, at } of ordered(input, flags)) {
     if (count === flags.limit) return;
-    if (request.promptTokens + request.outputTokens > (flags.maxModelLen ?? Infinity)) {
-      dropped.count++;
+    firstNs ??= flags.startAtZero === true ? draft.request.arrivalNs : 0;
+    draft.request.arrivalNs = Math.round((draft.request.arrivalNs - firstNs) / flags.scaleRate);
+    if (draft.request.promptTokens + draft.request.outputTokens > limit) {
+      dropper.drop(draft.request);
       continue;
     }
-    firstNs ??= flags.startAtZero === true ? request.arrivalNs : 0;
-    request.arrivalNs = Math.round((request.arrivalNs - firstNs) / flags.scaleRate);
+    const request = dropper.mend(attacher.attach(draft));
     checker.check(request, at);
     count++;
     yield anonymiser?.apply(request) ?? request;
@@ -102,20 +112,40 @@ async function* transformed(
   if (count === 0) throw new UserError('no requests', { at: input });
 }
 
-async function* ordered(input: string, flags: Flags): AsyncGenerator<PlacedRequest> {
-  const stream = streamRequests(input, {
+async function* ordered(input: string, flags: Flags): AsyncGenerator<PlacedDraft> {
+  const stream = streamDrafts(input, {
     format: flags.from,
     blockTokens: flags.traceBlockSize,
-    gapNs: flags.gapNs,
+    nextArrivalNs: arrivalTimes(flags),
     onFormat: (format, ignored) => note(flags, describe(format, ignored)),
+    onNote: (text) => note(flags, text),
   });
   if (flags.sort !== true) {
     yield* stream;
     return;
   }
-  const all: PlacedRequest[] = [];
+  const all: PlacedDraft[] = [];
   for await (const placed of stream) all.push(placed);
-  yield* all.sort((a, b) => a.request.arrivalNs - b.request.arrivalNs);
+  yield* all.sort((a, b) => a.draft.request.arrivalNs - b.draft.request.arrivalNs);
+}
+
+/** Arrivals for formats that have none, as the flags say. */
+function arrivalTimes(flags: Flags): (() => number) | undefined {
+  if (flags.gapNs !== undefined) {
+    const gapNs = flags.gapNs;
+    let count = 0;
+    return () => gapNs * count++;
+  }
+  if (flags.rate === undefined) return undefined;
+  const times = arrivals({
+    process: 'poisson',
+    ratePerS: flags.rate,
+    gapCv: 1,
+    pulseRequests: 1,
+    pulseGapS: 0,
+    seed: flags.seed,
+  });
+  return () => times.next().value as number;
 }
 
 function describe(format: WorkloadFormat, ignored: readonly string[]): string {

@@ -1,6 +1,8 @@
 export {
+  type PlacedDraft,
   type PlacedRequest,
   type ReadWorkloadOptions,
   readWorkload,
+  streamDrafts,
   streamRequests,
 } from './read-workload.js';

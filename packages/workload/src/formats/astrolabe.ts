@@ -7,8 +7,7 @@ export const astrolabeFormat: WorkloadFormat = {
   name: 'astrolabe',
   about: 'our NDJSON, one Request per line',
   syntax: 'jsonl',
-  keys: ['arrivalNs'],
-  alsoKeys: [['promptTokens'], ['outputTokens']],
+  keys: [['arrivalNs'], ['promptTokens'], ['outputTokens']],
   optional: Object.keys(requestSchema.shape),
-  open: () => ({ read: (row, at) => [parseWith(requestSchema, row, at)] }),
+  open: () => ({ read: (row, at) => [{ request: parseWith(requestSchema, row, at) }] }),
 };

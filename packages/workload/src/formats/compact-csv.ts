@@ -9,9 +9,9 @@ export const compactCsvFormat: WorkloadFormat = {
   name: 'compact',
   about: 'CSV request,arrival_ns,input_toks,output_toks[,prefix_parent,prefix_len]',
   syntax: 'csv',
-  keys: ['request', 'arrival_ns', 'input_toks', 'output_toks'],
+  keys: [['request', 'arrival_ns', 'input_toks', 'output_toks']],
   optional: ['prefix_parent', 'prefix_len'],
-  open: () => ({ read: (row, at) => [readRow(row, at)] }),
+  open: () => ({ read: (row, at) => [{ request: readRow(row, at) }] }),
 };
 
 function readRow(row: Row, at: string): Request {

@@ -1,17 +1,46 @@
 /** The formats we read, and which of them a record's keys belong to. */
 import { nearest, UserError } from '@astrolabe/base';
+import { rolloutFormat, trieFormat, wekaFormat } from './agentic.js';
 import { astrolabeFormat } from './astrolabe.js';
 import { compactCsvFormat } from './compact-csv.js';
 import type { WorkloadFormat } from './format.js';
 import { llmServingSimFormat } from './llmservingsim.js';
+import { bailianFormat, mooncakeDeltaFormat, mooncakeFormat } from './mooncake.js';
+import { aiperfFormat, apexFormat, llmServingSimBenchFormat, vllmBenchFormat } from './results.js';
+import { shareGptFormat } from './sharegpt.js';
+import {
+  azureFormat,
+  blisFormat,
+  burstGptFormat,
+  splitwiseFormat,
+  vidurFormat,
+  vidurLengthsFormat,
+} from './tables.js';
 
-export type { ReadOptions, Row, RowReader, WorkloadFormat } from './format.js';
+export type { Draft, ReadOptions, Row, RowReader, WorkloadFormat } from './format.js';
 
 /** More particular formats come before those whose keys they contain. */
 export const workloadFormats: readonly WorkloadFormat[] = [
   astrolabeFormat,
   llmServingSimFormat,
   compactCsvFormat,
+  llmServingSimBenchFormat,
+  vidurFormat,
+  vidurLengthsFormat,
+  azureFormat,
+  burstGptFormat,
+  splitwiseFormat,
+  blisFormat,
+  bailianFormat,
+  mooncakeFormat,
+  mooncakeDeltaFormat,
+  wekaFormat,
+  trieFormat,
+  rolloutFormat,
+  vllmBenchFormat,
+  aiperfFormat,
+  apexFormat,
+  shareGptFormat,
 ];
 
 export function formatByName(name: string): WorkloadFormat {
@@ -36,8 +65,8 @@ export function sniffFormat(
   const present = new Set(keys);
   for (const format of workloadFormats) {
     if (format.syntax !== syntax) continue;
-    const choices = [format.keys, ...(format.alsoKeys ?? [])];
-    if (choices.some((choice) => choice.every((key) => present.has(key)))) return format;
+    if (format.without?.some((key) => present.has(key)) === true) continue;
+    if (format.keys.some((choice) => choice.every((key) => present.has(key)))) return format;
   }
   const shown = keys.slice(0, 12).join(', ');
   throw new UserError(`not a workload we know: ${syntax} with keys ${shown || '(none)'}`, {
@@ -48,6 +77,6 @@ export function sniffFormat(
 
 /** Keys of a record that its format does not read. */
 export function ignoredKeys(format: WorkloadFormat, keys: readonly string[]): string[] {
-  const known = new Set([...format.keys, ...(format.alsoKeys ?? []).flat(), ...format.optional]);
+  const known = new Set([...format.keys.flat(), ...format.optional]);
   return keys.filter((key) => !known.has(key));
 }

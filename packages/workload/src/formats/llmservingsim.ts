@@ -7,6 +7,7 @@
 import { UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
 import {
+  type Draft,
   integerField,
   integersField,
   numberField,
@@ -20,8 +21,7 @@ export const llmServingSimFormat: WorkloadFormat = {
   name: 'llmservingsim',
   about: 'LLMServingSim JSONL, flat lines and agentic sessions',
   syntax: 'jsonl',
-  keys: ['input_toks', 'output_toks', 'arrival_time_ns'],
-  alsoKeys: [['sub_requests']],
+  keys: [['input_toks', 'output_toks', 'arrival_time_ns'], ['sub_requests']],
   optional: ['input_tok_ids', 'output_tok_ids', 'session_id', 'sub_requests'],
   open: openReader,
 };
@@ -29,9 +29,9 @@ export const llmServingSimFormat: WorkloadFormat = {
 function openReader(): RowReader {
   const sessions = new Set<string>();
   let nextId = 0;
-  const read = (row: Row, at: string): Request[] => {
+  const read = (row: Row, at: string): Draft[] => {
     if (row.sub_requests === undefined) {
-      return [{ id: nextId++, arrivalNs: arrival(row, at), ...call(row, at) }];
+      return [{ request: { id: nextId++, arrivalNs: arrival(row, at), ...call(row, at) } }];
     }
     const session = textField(row, 'session_id') ?? `session_${nextId}`;
     if (sessions.has(session)) {
@@ -40,7 +40,7 @@ function openReader(): RowReader {
     sessions.add(session);
     const requests = readSession(row, session, nextId, at);
     nextId += requests.length;
-    return requests;
+    return requests.map((request) => ({ request }));
   };
   return { read };
 }

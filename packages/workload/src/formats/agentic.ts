@@ -1,0 +1,187 @@
+/**
+ * Agentic traces without a common clock: coding-assistant sessions (Weka), Applied Compute's turn
+ * lists, tpu-inference rollouts. A line is a session of calls that wait for each other; sessions start
+ * when the caller says (`nextArrivalNs`).
+ */
+import { UserError } from '@astrolabe/base';
+import type { Request } from '../request.js';
+import {
+  arrivalSource,
+  type Draft,
+  hasField,
+  hashesField,
+  integerField,
+  numberField,
+  numbersField,
+  type ReadOptions,
+  type Row,
+  type RowReader,
+  secondsToNs,
+  textField,
+  type WorkloadFormat,
+} from './format.js';
+
+export const wekaFormat: WorkloadFormat = {
+  name: 'weka',
+  about: 'coding-assistant sessions (Weka, Claude-Code style), seconds, recursive subagents',
+  syntax: 'jsonl',
+  keys: [['id', 'block_size', 'requests']],
+  optional: ['hash_id_scope', 'models'],
+  open: openWeka,
+};
+
+interface Chain {
+  /** Ids that the next call waits for. */
+  waitFor: number[];
+  /** When they ended in the recording, s from session start; undefined when not recorded. */
+  endS: number | undefined;
+}
+
+function openWeka(options: ReadOptions): RowReader {
+  let nextId = 0;
+  const read = (row: Row, at: string): Draft[] => {
+    const session = textField(row, 'id') ?? `session_${nextId}`;
+    const arrivalNs = arrivalSource(options, at);
+    const blockTokens = integerField(row, 'block_size', at);
+    const scope = row.hash_id_scope === 'global' ? '' : `${session}:`;
+    const drafts: Draft[] = [];
+
+    const leaf = (call: Row, chain: Chain, place: string): void => {
+      const startS = numberField(call, 't', place);
+      const request: Request = {
+        id: nextId++,
+        arrivalNs,
+        promptTokens: integerField(call, hasField(call, 'in') ? 'in' : 'input_length', place),
+        outputTokens: integerField(call, hasField(call, 'out') ? 'out' : 'output_length', place),
+        session,
+      };
+      if (chain.waitFor.length > 0) {
+        request.after = chain.waitFor;
+        request.thinkNs = thinkNs(call, startS, chain.endS, place);
+      } else if (startS > 0) request.arrivalNs = arrivalNs + secondsToNs(startS);
+      const hashes = hashesField(call, 'hash_ids', place);
+      const blocks = hashes?.map((hash) => `${scope}${hash}`);
+      drafts.push(blocks === undefined ? { request } : { request, blocks, blockTokens });
+      chain.waitFor = [Number(request.id)];
+      chain.endS = hasField(call, 'api_time')
+        ? startS + numberField(call, 'api_time', place)
+        : undefined;
+    };
+
+    const walk = (calls: unknown, chain: Chain, place: string): void => {
+      if (!Array.isArray(calls)) throw new UserError('requests: expected a list', { at: place });
+      for (const [index, call] of (calls as Row[]).entries()) {
+        const here = `${place}: requests[${index}]`;
+        if (call.type !== 'subagent') {
+          leaf(call, chain, here);
+          continue;
+        }
+        // The parent goes on when its subagent is done.
+        const child: Chain = { waitFor: chain.waitFor, endS: chain.endS };
+        walk(call.requests, child, here);
+        chain.waitFor = child.waitFor;
+        chain.endS = child.endS;
+      }
+    };
+
+    walk(row.requests, { waitFor: [], endS: undefined }, at);
+    return drafts.sort((a, b) => a.request.arrivalNs - b.request.arrivalNs);
+  };
+  return { read };
+}
+
+function thinkNs(call: Row, startS: number, endS: number | undefined, at: string): number {
+  if (hasField(call, 'think_time')) return secondsToNs(numberField(call, 'think_time', at));
+  return endS === undefined ? 0 : secondsToNs(Math.max(0, startS - endS));
+}
+
+/** Calls of a growing conversation: outputs, and what is added before each next call. */
+function growing(
+  firstId: number,
+  arrivalNs: number,
+  session: string,
+  promptTokens: number,
+  turns: readonly { readonly output: number; readonly added: number; readonly waitNs: number }[],
+): Request[] {
+  let prompt = promptTokens;
+  return turns.map((turn, index) => {
+    const request: Request = {
+      id: firstId + index,
+      arrivalNs,
+      promptTokens: prompt,
+      outputTokens: turn.output,
+      session,
+    };
+    if (index > 0) {
+      const before = turns[index - 1];
+      request.after = [firstId + index - 1];
+      request.thinkNs = before.waitNs;
+      request.prefix = { of: firstId + index - 1, tokens: prompt - before.added };
+    }
+    prompt += turn.output + turn.added;
+    return request;
+  });
+}
+
+export const trieFormat: WorkloadFormat = {
+  name: 'trie',
+  about: 'Applied Compute turn lists, seconds, no arrival times',
+  syntax: 'jsonl',
+  keys: [['input_prompt_length', 'assistant_response_length', 'final_assistant_response_length']],
+  optional: ['num_turns', 'tool_call_output_length', 'tool_call_latency'],
+  open: (options) => {
+    let nextId = 0;
+    const read = (row: Row, at: string): Draft[] => {
+      const responses = numbersField(row, 'assistant_response_length', at);
+      const outputs = numbersField(row, 'tool_call_output_length', at);
+      const waits = numbersField(row, 'tool_call_latency', at);
+      if (outputs.length !== responses.length || waits.length !== responses.length) {
+        throw new UserError('responses, tool outputs and latencies differ in number', { at });
+      }
+      const turns = responses.map((output, i) => ({
+        output,
+        added: outputs[i],
+        waitNs: secondsToNs(waits[i]),
+      }));
+      const last = integerField(row, 'final_assistant_response_length', at);
+      const requests = growing(
+        nextId,
+        arrivalSource(options, at),
+        `session_${nextId}`,
+        integerField(row, 'input_prompt_length', at),
+        [...turns, { output: last, added: 0, waitNs: 0 }],
+      );
+      nextId += requests.length;
+      return requests.map((request) => ({ request }));
+    };
+    return { read };
+  },
+};
+
+export const rolloutFormat: WorkloadFormat = {
+  name: 'rollout',
+  about: 'tpu-inference rollouts: streams of a group share their prompt; no arrival times',
+  syntax: 'jsonl',
+  keys: [['group', 'stream', 'prompt_len', 'out_lens']],
+  optional: ['obs_lens'],
+  open: (options) => {
+    const groups = new Map<string, { readonly id: number; readonly tokens: number }>();
+    let nextId = 0;
+    const read = (row: Row, at: string): Draft[] => {
+      const outs = numbersField(row, 'out_lens', at);
+      const added = hasField(row, 'obs_lens') ? numbersField(row, 'obs_lens', at) : [];
+      const tokens = integerField(row, 'prompt_len', at);
+      const turns = outs.map((output, i) => ({ output, added: added[i] ?? 0, waitNs: 0 }));
+      const name = `${row.group}/${row.stream}`;
+      const requests = growing(nextId, arrivalSource(options, at), name, tokens, turns);
+      const first = groups.get(String(row.group));
+      if (first === undefined) groups.set(String(row.group), { id: nextId, tokens });
+      else if (requests.length > 0) {
+        requests[0].prefix = { of: first.id, tokens: Math.min(tokens, first.tokens) };
+      }
+      nextId += requests.length;
+      return requests.map((request) => ({ request }));
+    };
+    return { read };
+  },
+};
