@@ -1,4 +1,5 @@
 export { fromLong, noKind, readAttribute } from './attribute.js';
+export { type SchemaVersion, schemaVersions, withSchemaVersion } from './convert.js';
 export {
   type DecodeOptions,
   decodeGraph,
@@ -8,6 +9,7 @@ export {
 } from './decode.js';
 export { misfit } from './decode-node.js';
 export { type Dialect, dialects, unknownTypeOf } from './dialect.js';
+export { type Difference, type DiffOptions, diffGraphs, formatDifference } from './diff.js';
 export { type EncodeOptions, encodeGraph, encodeGraphs } from './encode.js';
 export * from './graph.js';
 export { chakraVersion, GraphBuilder } from './graph-builder.js';
@@ -21,7 +23,18 @@ export { advanceGraph, advanceOf, expandGraphSet, GraphSetGatherer } from './gra
 export { knownAttributes } from './known-attributes.js';
 export * from './lint/index.js';
 export { type IoInfo, type NodeFields, nodeFields } from './node-fields.js';
+export {
+  type AttributeRecord,
+  attributeRecord,
+  collectiveName,
+  type MetadataRecord,
+  metadataRecord,
+  type NodeRecord,
+  nodeRecord,
+  nodeTypeName,
+} from './node-record.js';
 export * from './node-type.js';
+export { type GraphStatistics, graphStatistics } from './statistics.js';
 export {
   readStreamMetadata,
   type StreamMetadata,
@@ -29,3 +42,4 @@ export {
   writeStreamMetadata,
 } from './stream-metadata.js';
 export { StringTable } from './string-table.js';
+export { type Slice, sliceNodes, viewDot, viewHtml } from './view.js';
