@@ -1,0 +1,64 @@
+/** `chakra convert`: dialects, schema versions, gzip to plain. Unknown attributes survive. */
+import { UserError } from '@astrolabe/base';
+import { writeFileWhole } from '@astrolabe/base/cli';
+import { type Command, Option } from 'commander';
+import { type SchemaVersion, schemaVersions, withSchemaVersion } from '../convert.js';
+import type { Dialect } from '../dialect.js';
+import { encodeGraph } from '../encode.js';
+import type { ExecutionGraph } from '../graph.js';
+import { graphFileName } from '../graph-files.js';
+import { dialectOption, expandOperand, openGraphs } from './inputs.js';
+import { writeOutput } from './output.js';
+
+interface ConvertFlags {
+  readonly output: string;
+  readonly from: Dialect;
+  readonly to: Dialect;
+  readonly schemaVersion?: SchemaVersion;
+}
+
+export function addConvert(program: Command): void {
+  program
+    .command('convert')
+    .description('rewrite a trace in another dialect or schema version; gzip input is unpacked')
+    .argument('[input]', 'file, prefix of <prefix>.<npu>.et, or - for stdin', '-')
+    .option('-o, --output <file>', 'file, prefix if the input is one, or - for stdout', '-')
+    .addOption(dialectOption('--from <name>', 'input'))
+    .addOption(dialectOption('--to <name>', 'output'))
+    .addOption(
+      new Option(
+        '--schema-version <version>',
+        'version the metadata names; default: as it is',
+      ).choices([...schemaVersions]),
+    )
+    .action(convert);
+}
+
+async function convert(input: string, flags: ConvertFlags): Promise<void> {
+  const files = expandOperand(input);
+  const isPrefix = files.length > 1 || files[0] !== input;
+  if (isPrefix && flags.output === '-') {
+    throw new UserError('a prefix stands for several files; give -o PREFIX for the output', {
+      at: input,
+    });
+  }
+  const outputs: { path: string; parts: Uint8Array[] }[] = [];
+  for await (const { graph, npu, index } of openGraphs([input], { dialect: flags.from })) {
+    if (index === 0) {
+      const path = isPrefix ? graphFileName(flags.output, npu) : flags.output;
+      outputs.push({ path, parts: [] });
+    }
+    outputs[outputs.length - 1].parts.push(
+      encodeGraph(versioned(graph, flags.schemaVersion), { dialect: flags.to }),
+    );
+  }
+  for (const { path, parts } of outputs) {
+    const bytes = Buffer.concat(parts);
+    if (isPrefix) writeFileWhole(path, bytes);
+    else await writeOutput(path, bytes);
+  }
+}
+
+function versioned(graph: ExecutionGraph, version: SchemaVersion | undefined): ExecutionGraph {
+  return version === undefined ? graph : withSchemaVersion(graph, version);
+}
