@@ -40,6 +40,8 @@ export class Feeder {
   private readonly taskRun: (Run | undefined)[] = [];
   private taskNode = new Int32Array(256);
   private taskFirst = new Int32Array(256);
+  /** By the logarithm of their length. */
+  private readonly freeWaiting: Int32Array[][] = [];
   private readonly freeTasks: number[] = [];
 
   constructor(core: Core, actions: NodeActions, options: FeederOptions) {
@@ -50,7 +52,7 @@ export class Feeder {
 
   /** Starts a program now on these NPUs, which behave as one. */
   start(program: Program, npus: readonly number[]): Run {
-    const run = new Run(program, npus);
+    const run = new Run(program, npus, this.takeWaiting(program.nodeCount));
     run.startNs = this.core.nowNs;
     run.accountedNs = run.startNs;
     for (const node of program.roots) this.makeReady(run, node);
@@ -228,6 +230,12 @@ export class Feeder {
     this.core.after(run.npu, durationNs, Kind.nodeEnd, this.takeTask(run, last, node));
   }
 
+  /** Memory for a run's counts; given back when it ends. */
+  private takeWaiting(nodeCount: number): Int32Array {
+    const size = Math.max(6, Math.ceil(Math.log2(nodeCount + 1)));
+    return this.freeWaiting[size]?.pop() ?? new Int32Array(2 ** size);
+  }
+
   private takeTask(run: Run, node: number, first: number): number {
     const task = this.freeTasks.pop() ?? this.taskRun.length;
     if (task === this.taskNode.length) {
@@ -245,6 +253,9 @@ export class Feeder {
     run.account(this.core.nowNs);
     run.finished = true;
     run.finishNs = this.core.nowNs;
+    const size = Math.log2(run.waiting.length);
+    this.freeWaiting[size] ??= [];
+    this.freeWaiting[size].push(run.waiting);
     this.actions.runFinished(run);
   }
 }

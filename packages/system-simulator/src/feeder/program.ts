@@ -57,7 +57,7 @@ export interface Program {
   readonly parents: Int32Array;
   readonly childStart: Int32Array;
   readonly child: Int32Array;
-  readonly roots: Int32Array;
+  readonly roots: readonly number[];
   /**
    * Last node of the run of compute nodes that begins here, each the only child of its only parent;
    * the node itself where there is none. With the sum of their durations.
@@ -73,9 +73,8 @@ export interface Program {
 export function compileProgram(graph: ExecutionGraph, rules: NodeRules, at: string): Program {
   const n = graph.nodeCount;
   const row = idOrder(graph);
-  const op = new Uint8Array(n);
-  const slot = new Uint8Array(n);
-  const durationNs = new Float64Array(n);
+  const columns = makeColumns(n, graph.dataDep.length + graph.ctrlDep.length);
+  const { op, slot, durationNs } = columns;
   let hasMemory = false;
   let hasPointToPoint = false;
   for (let i = 0; i < n; i++) {
@@ -87,27 +86,49 @@ export function compileProgram(graph: ExecutionGraph, rules: NodeRules, at: stri
     if (kind === Op.memory || kind === Op.pim) hasMemory = true;
     if (kind === Op.send || kind === Op.receive) hasPointToPoint = true;
   }
-  const { parents, childStart, child } = linkNodes(graph, row, rules, at);
-  const roots = parents.reduce((count, waiting) => count + (waiting === 0 ? 1 : 0), 0);
-  const rootList = new Int32Array(roots);
-  for (let i = 0, next = 0; i < n; i++) if (parents[i] === 0) rootList[next++] = i;
-  const program: Program = {
-    graph,
-    nodeCount: n,
-    row,
-    op,
-    slot,
-    durationNs,
-    parents,
-    childStart,
-    child,
-    roots: rootList,
-    ...findChains(op, slot, durationNs, parents, childStart, child),
-    hasMemory,
-    hasPointToPoint,
-  };
+  linkNodes(graph, row, rules, columns, at);
+  const { parents } = columns;
+  const roots: number[] = [];
+  for (let i = 0; i < n; i++) if (parents[i] === 0) roots.push(i);
+  findChains(columns);
+  const program: Program = { graph, nodeCount: n, row, roots, ...columns, hasMemory, hasPointToPoint };
   if (rules.refuseCycles) refuseCycles(program, at);
   return program;
+}
+
+type Columns = Pick<
+  Program,
+  | 'op'
+  | 'slot'
+  | 'durationNs'
+  | 'parents'
+  | 'childStart'
+  | 'child'
+  | 'chainEnd'
+  | 'chainNs'
+  | 'chainCount'
+>;
+
+/** All columns in one buffer: an allocation each would cost more than the work on them. */
+function makeColumns(n: number, edges: number): Columns {
+  const buffer = new ArrayBuffer(n * (8 * 2 + 4 * 4 + 2) + 4 * (edges + 1));
+  let offset = 0;
+  const take = (bytes: number): number => {
+    const at = offset;
+    offset += bytes;
+    return at;
+  };
+  return {
+    durationNs: new Float64Array(buffer, take(8 * n), n),
+    chainNs: new Float64Array(buffer, take(8 * n), n),
+    parents: new Int32Array(buffer, take(4 * n), n),
+    chainEnd: new Int32Array(buffer, take(4 * n), n),
+    chainCount: new Int32Array(buffer, take(4 * n), n),
+    childStart: new Int32Array(buffer, take(4 * (n + 1)), n + 1),
+    child: new Int32Array(buffer, take(4 * edges), edges),
+    op: new Uint8Array(buffer, take(n), n),
+    slot: new Uint8Array(buffer, take(n), n),
+  };
 }
 
 export function rowOf(program: Program, node: number): number {
@@ -249,25 +270,27 @@ export function rooflineNs(
   return Number.isFinite(ns) ? Math.trunc(ns) : 0;
 }
 
-interface Links {
-  readonly parents: Int32Array;
-  readonly childStart: Int32Array;
-  readonly child: Int32Array;
-}
+/** Edges as found, before they are ordered by parent. */
+let edgeFrom = new Int32Array(256);
+let edgeTo = new Int32Array(256);
 
 /** Parents are the union of data and control dependencies; one named twice counts once. */
 function linkNodes(
   graph: ExecutionGraph,
   row: Int32Array | undefined,
   rules: NodeRules,
+  columns: Columns,
   at: string,
-): Links {
+): void {
   const n = graph.nodeCount;
   const { dataDepStart, dataDep, ctrlDepStart, ctrlDep } = graph;
-  const parents = new Int32Array(n);
-  const childStart = new Int32Array(n + 1);
-  const from = new Int32Array(dataDep.length + ctrlDep.length);
-  const to = new Int32Array(from.length);
+  const { parents, childStart, child } = columns;
+  while (edgeFrom.length < child.length) {
+    edgeFrom = new Int32Array(edgeFrom.length * 2);
+    edgeTo = new Int32Array(edgeFrom.length);
+  }
+  const from = edgeFrom;
+  const to = edgeTo;
   const find = idFinder(graph, row);
   let edges = 0;
   for (let i = 0; i < n; i++) {
@@ -288,15 +311,14 @@ function linkNodes(
       if (known) continue;
       from[edges] = parent;
       to[edges++] = i;
-      childStart[parent + 1]++;
+      childStart[parent]++;
     }
     parents[i] = edges - first;
   }
-  for (let i = 0; i < n; i++) childStart[i + 1] += childStart[i];
-  const child = new Int32Array(edges);
-  const next = childStart.slice(0, n);
-  for (let e = 0; e < edges; e++) child[next[from[e]]++] = to[e];
-  return { parents, childStart, child };
+  // From counts to ends, then backwards to begins: children stay in order of id.
+  for (let i = 1; i < n; i++) childStart[i] += childStart[i - 1];
+  childStart[n] = edges;
+  for (let e = edges - 1; e >= 0; e--) child[--childStart[from[e]]] = to[e];
 }
 
 /** From a node's id to its index, -1 if there is none. Dense ids need no table. */
@@ -312,23 +334,15 @@ function idFinder(graph: ExecutionGraph, row: Int32Array | undefined): (id: numb
   return (id) => table.get(id) ?? -1;
 }
 
-function findChains(
-  op: Uint8Array,
-  slot: Uint8Array,
-  durationNs: Float64Array,
-  parents: Int32Array,
-  childStart: Int32Array,
-  child: Int32Array,
-): Pick<Program, 'chainEnd' | 'chainNs' | 'chainCount'> {
-  const n = op.length;
-  const chainEnd = new Int32Array(n);
-  const chainNs = new Float64Array(n);
-  const chainCount = new Int32Array(n).fill(1);
+function findChains(columns: Columns): void {
+  const { op, slot, durationNs, parents, childStart, child } = columns;
+  const { chainEnd, chainNs, chainCount } = columns;
   // Against the order of ids, which is nearly always the order of dependence; where it is not, a
   // chain is cut, never wrong.
-  for (let i = n - 1; i >= 0; i--) {
+  for (let i = op.length - 1; i >= 0; i--) {
     chainEnd[i] = i;
     chainNs[i] = durationNs[i];
+    chainCount[i] = 1;
     if (op[i] !== Op.compute || slot[i] !== Slot.compute) continue;
     if (childStart[i + 1] - childStart[i] !== 1) continue;
     const only = child[childStart[i]];
@@ -338,7 +352,6 @@ function findChains(
     chainNs[i] += chainNs[only];
     chainCount[i] += chainCount[only];
   }
-  return { chainEnd, chainNs, chainCount };
 }
 
 /** @throws UserError naming nodes of a dependency cycle */

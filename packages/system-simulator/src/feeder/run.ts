@@ -37,11 +37,13 @@ export class Run {
   /** Sum of durations of compute nodes not on the CPU. */
   gpuNs = 0;
 
-  constructor(program: Program, npus: readonly number[]) {
+  /** @param waiting memory for at least as many nodes as the program has. */
+  constructor(program: Program, npus: readonly number[], waiting: Int32Array) {
     this.program = program;
     this.npus = npus;
     this.npu = npus[0];
-    this.waiting = program.parents.slice();
+    waiting.set(program.parents);
+    this.waiting = waiting;
   }
 
   /** Accounts the time up to now to what was under way. Call before any count changes. */
