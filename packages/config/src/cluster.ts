@@ -54,6 +54,9 @@ export const instanceSchema = z.strictObject({
   router_weight: amount
     .optional()
     .describe('speed relative to other instances, for weighted routing'),
+  weight_prefetch_layers: count
+    .default(1)
+    .describe('weights off the device are fetched so many layers ahead; 0 = on demand'),
   experts: expertOptionsSchema.optional(),
   ...engineOverridesSchema.shape,
   enable_local_offloading: z.boolean().optional(),

@@ -7,3 +7,4 @@ export * from './kv-tiers.js';
 export * from './model.js';
 export * from './model-size.js';
 export * from './resolve-cluster.js';
+export * from './weight-placement.js';

@@ -12,12 +12,16 @@ export const kvTierSchema = z.strictObject({
   shared: z
     .boolean()
     .default(false)
-    .describe('one pool for all instances that reach it: of the node (host, storage) or the cluster (cxl); else an equal part each'),
+    .describe(
+      'one pool for all instances that reach it: of the node (host, storage) or the cluster (cxl); else an equal part each',
+    ),
   capacity: z
     .number()
     .positive()
     .optional()
-    .describe('GiB of the pools of one node (host, storage) or of all devices (cxl) together; default: all there is'),
+    .describe(
+      'GiB of the pools of one node (host, storage) or of all devices (cxl) together; default: all there is',
+    ),
   chunk_tokens: z
     .number()
     .int()

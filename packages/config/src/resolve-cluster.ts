@@ -33,6 +33,8 @@ export interface Instance {
   readonly placement: PlacementFile | undefined;
   /** Speed relative to other instances, for weighted routing. */
   readonly routerWeight?: number;
+  /** Weights off the device are fetched so many layers ahead; absent: 1. */
+  readonly weightPrefetchLayers?: number;
   /** Absent: all defaults. */
   readonly experts?: ExpertOptions;
 }
@@ -210,6 +212,7 @@ function resolveInstance(
       model.maxPositionEmbeddings,
     ),
     placement: entry.placement,
+    weightPrefetchLayers: entry.weight_prefetch_layers,
     ...(entry.router_weight === undefined ? {} : { routerWeight: entry.router_weight }),
     ...(entry.experts === undefined ? {} : { experts: entry.experts }),
   };

@@ -32,7 +32,8 @@ export function exampleCluster(
     ...instance,
   }));
   const nodes = [{ cpu_mem: { mem_size: 64, mem_bw: 100 }, instances: entries }];
-  return resolveCluster({ link_bw: 16, link_latency: 1000, nodes }, 'example', {
+  const cxl = { mem_size: 64, mem_bw: 60, mem_latency: 250, num_devices: 2 };
+  return resolveCluster({ link_bw: 16, link_latency: 1000, nodes, cxl_mem: cxl }, 'example', {
     findModel: (name) => parseModel(name, model, 'example'),
   });
 }

@@ -5,7 +5,16 @@
  */
 import { parseWith, UserError } from '@astrolabe/base';
 import { type GraphSet, type Program, StringTable } from '@astrolabe/chakra';
-import { type Calibration, type Cluster, type Instance, noCalibration } from '@astrolabe/config';
+import {
+  type Calibration,
+  type Cluster,
+  type ExpertOptions,
+  type ExpertSettings,
+  expertOptionsSchema,
+  type Instance,
+  noCalibration,
+  weightPlacement,
+} from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
 import { Batch } from './batch.js';
 import { captureSizes, paddingTable, padTokens } from './capture-sizes.js';
@@ -15,7 +24,6 @@ import { checkIteration, type Iteration, type KvSend } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
 import type { Transfer } from './kv-transfer.js';
 import { type Lowering, lowerStage } from './lower.js';
-import { type MoeOptions, type MoeSettings, moeOptionsSchema } from './moe/moe-options.js';
 import { planExperts } from './moe/plan-experts.js';
 import { lowerMoves } from './moves.js';
 import { chooseSequence } from './operators.js';
@@ -23,13 +31,15 @@ import { padWave } from './pad-wave.js';
 import { evaluate, QuantityTable, type Step } from './quantities.js';
 import { parseTerms, type TermSwitches, type Terms } from './terms.js';
 import { createTransferGenerator, kvPair } from './transfer-generator.js';
+import { checkPlacement } from './weights.js';
 
 export interface TraceGeneratorOptions {
   readonly cluster: Cluster;
   readonly latencyModelFor: (instance: Instance) => LatencyModel;
   readonly calibration?: Calibration;
   readonly terms?: TermSwitches;
-  readonly moe?: MoeSettings;
+  /** Win over the cluster file's. */
+  readonly experts?: ExpertSettings;
 }
 
 export interface TraceGenerator {
@@ -44,7 +54,6 @@ export interface TraceGenerator {
 export function createTraceGenerator(options: TraceGeneratorOptions): TraceGenerator {
   const { cluster, calibration = noCalibration } = options;
   const terms = parseTerms(options.terms);
-  const moe = parseWith(moeOptionsSchema, options.moe ?? {}, 'moe options');
   const groups = planGroups(cluster);
   const instances = cluster.instances.map(
     (instance) =>
@@ -55,7 +64,11 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
         groups: groups[instance.index],
         peers: expertPeers(cluster, instance),
         terms,
-        moe,
+        experts: parseWith(
+          expertOptionsSchema,
+          { ...instance.experts, ...options.experts },
+          'expert options',
+        ),
         stepOverheadNs: calibration.devices[instance.hardware]?.step_overhead_ns ?? 0,
       }),
   );
@@ -85,7 +98,7 @@ interface InstanceOptions {
   /** Data-parallel ranks that step together, itself included. */
   readonly peers: readonly Instance[];
   readonly terms: Terms;
-  readonly moe: MoeOptions;
+  readonly experts: ExpertOptions;
   readonly stepOverheadNs: number;
 }
 
@@ -110,9 +123,9 @@ class InstanceGenerator {
   private values = new Float64Array(0);
 
   constructor(options: InstanceOptions) {
-    const { instance, latency, terms, stepOverheadNs, groups, peers, moe } = options;
+    const { instance, latency, terms, stepOverheadNs, groups, peers } = options;
     this.options = options;
-    const experts = planExperts(instance, peers.length, moe);
+    const experts = planExperts(instance, peers.length, options.experts);
     this.step = {
       batch: new Batch(),
       latency,
@@ -122,17 +135,20 @@ class InstanceGenerator {
       kvSends: [],
       draw: { group: peers[0].index, wave: 0 },
     };
+    const sequence = chooseSequence(instance, latency);
+    checkPlacement(options.cluster, instance, sequence);
     const quantities = new QuantityTable();
     quantities.add({ kind: 'constant', value: 0 });
     this.lowering = {
       instance,
-      sequence: chooseSequence(instance, latency),
+      sequence,
       quantities,
       terms,
       stepOverheadNs,
       strings: new StringTable(),
-      moe,
-      layersDiffer: experts?.loads.layersDiffer ?? false,
+      experts,
+      expertOptions: options.experts,
+      placement: weightPlacement(instance.placement),
     };
     const { maxNumSeqs, maxNumBatchedTokens } = instance.engine;
     this.padding = terms.cudaGraphPadding

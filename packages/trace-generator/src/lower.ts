@@ -4,15 +4,21 @@
  * hand-over between stages (vllm.md 9).
  */
 import { CollectiveType, type StringTable } from '@astrolabe/chakra';
-import { dtypeBytes, type Instance, pipelineLayers } from '@astrolabe/config';
+import {
+  dtypeBytes,
+  type ExpertOptions,
+  type Instance,
+  pipelineLayers,
+  type WeightPlacement,
+} from '@astrolabe/config';
 import { Chain, type Template } from './chain.js';
 import type { Group, StageGroups } from './groups.js';
 import { type KvLink, kvHeadBytes } from './kv-links.js';
-import { lowerExperts } from './moe/lower-experts.js';
-import type { MoeOptions } from './moe/moe-options.js';
-import type { QuantityTable } from './quantities.js';
+import { type ExpertSite, lowerExperts } from './moe/lower-experts.js';
+import type { ExpertBlock, QuantityTable } from './quantities.js';
 import { type Operator, profileName, type Sequence } from './sequences.js';
 import type { Terms } from './terms.js';
+import { fetchStart, fetchWeights } from './weights.js';
 
 /** Tag of the hidden state on its way to the next stage. */
 export const pipelineTag = 1;
@@ -24,9 +30,10 @@ export interface Lowering {
   readonly terms: Terms;
   readonly stepOverheadNs: number;
   readonly strings: StringTable;
-  readonly moe: MoeOptions;
-  /** Experts are loaded differently from layer to layer. */
-  readonly layersDiffer: boolean;
+  /** Undefined for a dense model. */
+  readonly experts: ExpertBlock | undefined;
+  readonly expertOptions: ExpertOptions;
+  readonly placement: WeightPlacement;
 }
 
 /** What distinguishes one program of an instance from another. */
@@ -41,11 +48,13 @@ export interface Position {
   readonly kvSends: readonly (readonly KvLink[])[];
 }
 
-interface Context extends Lowering {
+export interface Context extends Lowering {
   readonly position: Position;
   readonly chain: Chain;
   /** Bytes of one token's hidden state. */
   readonly hiddenBytes: number;
+  /** Node behind which each layer of the stage starts, in order; -1 at the program's start. */
+  readonly layerStarts: number[];
 }
 
 export function lowerStage(lowering: Lowering, position: Position): Template {
@@ -55,6 +64,7 @@ export function lowerStage(lowering: Lowering, position: Position): Template {
     position,
     chain: new Chain(lowering.strings),
     hiddenBytes: instance.model.hiddenSize * dtypeBytes[instance.engine.dtype],
+    layerStarts: [],
   };
   const { stage } = position;
   receiveFromPreviousStage(context);
@@ -79,6 +89,7 @@ function lowerHost(context: Context): void {
 function lowerLayer(context: Context, layer: number): void {
   const { sequence } = context;
   const prefix = `layer${layer}.`;
+  context.layerStarts.push(context.chain.last);
   lowerOperators(context, layer, prefix, sequence.attention);
   if (!sequence.moe) {
     lowerOperators(context, layer, prefix, sequence.feedForward);
@@ -86,8 +97,18 @@ function lowerLayer(context: Context, layer: number): void {
   }
   const { chain, hiddenBytes, position } = context;
   const { groups, expertRank } = position;
-  const site = { lowering: context, chain, groups, expertRank, hiddenBytes };
-  lowerExperts(site, prefix, layer);
+  const site: ExpertSite = {
+    lowering: context,
+    chain,
+    groups,
+    expertRank,
+    hiddenBytes,
+    layer,
+    prefix,
+    ahead: fetchStart(context, layer, 1),
+    fetch: (operator) => fetchWeights(context, layer, prefix, operator),
+  };
+  lowerExperts(site);
 }
 
 function lowerOperators(
@@ -98,7 +119,9 @@ function lowerOperators(
 ): void {
   for (const operator of operators) {
     const name = `${prefix}${operator.name}`;
-    context.chain.compute(name, timeOf(context, operator));
+    const weights = fetchWeights(context, layer, prefix, operator);
+    const node = context.chain.compute(name, timeOf(context, operator));
+    if (weights >= 0) context.chain.join(node, weights);
     if (operator.key === 'attention') sendKv(context, prefix, layer);
     lowerCollective(context, name, operator);
   }

@@ -32,6 +32,8 @@ export type Quantity =
   /** Of the iteration's KV send of that index: its bytes, its tag. */
   | { readonly kind: 'kvBytes'; readonly index: number; readonly perToken: number }
   | { readonly kind: 'kvTag'; readonly index: number }
+  /** Offloaded experts that a rank fetches for a layer. */
+  | { readonly kind: 'expertBytes'; readonly rank: number; readonly layer: number }
   | { readonly kind: 'warmUp' };
 
 /** What quantities are computed from. */
@@ -51,6 +53,8 @@ export interface ExpertBlock {
   readonly expertsPerToken: number;
   /** Ranks over which one expert's matrices are divided; 1 = whole experts. */
   readonly slices: number;
+  /** Of one whole expert. */
+  readonly expertBytes: number;
 }
 
 export class QuantityTable {
@@ -95,6 +99,8 @@ function unrounded(quantity: Quantity, step: Step): number {
       return moeBlockNs(step, quantity.rank, quantity.layer);
     case 'expert':
       return expertNs(step, quantity.operator, quantity.rank, quantity.layer);
+    case 'expertBytes':
+      return expertBytes(step, quantity.rank, quantity.layer);
     case 'kvBytes':
       return quantity.perToken * (step.kvSends[quantity.index]?.tokens ?? 0);
     case 'kvTag':
@@ -116,6 +122,13 @@ function moeBlockNs(step: Step, rank: number, layer: number): number {
   const { pairs, activated } = experts.loads.layer(batch.groupTokens, layer, draw);
   if (pairs[rank] === 0) return 0;
   return latency.moeNs(1, pairs[rank] / expertsPerToken / slices, activated[rank] / slices);
+}
+
+function expertBytes(step: Step, rank: number, layer: number): number {
+  const { experts, batch, draw } = step;
+  assert(experts !== undefined, 'the model has experts');
+  const { missed } = experts.loads.layer(batch.groupTokens, layer, draw);
+  return (missed[rank] * experts.expertBytes) / experts.slices;
 }
 
 /** Profiles of single experts: each of the active ones takes its average share of the pairs. */

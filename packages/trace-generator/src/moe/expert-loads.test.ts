@@ -1,15 +1,15 @@
 /** Expected experts by hand; drawn and skewed loads by their invariants. */
+import { type ExpertSettings, expertOptionsSchema } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
 import { ExpertLoads } from './expert-loads.js';
 import { sharesOf } from './expert-shares.js';
 import { distinctRanks } from './lower-experts.js';
-import { type MoeSettings, moeOptionsSchema } from './moe-options.js';
 
 const moe = { numExperts: 128, expertsPerToken: 8, intermediateSize: 768 };
 const draw = { group: 0, wave: 5 };
 
-function loads(settings: MoeSettings, ranks = 1, shape = moe): ExpertLoads {
-  return new ExpertLoads(moeOptionsSchema.parse(settings), shape, 4, ranks);
+function loads(settings: ExpertSettings, ranks = 1, shape = moe): ExpertLoads {
+  return new ExpertLoads(expertOptionsSchema.parse(settings), shape, 4, ranks);
 }
 
 function total(values: Float64Array): number {
@@ -60,10 +60,10 @@ describe('other routings', () => {
   });
 
   it('makes some ranks hot under zipf, and none at exponent 0', () => {
-    const skewed = loads({ routing: 'zipf', zipfExponent: 1 }, 4).layer(64, 0, draw);
+    const skewed = loads({ routing: 'zipf', zipf_exponent: 1 }, 4).layer(64, 0, draw);
     expect(total(skewed.pairs)).toBeCloseTo(512, 6);
     expect(Math.max(...skewed.pairs)).toBeGreaterThan(140);
-    const flat = loads({ routing: 'zipf', zipfExponent: 0 }, 4).layer(64, 0, draw);
+    const flat = loads({ routing: 'zipf', zipf_exponent: 0 }, 4).layer(64, 0, draw);
     const uniform = loads({}, 4).layer(64, 0, draw);
     flat.activated.forEach((value, rank) => {
       expect(value).toBeCloseTo(uniform.activated[rank], 9);
@@ -74,7 +74,7 @@ describe('other routings', () => {
     const shape = { numExperts: 4, expertsPerToken: 1, intermediateSize: 8 };
     const file = loads({ routing: 'file', loads: [[3, 1, 0, 0]] }, 2, shape);
     expect([...file.layer(8, 2, draw).pairs]).toEqual([8, 0]);
-    const short: MoeSettings = { routing: 'file', loads: [[1, 1]] };
+    const short: ExpertSettings = { routing: 'file', loads: [[1, 1]] };
     expect(() => loads(short, 1, shape)).toThrow('layer 0 have 2 entries, the model has 4');
     expect(() => loads({ routing: 'file' }, 1, shape)).toThrow('needs loads');
   });

@@ -11,14 +11,16 @@
  * - `zipf`, `file`: expected values under the shares of `expert-shares.ts`.
  */
 import { assert, Random } from '@astrolabe/base';
-import type { MoeShape } from '@astrolabe/config';
+import type { ExpertOptions, ExpertRouting, MoeShape } from '@astrolabe/config';
 import { expertShares } from './expert-shares.js';
-import type { ExpertRouting, MoeOptions } from './moe-options.js';
 
-/** Of one layer: `pairs[rank]` and `activated[rank]`, expected values. */
+/** Of one layer, by rank; expected values. */
 export interface LayerLoads {
   readonly pairs: Float64Array;
+  /** Experts with at least one pair. */
   readonly activated: Float64Array;
+  /** Of these, the ones that are not cached on the device. */
+  readonly missed: Float64Array;
 }
 
 /** Which iteration: peers of a data-parallel wave agree in it. */
@@ -28,7 +30,7 @@ export interface Draw {
 }
 
 interface Plan {
-  readonly options: MoeOptions;
+  readonly options: ExpertOptions;
   readonly moe: MoeShape;
   readonly ranks: number;
   readonly shares: Float64Array[] | undefined;
@@ -51,12 +53,12 @@ const computers: Record<ExpertRouting, Compute> = {
     const { numExperts, expertsPerToken } = plan.moe;
     const local = numExperts / plan.ranks;
     const missed = (1 - expertsPerToken / numExperts) ** tokens;
-    return alike(plan.ranks, (tokens * expertsPerToken) / plan.ranks, local * (1 - missed));
+    return alike(plan, (tokens * expertsPerToken) / plan.ranks, local * (1 - missed));
   },
   proportional: (plan, tokens) => {
     const local = plan.moe.numExperts / plan.ranks;
     const pairs = (tokens * plan.moe.expertsPerToken) / plan.ranks;
-    return alike(plan.ranks, pairs, Math.min(Math.max(1, Math.round(pairs)), local));
+    return alike(plan, pairs, Math.min(Math.max(1, Math.round(pairs)), local));
   },
   round_robin: (plan, tokens) => {
     const { numExperts, expertsPerToken } = plan.moe;
@@ -87,7 +89,7 @@ export class ExpertLoads {
   private readonly cache = new Map<number, LayerLoads[]>();
 
   /** @param ranks that whole experts are divided over. @throws UserError loads that do not fit */
-  constructor(options: MoeOptions, moe: MoeShape, numLayers: number, ranks: number) {
+  constructor(options: ExpertOptions, moe: MoeShape, numLayers: number, ranks: number) {
     assert(moe.numExperts % ranks === 0, 'ranks divide the experts');
     this.plan = { options, moe, ranks, shares: expertShares(options, moe, numLayers) };
     this.layersDiffer = perLayer[options.routing];
@@ -111,22 +113,31 @@ export class ExpertLoads {
   }
 }
 
-function alike(ranks: number, pairs: number, activated: number): LayerLoads {
+function alike(plan: Plan, pairs: number, activated: number): LayerLoads {
+  const { ranks, moe } = plan;
+  const cached = Math.min(1, (cachedExperts(plan) * ranks) / moe.numExperts);
   return {
     pairs: new Float64Array(ranks).fill(pairs),
     activated: new Float64Array(ranks).fill(activated),
+    missed: new Float64Array(ranks).fill(activated * (1 - cached)),
   };
 }
 
-/** From tokens per expert. */
+/** Experts of each layer that every rank keeps on the device. */
+function cachedExperts({ options }: Plan): number {
+  return options.offload?.cached_experts ?? 0;
+}
+
+/** From tokens per expert. No expert is known to be hot: the first of every rank are cached. */
 function counted(plan: Plan, counts: Float64Array): LayerLoads {
-  const loads = alike(plan.ranks, 0, 0);
+  const loads = alike(plan, 0, 0);
   const local = plan.moe.numExperts / plan.ranks;
   for (let expert = 0; expert < counts.length; expert++) {
     if (counts[expert] <= 0) continue;
     const rank = Math.floor(expert / local);
     loads.pairs[rank] += counts[expert];
     loads.activated[rank]++;
+    if (expert % local >= cachedExperts(plan)) loads.missed[rank]++;
   }
   return loads;
 }
@@ -135,12 +146,19 @@ function counted(plan: Plan, counts: Float64Array): LayerLoads {
 function expected(plan: Plan, tokens: number, layer: number): LayerLoads {
   assert(plan.shares !== undefined, 'routing has shares');
   const shares = plan.shares[layer];
-  const loads = alike(plan.ranks, 0, 0);
+  const loads = alike(plan, 0, 0);
   const local = plan.moe.numExperts / plan.ranks;
-  for (let expert = 0; expert < shares.length; expert++) {
-    const rank = Math.floor(expert / local);
-    loads.pairs[rank] += shares[expert] * tokens;
-    loads.activated[rank] += 1 - (1 - shares[expert]) ** tokens;
+  for (let rank = 0; rank < plan.ranks; rank++) {
+    const held = shares
+      .slice(rank * local, (rank + 1) * local)
+      .sort()
+      .reverse();
+    held.forEach((share, heat) => {
+      const active = 1 - (1 - share) ** tokens;
+      loads.pairs[rank] += share * tokens;
+      loads.activated[rank] += active;
+      if (heat >= cachedExperts(plan)) loads.missed[rank] += active;
+    });
   }
   return loads;
 }

@@ -3,12 +3,11 @@
  * contain expert e, so they sum to k and none exceeds 1.
  */
 import { Random, UserError } from '@astrolabe/base';
-import type { MoeShape } from '@astrolabe/config';
-import type { MoeOptions } from './moe-options.js';
+import type { ExpertOptions, MoeShape } from '@astrolabe/config';
 
 /** @returns undefined for routings without shares. @throws UserError loads that do not fit */
 export function expertShares(
-  options: MoeOptions,
+  options: ExpertOptions,
   moe: MoeShape,
   numLayers: number,
 ): Float64Array[] | undefined {
@@ -36,7 +35,7 @@ export function expertShares(
 }
 
 /** The i-th hottest expert has weight (i + 1)^-s; which expert is how hot differs by layer. */
-function zipfShares(options: MoeOptions, moe: MoeShape, layer: number): Float64Array {
+function zipfShares(options: ExpertOptions, moe: MoeShape, layer: number): Float64Array {
   const random = new Random(options.seed, `hot experts of layer ${layer}`);
   const order = Array.from({ length: moe.numExperts }, (_, expert) => expert);
   for (let i = order.length - 1; i > 0; i--) {
@@ -45,7 +44,7 @@ function zipfShares(options: MoeOptions, moe: MoeShape, layer: number): Float64A
   }
   const weights = new Array<number>(moe.numExperts);
   order.forEach((expert, rank) => {
-    weights[expert] = (rank + 1) ** -options.zipfExponent;
+    weights[expert] = (rank + 1) ** -options.zipf_exponent;
   });
   return sharesOf(weights, moe.expertsPerToken);
 }

@@ -1,11 +1,11 @@
 /** Graphs of MoE blocks worked by hand: 8 experts, top 2, hidden 64, bf16. */
 import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
+import type { ExpertSettings } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
 import { exampleCluster, tinyExperts } from '../example-cluster.js';
 import { exampleLatency, fusedOperators, unfusedOperators } from '../example-latency.js';
 import { createTraceGenerator } from '../generate.js';
 import type { Iteration } from '../iteration.js';
-import type { MoeSettings } from './moe-options.js';
 
 const iteration: Iteration = {
   instance: 0,
@@ -18,14 +18,14 @@ const iteration: Iteration = {
 
 function generate(
   instances: readonly object[],
-  settings: MoeSettings = {},
+  settings: ExpertSettings = {},
   step: Partial<Iteration> = {},
   operators: readonly string[] = fusedOperators,
 ): GraphSet {
   const generator = createTraceGenerator({
     cluster: exampleCluster(instances, tinyExperts),
     latencyModelFor: () => exampleLatency(operators),
-    moe: settings,
+    experts: settings,
   });
   return generator.generate({ ...iteration, ...step });
 }
@@ -134,7 +134,7 @@ describe('imbalance', () => {
   it('gives the rank with hot experts a longer block: the others wait for it at the combine', () => {
     const pair = { ep_size: 2, dp_group: 'A' };
     const loads = [[4, 4, 4, 4, 0, 0, 0, 0]];
-    const settings: MoeSettings = { routing: 'file', loads };
+    const settings: ExpertSettings = { routing: 'file', loads };
     const hot = generate([pair, pair], settings, { paddedTokens: 8 });
     const idle = generate([pair, pair], settings, { paddedTokens: 8, instance: 1 });
     // Rank 0 has all 32 pairs of 16 tokens: 7 x 16 + 1000 x 4 (1 - (1/2)^16); rank 1 has none.
@@ -143,7 +143,7 @@ describe('imbalance', () => {
   });
 
   it('makes programs per rank and quantities per layer', () => {
-    const settings: MoeSettings = { routing: 'zipf', zipfExponent: 1.5 };
+    const settings: ExpertSettings = { routing: 'zipf', zipf_exponent: 1.5 };
     const set = generate([{ tp_size: 2, ep_size: 2 }], settings);
     expect(set.programs.map(({ npus }) => npus)).toEqual([[0], [1]]);
     const times = set.programs.map(({ graph }) => block(graph)[0]);

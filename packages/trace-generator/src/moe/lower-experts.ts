@@ -14,6 +14,7 @@ import type { Chain } from '../chain.js';
 import type { Group, StageGroups } from '../groups.js';
 import type { Lowering } from '../lower.js';
 import { type Operator, profileName } from '../sequences.js';
+import { tierOf } from '../weights.js';
 
 export interface ExpertSite {
   readonly lowering: Lowering;
@@ -23,15 +24,23 @@ export interface ExpertSite {
   readonly expertRank: number;
   /** Bytes of one token's hidden state. */
   readonly hiddenBytes: number;
+  readonly layer: number;
+  readonly prefix: string;
+  /** Node behind which the layer before starts: prefetched experts are asked for there. */
+  readonly ahead: number;
+  /** Fetches an operator's weights if they live off the device. @returns the load's node or -1 */
+  readonly fetch: (operator: Operator) => number;
 }
 
-export function lowerExperts(site: ExpertSite, prefix: string, layer: number): void {
-  const { groups, chain, lowering } = site;
+export function lowerExperts(site: ExpertSite): void {
+  const { groups, chain, lowering, prefix } = site;
   const { expert, tensor } = groups;
   const name = `${prefix}moe`;
   if (expert !== undefined) dispatch(site, `${name}.dispatch`, expert);
   for (const operator of lowering.sequence.feedForward) {
-    chain.compute(`${prefix}${operator.name}`, timeOf(site, operator, layer));
+    const weights = isExpert(operator) ? fetchExperts(site, operator) : site.fetch(operator);
+    const node = chain.compute(`${prefix}${operator.name}`, timeOf(site, operator));
+    if (weights >= 0) chain.join(node, weights);
   }
   if (expert !== undefined) combine(site, `${name}.combine`, expert);
   if (tensor === undefined) return;
@@ -44,9 +53,35 @@ export function lowerExperts(site: ExpertSite, prefix: string, layer: number): v
   }
 }
 
-function timeOf(site: ExpertSite, operator: Operator, layer: number): number {
-  const { quantities, layersDiffer } = site.lowering;
-  const at = { rank: site.expertRank, layer: layersDiffer ? layer : 0 };
+function isExpert(operator: Operator): boolean {
+  return operator.key === 'moe' || operator.key === 'expert';
+}
+
+/** Rank and layer that tell loads apart, where they differ. */
+function loadOf(site: ExpertSite): { rank: number; layer: number } {
+  const differ = site.lowering.experts?.loads.layersDiffer ?? false;
+  return { rank: site.expertRank, layer: differ ? site.layer : 0 };
+}
+
+/**
+ * Offloaded experts: the active ones that are not cached are fetched, either while the layer before
+ * runs (their choice is predicted) or once the gate has decided. One load for the whole block.
+ */
+function fetchExperts(site: ExpertSite, operator: Operator): number {
+  const { lowering, chain } = site;
+  const { offload } = lowering.expertOptions;
+  if (offload === undefined) return site.fetch(operator);
+  const first = lowering.sequence.feedForward.find(isExpert);
+  if (operator !== first) return -1;
+  const bytes = lowering.quantities.add({ kind: 'expertBytes', ...loadOf(site) });
+  const after = offload.prefetch ? site.ahead : chain.last;
+  const { location, device } = tierOf(lowering.instance, offload);
+  return chain.load(`${site.prefix}experts.load`, location, device, bytes, after);
+}
+
+function timeOf(site: ExpertSite, operator: Operator): number {
+  const { quantities } = site.lowering;
+  const at = loadOf(site);
   const name = profileName(operator);
   if (operator.key === 'moe') return quantities.add({ kind: 'moe', ...at });
   if (operator.key === 'expert') return quantities.add({ kind: 'expert', operator: name, ...at });
@@ -55,7 +90,7 @@ function timeOf(site: ExpertSite, operator: Operator, layer: number): number {
 
 function dispatch(site: ExpertSite, name: string, group: Group): void {
   const { lowering, chain, hiddenBytes } = site;
-  if (lowering.moe.dispatch === 'all_to_all') {
+  if (lowering.expertOptions.dispatch === 'all_to_all') {
     chain.collective(name, CollectiveType.allToAll, group, routedBytes(site, group));
     return;
   }
@@ -67,7 +102,7 @@ function dispatch(site: ExpertSite, name: string, group: Group): void {
 
 function combine(site: ExpertSite, name: string, group: Group): void {
   const { lowering, chain, hiddenBytes } = site;
-  if (lowering.moe.dispatch === 'all_to_all') {
+  if (lowering.expertOptions.dispatch === 'all_to_all') {
     chain.collective(name, CollectiveType.allToAll, group, routedBytes(site, group));
     return;
   }

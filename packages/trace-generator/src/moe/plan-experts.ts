@@ -1,9 +1,8 @@
 /** How an instance's experts are divided over ranks. */
 import { UserError } from '@astrolabe/base';
-import type { Instance } from '@astrolabe/config';
+import { dtypeBytes, type ExpertOptions, expertElements, type Instance } from '@astrolabe/config';
 import type { ExpertBlock } from '../quantities.js';
 import { ExpertLoads } from './expert-loads.js';
-import type { MoeOptions } from './moe-options.js';
 
 /**
  * `ep` shares of whole experts over the ranks of one stage of all peers; when there are more ranks
@@ -13,7 +12,7 @@ import type { MoeOptions } from './moe-options.js';
 export function planExperts(
   instance: Instance,
   peers: number,
-  options: MoeOptions,
+  options: ExpertOptions,
 ): ExpertBlock | undefined {
   const { moe, numLayers } = instance.model;
   if (moe === undefined) return undefined;
@@ -26,5 +25,10 @@ export function planExperts(
     );
   }
   const loads = new ExpertLoads(options, moe, numLayers, ep);
-  return { loads, expertsPerToken: moe.expertsPerToken, slices: ranks / ep };
+  return {
+    loads,
+    expertsPerToken: moe.expertsPerToken,
+    slices: ranks / ep,
+    expertBytes: expertElements(instance.model) * dtypeBytes[instance.engine.dtype],
+  };
 }
