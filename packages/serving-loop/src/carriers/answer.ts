@@ -30,7 +30,7 @@ export class AnswerChecker {
   private clockNs = 0;
 
   submitted(iteration: Iteration): void {
-    this.expect(0, iteration.instance, iteration.iteration, iteration.releaseNs);
+    this.expect(iteration.lane ?? 0, iteration.instance, iteration.iteration, iteration.releaseNs);
   }
 
   /** A graph set of this name is on its way. */

@@ -21,8 +21,12 @@ export class BlockPool {
   private readonly samePrevious: Int32Array;
   private readonly index = new Map<number, number>();
   private free: number;
+  private withContent = 0;
+  private usedWithoutContent = 0;
   /** Cached blocks whose content was dropped to reuse them. */
   evictions = 0;
+  /** Blocks that became findable. */
+  stored = 0;
 
   constructor(numBlocks: number) {
     assert(numBlocks >= 2, 'a pool needs the null block and one more');
@@ -48,6 +52,11 @@ export class BlockPool {
     return this.numBlocks - 1 - this.free;
   }
 
+  /** Blocks that hold KV someone may still use: referenced, or free and findable. */
+  get residentBlocks(): number {
+    return this.withContent + this.usedWithoutContent;
+  }
+
   /** Usage as vLLM reports it: referenced blocks over usable ones. */
   get usage(): number {
     return this.usedBlocks / (this.numBlocks - 1);
@@ -63,6 +72,7 @@ export class BlockPool {
       this.evictions++;
     }
     this.refCount[block] = 1;
+    this.usedWithoutContent++;
     return block;
   }
 
@@ -85,6 +95,9 @@ export class BlockPool {
   setContent(block: number, content: number): void {
     if (content === noContent || this.content[block] !== noContent) return;
     this.content[block] = content;
+    this.withContent++;
+    this.stored++;
+    if (this.refCount[block] > 0) this.usedWithoutContent--;
     const head = this.index.get(content);
     if (head !== undefined) {
       this.sameNext[block] = head;
@@ -96,7 +109,9 @@ export class BlockPool {
   /** One user less. At zero the block goes to the tail of the free list and keeps its content. */
   release(block: number): void {
     assert(this.refCount[block] > 0, 'block released more often than taken');
-    if (--this.refCount[block] === 0) this.appendFree(block);
+    if (--this.refCount[block] > 0) return;
+    if (this.content[block] === noContent) this.usedWithoutContent--;
+    this.appendFree(block);
   }
 
   private forget(block: number): void {
@@ -112,6 +127,7 @@ export class BlockPool {
     this.sameNext[block] = none;
     this.samePrevious[block] = none;
     this.content[block] = noContent;
+    this.withContent--;
   }
 
   private appendFree(block: number): void {

@@ -16,6 +16,9 @@ export class KvCacheManager {
   readonly blockSize: number;
   readonly prefixCaching: boolean;
   peakUsedBlocks = 0;
+  /** Prompt tokens asked for and found on the device, at first admission. */
+  queryTokens = 0;
+  hitTokens = 0;
   private readonly hits: number[] = [];
 
   constructor(options: KvCacheOptions) {
@@ -44,6 +47,7 @@ export class KvCacheManager {
   /**
    * Gives the request blocks for `newTokens` more tokens after `hitTokens` found ones.
    * @param wholeSequence also require that prompt and present output fit into what is free
+   * @param findable false: the KV comes later, from elsewhere
    * @returns false, with nothing changed, when there are not enough free blocks
    */
   allocate(
@@ -51,6 +55,7 @@ export class KvCacheManager {
     newTokens: number,
     hitTokens: number,
     wholeSequence: boolean,
+    findable = true,
   ): boolean {
     const hitBlocks = hitTokens / this.blockSize;
     let hitsThatAreFree = 0;
@@ -72,7 +77,9 @@ export class KvCacheManager {
     request.numCachedBlocks += hitBlocks;
     for (let i = 0; i < fresh; i++) request.blocks.push(this.pool.allocate());
     this.peakUsedBlocks = Math.max(this.peakUsedBlocks, this.pool.usedBlocks);
-    this.cacheFullBlocks(request, Math.min(computed + newTokens, request.numTokens));
+    if (findable) {
+      this.cacheFullBlocks(request, Math.min(computed + newTokens, request.numTokens));
+    }
     return true;
   }
 

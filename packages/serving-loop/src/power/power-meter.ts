@@ -12,7 +12,7 @@
 import { assert, bytesPerGiB, nsPerS, UserError } from '@astrolabe/base';
 import type { Cluster, Instance, PowerFile } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
-import type { Iteration } from '@astrolabe/trace-generator';
+import type { Iteration, MemoryMove } from '@astrolabe/trace-generator';
 import { EnergySeries, type PowerComponent } from './components.js';
 import { DeviceStates, type StateTimes } from './device-states.js';
 import { deviceTraffic, type TrafficModel } from './memory-traffic.js';
@@ -74,6 +74,7 @@ interface MeteredInstance {
   readonly devices: DeviceStates[];
   readonly traffic: TrafficModel;
   readonly pending: Iteration[];
+  readonly moving: Map<string, readonly MemoryMove[]>;
   readonly hostShare: number;
   cursorNs: number;
   /** Energy above idle since the last step was taken in, J. */
@@ -119,6 +120,7 @@ class Meter implements PowerMeter {
       ),
       traffic: deviceTraffic(instance),
       pending: [],
+      moving: new Map(),
       hostShare: this.cluster.instances.filter((other) => other.node === instance.node).length,
       cursorNs: 0,
       dynamicJ: 0,
@@ -127,14 +129,16 @@ class Meter implements PowerMeter {
   }
 
   onIteration(iteration: Iteration): void {
-    this.metered[iteration.instance]?.pending.push(iteration);
+    const metered = this.metered[iteration.instance];
+    if (iteration.moves === undefined) metered?.pending.push(iteration);
+    else metered?.moving.set(moveName(iteration.lane ?? 0, iteration.iteration), iteration.moves);
   }
 
   onCompletion(completion: Completion): void {
     const metered = this.metered[completion.instance];
     if (metered === undefined) return;
     if (completion.lane !== 0) {
-      this.host(metered, completion, 0);
+      this.transfer(metered, completion);
       return;
     }
     const iteration = metered.pending.shift();
@@ -144,7 +148,7 @@ class Meter implements PowerMeter {
     );
     metered.dynamicJ = 0;
     this.accelerators(metered, iteration, completion);
-    this.host(metered, completion, 1);
+    this.host(metered, completion);
     this.attribute(metered, iteration);
     metered.cursorNs = Math.max(metered.cursorNs, completion.finishNs);
   }
@@ -162,7 +166,7 @@ class Meter implements PowerMeter {
         times === undefined ? finishNs - startNs : times.computeNs + times.exposedCommNs;
       const activeNs = devices[position].step(startNs, finishNs, busyNs);
       const bytes = stageBytes[Math.floor(position / instance.tp)];
-      let memoryJ = bytes * 8 * perBit * joulesPerPicojoule;
+      let memoryJ = bitsJ(bytes, perBit);
       if (constants.hbm_in_board_power) {
         const activeJ =
           (Math.min(constants.active_power, constants.power_cap ?? Infinity) * activeNs) / nsPerS;
@@ -175,17 +179,33 @@ class Meter implements PowerMeter {
     });
   }
 
-  /** @param engines 1 for a step of the engine, 0 for a transfer beside it */
-  private host(metered: MeteredInstance, done: Completion, engines: number): void {
+  /** A transfer beside the steps: between instances, or to and from a tier over the host's links. */
+  private transfer(metered: MeteredInstance, done: Completion): void {
+    const { dram, link, storage } = metered.power;
+    const spend = (component: PowerComponent, bytes: number, perBit: number): void =>
+      this.spend(metered, component, done.startNs, done.finishNs, bitsJ(bytes, perBit));
+    const name = moveName(done.lane, done.iteration);
+    const moves = metered.moving.get(name);
+    metered.moving.delete(name);
+    for (const { tier, bytes } of moves ?? []) {
+      spend('link', bytes, link.energy_per_bit);
+      if (tier === 'storage') spend('storage', bytes, storage.energy_per_bit);
+      else spend('hostMemory', bytes, dram.energy_per_bit);
+    }
+    if (moves !== undefined) return;
+    spend('link', done.commBytes, link.energy_per_bit);
+    spend('hostMemory', done.memoryBytes, dram.energy_per_bit);
+  }
+
+  private host(metered: MeteredInstance, done: Completion): void {
     const { power } = metered;
-    const bits = (bytes: number, perBit: number): number => bytes * 8 * perBit * joulesPerPicojoule;
     const span = [done.startNs, done.finishNs] as const;
-    const linkJ = bits(done.commBytes, power.link.energy_per_bit);
-    const dramJ = bits(done.memoryBytes, power.dram.energy_per_bit);
+    const linkJ = bitsJ(done.commBytes, power.link.energy_per_bit);
+    const dramJ = bitsJ(done.memoryBytes, power.dram.energy_per_bit);
     this.spend(metered, 'link', ...span, linkJ);
     this.spend(metered, 'hostMemory', ...span, dramJ);
     const from = Math.max(done.startNs, metered.cursorNs);
-    const busyS = (engines * Math.max(0, done.finishNs - from)) / nsPerS;
+    const busyS = Math.max(0, done.finishNs - from) / nsPerS;
     const { idle_power: idle, active_power: active, util } = power.cpu;
     const rise = Math.max(
       0,
@@ -243,6 +263,14 @@ class Meter implements PowerMeter {
       requestJ: this.requestJ,
     };
   }
+}
+
+function bitsJ(bytes: number, perBit: number): number {
+  return bytes * 8 * perBit * joulesPerPicojoule;
+}
+
+function moveName(lane: number, iteration: number): string {
+  return `${lane}/${iteration}`;
 }
 
 /** What a node draws all the time. */

@@ -1,0 +1,150 @@
+/**
+ * From the cluster's list of KV tiers to the pools of every instance. Memory is divided honestly:
+ * instances that share a tier use one pool of the whole, instances that do not get an equal part
+ * each, of their node's memory or of all CXL devices.
+ */
+import { assert, bytesPerGiB, UserError } from '@astrolabe/base';
+import {
+  type Cluster,
+  type Instance,
+  type KvTierFile,
+  kvBytesPerTokenPerLayer,
+  pipelineLayers,
+} from '@astrolabe/config';
+import { type KvTier, KvTiers } from './kv-tiers.js';
+import { TierStore } from './tier-store.js';
+
+export interface TierPool {
+  readonly name: KvTierFile['tier'];
+  readonly store: TierStore;
+  /** The node; -1 for a pool of the cluster. */
+  readonly node: number;
+  /** Instances that use it. */
+  readonly instances: readonly number[];
+  /** Names it in results: `node0/host`, `instance1/host`, `cluster/cxl`. */
+  readonly label: string;
+}
+
+export interface BuiltTiers {
+  /** By instance; undefined: the device is all it has. */
+  readonly instances: readonly (KvTiers | undefined)[];
+  readonly pools: readonly TierPool[];
+}
+
+/** @throws UserError a tier that some node does not have, or chunks that hold no whole block */
+export function buildTiers(cluster: Cluster): BuiltTiers {
+  const users = cluster.instances.filter((instance) => instance.engine.enablePrefixCaching);
+  const pools: TierPool[] = [];
+  const namespaces = new Map<string, number>();
+  const numCxl = cluster.cxl?.numDevices ?? 1;
+  const perInstance = cluster.instances.map((): KvTier[] => []);
+  (cluster.kvTiers ?? []).forEach((spec, position) => {
+    const at = `kv_tiers[${position}]`;
+    for (const group of reach(users, spec)) {
+      const share = spec.shared ? [group] : group.map((instance) => [instance]);
+      const capacity = Math.floor(capacityOf(cluster, spec, group[0].node, at) / share.length);
+      for (const members of share) {
+        const pool = poolOf(spec, members, capacity);
+        pools.push(pool);
+        for (const instance of members) {
+          perInstance[instance.index].push(tierOf(spec, pool, instance, namespaces, numCxl, at));
+        }
+      }
+    }
+  });
+  return {
+    instances: perInstance.map((tiers, index) =>
+      tiers.length === 0
+        ? undefined
+        : new KvTiers(tiers, cluster.instances[index].engine.blockSize),
+    ),
+    pools,
+  };
+}
+
+/** Groups of instances that reach the same memory: a node's for host and storage, all for CXL. */
+function reach(users: readonly Instance[], spec: KvTierFile): Instance[][] {
+  if (users.length === 0) return [];
+  if (spec.tier === 'cxl') return [[...users]];
+  const nodes = [...new Set(users.map((instance) => instance.node))];
+  return nodes.map((node) => users.filter((instance) => instance.node === node));
+}
+
+function capacityOf(cluster: Cluster, spec: KvTierFile, node: number, at: string): number {
+  const sizes = {
+    host: cluster.nodes[node]?.hostMemory.sizeBytes,
+    storage: cluster.nodes[node]?.storage?.sizeBytes,
+    cxl: cluster.cxl === undefined ? undefined : cluster.cxl.sizeBytes * cluster.cxl.numDevices,
+  };
+  const available = sizes[spec.tier];
+  if (available === undefined) {
+    const missing = spec.tier === 'cxl' ? 'the cluster has no cxl_mem' : 'its node has no storage';
+    throw new UserError(missing, { at: `${at}.tier` });
+  }
+  if (spec.capacity === undefined) return available;
+  const wanted = spec.capacity * bytesPerGiB;
+  if (wanted > available) {
+    throw new UserError(
+      `${spec.capacity} GiB, but there are ${(available / bytesPerGiB).toFixed(1)} GiB`,
+      { at: `${at}.capacity` },
+    );
+  }
+  return wanted;
+}
+
+function poolOf(spec: KvTierFile, members: readonly Instance[], capacity: number): TierPool {
+  const node = spec.tier === 'cxl' && spec.shared ? -1 : members[0].node;
+  const place = !spec.shared ? `instance${members[0].index}` : node < 0 ? 'cluster' : `node${node}`;
+  return {
+    name: spec.tier,
+    store: new TierStore(capacity),
+    node,
+    instances: members.map((instance) => instance.index),
+    label: `${place}/${spec.tier}`,
+  };
+}
+
+function tierOf(
+  spec: KvTierFile,
+  pool: TierPool,
+  instance: Instance,
+  namespaces: Map<string, number>,
+  numCxlDevices: number,
+  at: string,
+): KvTier {
+  const { blockSize, kvCacheDtype } = instance.engine;
+  const chunkTokens = Math.floor(spec.chunk_tokens / blockSize) * blockSize;
+  if (chunkTokens === 0) {
+    throw new UserError(
+      `${spec.chunk_tokens} tokens hold no block of ${blockSize} (${instance.name})`,
+      { at: `${at}.chunk_tokens` },
+    );
+  }
+  const { model, tp, pp } = instance;
+  const kind = [model.name, kvCacheDtype, blockSize, chunkTokens, tp, pp].join('|');
+  const namespace = namespaces.get(kind) ?? namespaces.size;
+  namespaces.set(kind, namespace);
+  const rankBytes = chunkBytesPerRank(instance, chunkTokens);
+  assert(rankBytes.length === instance.npus.length, 'one share per rank');
+  return {
+    name: spec.tier,
+    store: pool.store,
+    node: instance.node,
+    numDevices: spec.tier === 'cxl' ? numCxlDevices : 1,
+    chunkTokens,
+    chunkBytes: rankBytes.reduce((sum, bytes) => sum + bytes, 0),
+    rankBytes,
+    blocking: spec.load === 'blocking',
+    saveOutput: spec.save === 'all',
+    namespace,
+  };
+}
+
+/** What each rank holds of one chunk: its heads (replicated when they are few) of its layers. */
+function chunkBytesPerRank(instance: Instance, chunkTokens: number): number[] {
+  const { model, tp, pp, engine } = instance;
+  const perLayer = chunkTokens * kvBytesPerTokenPerLayer(model, tp, engine.kvCacheDtype);
+  return pipelineLayers(model.numLayers, pp).flatMap((layers) =>
+    new Array<number>(tp).fill(layers * perLayer),
+  );
+}
