@@ -56,7 +56,7 @@ export function checkFile(file: SourceFile): Finding[] {
   }
   const bench = file.path.startsWith('tools/');
   lines.forEach((text, index) => {
-    if (text.length > maxLineLength && !/https?:|^\s*['"`]/.test(text)) {
+    if (!test && text.length > maxLineLength && !/https?:|^\s*['"`]/.test(text)) {
       add(index + 1, `${text.length} columns, at most ${maxLineLength}`);
     }
     for (const [pattern, instead] of banned) {

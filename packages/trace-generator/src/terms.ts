@@ -1,7 +1,7 @@
 /**
  * The physical terms that this generator models beyond the operator sum. Each can be switched
- * to measure its effect. All but `decodeSkew` are on by default; what a term costs is a fact of the engine, not fitted,
- * except `stepOverhead`, whose value comes from the calibration document.
+ * to measure its effect. All but `decodeSkew` are on by default; what a term costs is a fact of the
+ * engine, not fitted, except `stepOverhead`, whose value comes from the calibration document.
  */
 import { parseWith } from '@astrolabe/base';
 import { z } from 'zod';
