@@ -3,6 +3,7 @@ import { makeCommand, runMain } from '@astrolabe/base/cli';
 import { addConvert } from './cli/convert-command.js';
 import { addGenerate } from './cli/generate-command.js';
 import { addLint } from './cli/lint-command.js';
+import { addServeGen } from './cli/servegen-command.js';
 import { addStat } from './cli/stat-command.js';
 
 await runMain('workload', async () => {
@@ -15,6 +16,7 @@ await runMain('workload', async () => {
   addGenerate(program);
   addConvert(program);
   addLint(program);
+  addServeGen(program);
   addStat(program);
   await program.parseAsync();
 });

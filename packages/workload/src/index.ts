@@ -10,6 +10,12 @@ export { type ArrivalOptions, type ArrivalProcess, arrivals } from './generate/a
 export { type GenerateOptions, generate, type Shape, shapes } from './generate/generate.js';
 export { type Length, parseLength, sampleLength } from './generate/lengths.js';
 export { type Preset, presets } from './generate/presets.js';
+export {
+  parseHistogram,
+  type ServeGenClient,
+  type ServeGenOptions,
+  serveGenRequests,
+} from './generate/servegen.js';
 export { type Finding, Linter, type LintOptions } from './linter.js';
 export { PrefixAttacher } from './prefix-attacher.js';
 export { PrefixIndex, type SharedPrefix } from './prefix-index.js';
