@@ -10,7 +10,9 @@ import { readWorkload } from '@astrolabe/workload/cli';
 import { type RequestResult, requestResults } from '../metrics.js';
 import { type HostTerms, type RunInputs, type RunResult, runServing } from '../serving-run.js';
 import { type LookupShare, type Summary, summarise } from '../summary.js';
-import { type LookupCounts, type OpenedBackend, openBackend } from './carriers/open-backend.js';
+import { openBackend } from './carriers/open-backend.js';
+import type { OpenedBackend } from './carriers/opened-backend.js';
+import type { LookupCounts } from './carriers/recorder.js';
 import type { ServingOptions } from './options.js';
 
 export interface Served {

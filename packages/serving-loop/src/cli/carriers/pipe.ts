@@ -12,18 +12,23 @@ import { AnswerChecker, advanceLine } from '../../carriers/answer.js';
 import type { Recorder } from './recorder.js';
 import { type ChainOptions, StageChain } from './stage-chain.js';
 
+export interface PipeObservers {
+  readonly recorder?: Recorder | undefined;
+  readonly onCompletion?: (completion: Completion) => void;
+}
+
 export class PipeBackend implements Backend {
   private readonly options: ChainOptions;
-  private readonly recorder: Recorder | undefined;
+  private readonly observers: PipeObservers;
   private readonly checker = new AnswerChecker();
   private chain: StageChain | undefined;
   private pending = '';
   private numAnswers = 0;
 
   /** Nothing is started before the first iteration. */
-  constructor(options: ChainOptions, recorder?: Recorder) {
+  constructor(options: ChainOptions, observers: PipeObservers = {}) {
     this.options = options;
-    this.recorder = recorder;
+    this.observers = observers;
   }
 
   submit(iteration: Iteration): void {
@@ -56,7 +61,7 @@ export class PipeBackend implements Backend {
   }
 
   private send(line: string): void {
-    this.recorder?.asked(line);
+    this.observers.recorder?.asked(line);
     this.pending += `${line}\n`;
   }
 
@@ -66,10 +71,12 @@ export class PipeBackend implements Backend {
     chain: StageChain,
   ): Promise<Completion | undefined> {
     this.numAnswers++;
-    this.recorder?.answered(line);
+    this.observers.recorder?.answered(line);
     const at = `line ${this.numAnswers}`;
     try {
-      return this.checker.check(parseJsonLine(line, at), untilNs, at);
+      const completion = this.checker.check(parseJsonLine(line, at), untilNs, at);
+      if (completion !== undefined) this.observers.onCompletion?.(completion);
+      return completion;
     } catch (error) {
       throw error instanceof UserError ? await chain.refuse(error) : error;
     }

@@ -2,10 +2,26 @@
  * `--keep DIR`: every stream of a run, as it went over the wire, so that each stage can be run again
  * alone: `trace-generator.in.ndjson` (iterations and clock requests), `system-simulator.in.et` (graphs;
  * `.ndjson` control lines with the files carrier), `system-simulator.out.ndjson` (answers). The names
- * end in `.partial` until the run is over and all is well.
+ * end in `.partial` until the run is over and all is well. `lookups.json` is what our generator says
+ * about itself at its end.
  */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { writeFileWhole } from '@astrolabe/base/cli';
+
+/** How many latency lookups there were, and how many lay outside the measurements. */
+export interface LookupCounts {
+  readonly total: number;
+  readonly extrapolated: number;
+}
 
 const bufferBytes = 1 << 18;
 
@@ -14,6 +30,7 @@ export const keptNames = {
   graphs: 'system-simulator.in.et',
   control: 'system-simulator.in.ndjson',
   answered: 'system-simulator.out.ndjson',
+  lookups: 'lookups.json',
 } as const;
 
 export class Recorder {
@@ -46,9 +63,21 @@ export class Recorder {
     this.answeredFile.write(Buffer.from(`${line}\n`));
   }
 
-  /** @param whole false leaves the `.partial` names */
-  close(whole: boolean): void {
-    for (const file of [this.askedFile, this.betweenFile, this.answeredFile]) file.close(whole);
+  /** All is well: the files get their names. */
+  commit(lookups: LookupCounts | undefined): void {
+    for (const file of this.files) file.close(true);
+    if (lookups !== undefined) {
+      writeFileWhole(join(this.folder, keptNames.lookups), `${JSON.stringify(lookups)}\n`);
+    }
+  }
+
+  /** Leaves the `.partial` names. */
+  breakOff(): void {
+    for (const file of this.files) file.close(false);
+  }
+
+  private get files(): readonly RecordFile[] {
+    return [this.askedFile, this.betweenFile, this.answeredFile];
   }
 }
 
@@ -82,6 +111,15 @@ class RecordFile {
     while (done < bytes.length) done += writeSync(this.descriptor, bytes, done);
     this.parts = [];
     this.size = 0;
+  }
+}
+
+/** Absent after a run without iterations, which starts no stages. */
+export function readLookups(path: string): LookupCounts | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as LookupCounts;
+  } catch {
+    return undefined;
   }
 }
 

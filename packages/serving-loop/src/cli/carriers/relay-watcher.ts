@@ -82,10 +82,18 @@ export class LineWatcher implements RelayWatcher {
   numAdvances = 0;
   private rest = '';
   private readonly decoder = new TextDecoder();
+  private readonly onLine: ((line: string) => void) | undefined;
+
+  constructor(onLine?: (line: string) => void) {
+    this.onLine = onLine;
+  }
 
   push(chunk: Uint8Array): void {
     const lines = (this.rest + this.decoder.decode(chunk, { stream: true })).split('\n');
     this.rest = lines.pop() ?? '';
-    for (const line of lines) if (line.includes('"advanceNs"')) this.numAdvances++;
+    for (const line of lines) {
+      if (line.includes('"advanceNs"')) this.numAdvances++;
+      this.onLine?.(line);
+    }
   }
 }

@@ -1,0 +1,109 @@
+/** The pipe and files carriers with our own commands or the user's as stages. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type GraphFiles, graphFileName } from '@astrolabe/chakra';
+import type { Completion } from '@astrolabe/system-simulator';
+import type { CarrierOptions } from '../carrier-options.js';
+import type { OpenedBackend } from './opened-backend.js';
+import { PipeBackend } from './pipe.js';
+import { Recorder, readLookups } from './recorder.js';
+import { FrameWatcher, LineWatcher } from './relay-watcher.js';
+import type { StageCommand } from './stage.js';
+
+export interface StageFlags {
+  /** Flags with which our own commands see the same inputs as the loop does. */
+  readonly generatorFlags: readonly string[];
+  readonly simulatorFlags: readonly string[];
+}
+
+export function openStages(options: CarrierOptions, flags: StageFlags): OpenedBackend {
+  const files = options.carrier === 'files';
+  const temporary = mkdtempSync(join(tmpdir(), 'serving-loop-'));
+  const lookups = join(temporary, 'lookups.json');
+  const graphs = join(options.keep ?? temporary, 'graphs');
+  const { keep } = options;
+  const recorder =
+    keep === undefined ? undefined : new Recorder(keep, files ? 'control' : 'graphs');
+  if (files) mkdirSync(graphs, { recursive: true });
+  const generator = stageCommand('trace-generator', options.traceGenerator, [
+    ...flags.generatorFlags,
+    '--lookups',
+    lookups,
+    ...(files ? ['--output', join(graphs, 'step')] : []),
+  ]);
+  const simulator = stageCommand('system-simulator', options.systemSimulator, [
+    ...flags.simulatorFlags,
+    ...(files ? ['--control'] : []),
+  ]);
+  const used = new UsedFiles(keep === undefined && !generator.foreign);
+  const backend = new PipeBackend(
+    {
+      generator,
+      simulator,
+      timeoutMs: options.stageTimeoutMs,
+      watcher: files ? new LineWatcher((line) => used.named(line)) : new FrameWatcher(),
+      ...(recorder === undefined ? {} : { onRelay: (chunk) => recorder.relayed(chunk) }),
+    },
+    { recorder, onCompletion: (completion) => used.finished(completion) },
+  );
+  const clean = (): void => rmSync(temporary, { recursive: true, force: true });
+  return {
+    backend,
+    finish: async () => {
+      await backend.close();
+      const counts = generator.foreign ? undefined : readLookups(lookups);
+      recorder?.commit(counts);
+      clean();
+      return counts;
+    },
+    abort: async () => {
+      await backend.abort();
+      recorder?.breakOff();
+      clean();
+    },
+  };
+}
+
+/** The user's command, or ours with its flags. */
+function stageCommand(
+  name: string,
+  words: readonly string[] | undefined,
+  flags: readonly string[],
+): StageCommand {
+  if (words !== undefined) return { words, foreign: true };
+  // The same depth below packages/ in src and in dist.
+  const script = fileURLToPath(new URL(`../../../../${name}/bin/${name}.js`, import.meta.url));
+  return { words: [process.execPath, script, ...flags], foreign: false };
+}
+
+/** Graph files that nobody wants any more go at once: a long run would fill the disk. */
+class UsedFiles {
+  private readonly remove: boolean;
+  private readonly files = new Map<string, readonly string[]>();
+
+  constructor(remove: boolean) {
+    this.remove = remove;
+  }
+
+  /** A control line has passed. */
+  named(line: string): void {
+    if (!this.remove || line.includes('"advanceNs"')) return;
+    const files = JSON.parse(line) as GraphFiles;
+    this.files.set(
+      keyOf(files),
+      files.npus.map((npu) => graphFileName(files.prefix, npu)),
+    );
+  }
+
+  finished(completion: Completion): void {
+    const key = keyOf(completion);
+    for (const path of this.files.get(key) ?? []) rmSync(path, { force: true });
+    this.files.delete(key);
+  }
+}
+
+function keyOf(record: { lane: number; instance: number; iteration: number }): string {
+  return `${record.lane}/${record.instance}/${record.iteration}`;
+}
