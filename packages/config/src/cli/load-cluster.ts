@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { nearest, UserError } from '@astrolabe/base';
 import { readJson } from '@astrolabe/base/cli';
 import type { EngineOverrides } from '../engine.js';
+import type { KvTierFile } from '../kv-tiers.js';
 import { type ModelShape, parseModel } from '../model.js';
 import { type Cluster, resolveCluster } from '../resolve-cluster.js';
 
@@ -13,6 +14,7 @@ const shippedModels = fileURLToPath(new URL('../../../../cluster_config/models',
 
 export interface LoadClusterOptions {
   readonly flags?: EngineOverrides;
+  readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number | undefined;
   readonly deviceMemoryBytes?: number | undefined;
   /** More folders with `<org>/<name>.json`, searched first. */
@@ -25,6 +27,7 @@ export function loadCluster(path: string, options: LoadClusterOptions = {}): Clu
   const cache = new Map<string, ModelShape>();
   return resolveCluster(readJson(path), path, {
     ...(options.flags === undefined ? {} : { flags: options.flags }),
+    kvTiers: options.kvTiers,
     ...(options.memoryUtilization === undefined
       ? {}
       : { memoryUtilization: options.memoryUtilization }),

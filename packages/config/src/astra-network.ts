@@ -1,0 +1,86 @@
+/**
+ * ASTRA-sim's network file (YAML): one entry per dimension, innermost first. Bandwidth GB/s of 2^30
+ * bytes per link and direction, latency ns per hop. Strict by default; `compat` reads what ASTRA-sim
+ * reads and refuses what it refuses, in its words.
+ */
+import { parseWith, UserError } from '@astrolabe/base';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+
+const list = <T extends z.ZodType>(item: T) => z.array(item).min(1);
+
+/** Shapes of ASTRA-sim. */
+export const astraTopologies = ['Ring', 'FullyConnected', 'Switch'] as const;
+/** Ours beside them: a line, and a ring by its other name. */
+export const extraTopologies = ['Mesh', 'Torus'] as const;
+
+export const astraNetworkSchema = z
+  .strictObject({
+    topology: list(z.enum([...astraTopologies, ...extraTopologies])),
+    npus_count: list(z.number().int().positive()),
+    bandwidth: list(z.number().positive()).describe('GB/s (2^30) per link and direction'),
+    latency: list(z.number().nonnegative()).describe('ns per hop'),
+  })
+  .describe('ASTRA-sim network file');
+
+const compatNetworkSchema = z.looseObject({
+  topology: list(z.string()),
+  npus_count: list(z.number()),
+  bandwidth: list(z.number()),
+  latency: list(z.number()),
+});
+
+export type AstraNetwork = z.infer<typeof astraNetworkSchema>;
+export type ReadMode = 'default' | 'compat';
+
+/** @throws UserError with file and path */
+export function parseAstraNetwork(text: string, at: string, mode: ReadMode): AstraNetwork {
+  let value: unknown;
+  try {
+    value = parseYaml(text);
+  } catch (error) {
+    throw new UserError(`not valid YAML: ${(error as Error).message.split('\n')[0]}`, { at });
+  }
+  return checkAstraNetwork(value, at, mode);
+}
+
+/** As `parseAstraNetwork`, from the parsed document. */
+export function checkAstraNetwork(value: unknown, at: string, mode: ReadMode): AstraNetwork {
+  if (mode === 'compat') return compatNetwork(parseWith(compatNetworkSchema, value, at), at);
+  const network = parseWith(astraNetworkSchema, value, at);
+  checkLengths(network, at);
+  return network;
+}
+
+function compatNetwork(network: z.infer<typeof compatNetworkSchema>, at: string): AstraNetwork {
+  const fail = (message: string): never => {
+    throw new UserError(`[Error] (network/analytical) ${message}`, { at });
+  };
+  for (const name of network.topology) {
+    if (!(astraTopologies as readonly string[]).includes(name)) {
+      fail(`Topology name ${name} not supported`);
+    }
+  }
+  checkLengths(network as AstraNetwork, at);
+  for (const count of network.npus_count) {
+    if (count <= 1) fail(`npus_count (${count}) should be larger than 1`);
+  }
+  for (const bandwidth of network.bandwidth) {
+    if (bandwidth <= 0) fail(`bandwidth (${bandwidth}) should be larger than 0`);
+  }
+  for (const latency of network.latency) {
+    if (latency < 0) fail(`latency (${latency}) should be non-negative`);
+  }
+  const { topology, npus_count, bandwidth, latency } = network as AstraNetwork;
+  return { topology, npus_count, bandwidth, latency };
+}
+
+function checkLengths(network: AstraNetwork, at: string): void {
+  const dims = network.topology.length;
+  for (const key of ['npus_count', 'bandwidth', 'latency'] as const) {
+    if (network[key].length === dims) continue;
+    throw new UserError(`${network[key].length} entries, but topology has ${dims}`, {
+      at: `${at}: ${key}`,
+    });
+  }
+}
