@@ -6,7 +6,7 @@
  */
 import { parseWith, UserError } from '@astrolabe/base';
 import { type Completion, completionSchema } from '@astrolabe/system-simulator';
-import type { Iteration } from '@astrolabe/trace-generator';
+import { type Iteration, type Transfer, transferLane } from '@astrolabe/trace-generator';
 import { z } from 'zod';
 
 /** Stands for "until nothing is left to run" on the wire, where infinity has no integer. */
@@ -31,6 +31,10 @@ export class AnswerChecker {
 
   submitted(iteration: Iteration): void {
     this.expect(iteration.lane ?? 0, iteration.instance, iteration.iteration, iteration.releaseNs);
+  }
+
+  transferred(transfer: Transfer): void {
+    this.expect(transferLane, transfer.to, transfer.transfer, transfer.releaseNs);
   }
 
   /** A graph set of this name is on its way. */

@@ -1,6 +1,6 @@
 /** The default carrier: generator and machine in this process, handing over the objects themselves. */
 import type { Completion, Counters, Machine } from '@astrolabe/system-simulator';
-import type { Iteration, TraceGenerator } from '@astrolabe/trace-generator';
+import type { Iteration, TraceGenerator, Transfer } from '@astrolabe/trace-generator';
 import type { Backend } from '../backend.js';
 
 export class InProcessBackend implements Backend {
@@ -14,6 +14,10 @@ export class InProcessBackend implements Backend {
 
   submit(iteration: Iteration): void {
     this.machine.submit(this.generator.generate(iteration));
+  }
+
+  transfer(transfer: Transfer): void {
+    this.machine.submit(this.generator.generateTransfer(transfer));
   }
 
   next(untilNs: number): Promise<Completion | undefined> {

@@ -26,7 +26,9 @@ export class QuestionReader {
 }
 
 /** First and last NPU of every instance: whom the binary asks about, and who asks for the others. */
-export function controllerFlags(instances: readonly { readonly npus: readonly number[] }[]): string[] {
+export function controllerFlags(
+  instances: readonly { readonly npus: readonly number[] }[],
+): string[] {
   const starts = instances.map(({ npus }) => npus[0]);
   const ends = instances.filter(({ npus }) => npus.length > 1).map(({ npus }) => npus.at(-1)!);
   return [`--start-npu-ids=${starts.join(',')}`, `--end-npu-ids=${ends.join(',')}`];

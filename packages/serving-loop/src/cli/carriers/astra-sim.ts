@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
 import { encodeGraph, type GraphSet, NodeType } from '@astrolabe/chakra';
 import type { Completion, Counters } from '@astrolabe/system-simulator';
-import type { Iteration, TraceGenerator } from '@astrolabe/trace-generator';
+import type { Iteration, TraceGenerator, Transfer } from '@astrolabe/trace-generator';
 import type { Backend } from '../../backend.js';
 import {
   type AstraInputs,
@@ -50,14 +50,15 @@ export class AstraSimBackend implements Backend {
   }
 
   submit(iteration: Iteration): void {
-    if (iteration.kvSends !== undefined) {
-      throw new UserError('transfers between instances need --carrier pipe', { at: 'astra-sim' });
-    }
     const set = this.options.generator.generate(iteration);
     const reports = this.run(set);
     // Awaited in `next`; until then a failure is nobody's.
     reports.catch(() => {});
     this.started.push({ set, reports });
+  }
+
+  transfer(_transfer: Transfer): void {
+    throw new UserError('transfers between instances need --carrier pipe', { at: 'astra-sim' });
   }
 
   async next(untilNs: number): Promise<Completion | undefined> {

@@ -6,7 +6,7 @@
 import { UserError } from '@astrolabe/base';
 import { parseJsonLine } from '@astrolabe/base/cli';
 import type { Completion, Counters } from '@astrolabe/system-simulator';
-import type { Iteration } from '@astrolabe/trace-generator';
+import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { Backend } from '../../backend.js';
 import { AnswerChecker, advanceLine } from '../../carriers/answer.js';
 import type { Recorder } from './recorder.js';
@@ -34,6 +34,11 @@ export class PipeBackend implements Backend {
   submit(iteration: Iteration): void {
     this.send(JSON.stringify(iteration));
     this.checker.submitted(iteration);
+  }
+
+  transfer(transfer: Transfer): void {
+    this.send(JSON.stringify(transfer));
+    this.checker.transferred(transfer);
   }
 
   async next(untilNs: number): Promise<Completion | undefined> {

@@ -1,7 +1,13 @@
 /** Records what an in-process run would have sent, so that `--keep` gives the same files everywhere. */
-import { advanceGraph, encodeGraph, encodeGraphs, expandGraphSet } from '@astrolabe/chakra';
+import {
+  advanceGraph,
+  encodeGraph,
+  encodeGraphs,
+  expandGraphSet,
+  type GraphSet,
+} from '@astrolabe/chakra';
 import type { Completion, Counters, Machine } from '@astrolabe/system-simulator';
-import type { Iteration, TraceGenerator } from '@astrolabe/trace-generator';
+import type { Iteration, TraceGenerator, Transfer } from '@astrolabe/trace-generator';
 import type { Backend } from '../../backend.js';
 import { advancedLine, advanceLine, foreverNs } from '../../carriers/answer.js';
 import type { Recorder } from './recorder.js';
@@ -19,11 +25,11 @@ export class RecordingBackend implements Backend {
   }
 
   submit(iteration: Iteration): void {
-    this.started = true;
-    const set = this.generator.generate(iteration);
-    this.recorder.asked(JSON.stringify(iteration));
-    this.recorder.relayed(encodeGraphs(expandGraphSet(set)));
-    this.machine.submit(set);
+    this.hand(iteration, this.generator.generate(iteration));
+  }
+
+  transfer(transfer: Transfer): void {
+    this.hand(transfer, this.generator.generateTransfer(transfer));
   }
 
   async next(untilNs: number): Promise<Completion | undefined> {
@@ -35,6 +41,13 @@ export class RecordingBackend implements Backend {
       completion === undefined ? advancedLine(untilNs) : JSON.stringify(completion),
     );
     return completion;
+  }
+
+  private hand(record: Iteration | Transfer, set: GraphSet): void {
+    this.started = true;
+    this.recorder.asked(JSON.stringify(record));
+    this.recorder.relayed(encodeGraphs(expandGraphSet(set)));
+    this.machine.submit(set);
   }
 
   async close(): Promise<Counters | undefined> {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
 import { type Line, openInput, parseJsonLine, readLines } from '@astrolabe/base/cli';
 import type { Completion, Counters } from '@astrolabe/system-simulator';
-import type { Iteration } from '@astrolabe/trace-generator';
+import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { Backend } from '../../backend.js';
 import { AnswerChecker, advanceLine } from '../../carriers/answer.js';
 import { keptNames } from './recorder.js';
@@ -28,6 +28,12 @@ export class ReplayBackend implements Backend {
     this.started = true;
     this.submitted.push(JSON.stringify(iteration));
     this.checker.submitted(iteration);
+  }
+
+  transfer(transfer: Transfer): void {
+    this.started = true;
+    this.submitted.push(JSON.stringify(transfer));
+    this.checker.transferred(transfer);
   }
 
   async next(untilNs: number): Promise<Completion | undefined> {
