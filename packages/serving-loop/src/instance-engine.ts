@@ -5,33 +5,62 @@
  * ends, one batch ahead (vllm.md 1.2 of the design notes).
  */
 import { assert } from '@astrolabe/base';
-import type { Instance } from '@astrolabe/config';
+import type { Instance, InstanceRole } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration } from '@astrolabe/trace-generator';
+import type { WaveGroup } from './dp/wave-group.js';
 import { KvCacheManager } from './kv/kv-cache-manager.js';
+import type { KvTiers } from './kv/kv-tiers.js';
 import { type MemoryBudget, memoryBudget } from './kv/memory-budget.js';
+import { TierTraffic } from './kv/tier-traffic.js';
 import type { RequestState } from './request-state.js';
-import { type Batch, Scheduler } from './scheduler/scheduler.js';
+import type { InstanceView } from './routing/policies.js';
+import { type Batch, emptyBatch, Scheduler } from './scheduler/scheduler.js';
 
 export interface EngineEvents {
-  submit(iteration: Iteration): void;
+  submit(iteration: Iteration, batch: Batch): void;
+  /** KV between this engine's devices and a tier below them. */
+  move(iteration: Iteration): void;
   finished(request: RequestState, nowNs: number): void;
+  /** A request that needs remote KV has its blocks; `hitTokens` of them hold the KV already. */
+  reserved(request: RequestState, hitTokens: number, nowNs: number): void;
 }
 
-export class InstanceEngine {
+interface InFlight {
+  readonly batch: Batch;
+  /** Requests whose KV had come when this step was composed: its end reports them. */
+  readonly polled: readonly ArrivedKv[];
+}
+
+interface ArrivedKv {
+  readonly request: RequestState;
+  readonly computedTokens: number;
+}
+
+export class InstanceEngine implements InstanceView {
   readonly instance: Instance;
   readonly budget: MemoryBudget;
   readonly kv: KvCacheManager;
   readonly scheduler: Scheduler;
   /** Batches submitted and not yet done, oldest first. */
-  readonly inFlight: Batch[] = [];
+  readonly inFlight: InFlight[] = [];
+  /** Prompt tokens of requests handed over that have no first token yet. */
+  queuedTokens = 0;
+  /** Undefined: the device is the only tier. */
+  readonly traffic: TierTraffic | undefined;
+  /** Set once, when this engine steps together with others that share its experts. */
+  wave: WaveGroup | undefined;
   private readonly inbox: RequestState[] = [];
+  private arrivedKv: ArrivedKv[] = [];
   private readonly depth: number;
   private readonly events: EngineEvents;
   private readonly warmUpNs: number;
   private iterations = 0;
+  private nowNs = 0;
+  /** A completion is being taken in; the turn comes at its end. */
+  private completing = false;
 
-  constructor(instance: Instance, events: EngineEvents, warmUpNs: number) {
+  constructor(instance: Instance, events: EngineEvents, warmUpNs: number, tiers?: KvTiers) {
     this.instance = instance;
     this.events = events;
     this.warmUpNs = warmUpNs;
@@ -43,50 +72,187 @@ export class InstanceEngine {
       prefixCaching: engine.enablePrefixCaching,
     });
     this.depth = pp > 1 ? pp : engine.asyncScheduling ? 2 : 1;
-    this.scheduler = new Scheduler(engine, this.kv, engine.asyncScheduling && pp === 1);
+    const decodeAhead = engine.asyncScheduling && pp === 1;
+    this.scheduler = new Scheduler(engine, this.kv, decodeAhead, tiers);
+    this.traffic =
+      tiers === undefined
+        ? undefined
+        : new TierTraffic(instance, tiers, (iteration) => events.move(iteration));
+    this.scheduler.onReserved = (request, hitTokens) =>
+      events.reserved(request, hitTokens, this.nowNs);
+  }
+
+  get index(): number {
+    return this.instance.index;
+  }
+
+  get name(): string {
+    return this.instance.name;
+  }
+
+  get hardware(): string {
+    return this.instance.hardware;
+  }
+
+  get role(): InstanceRole {
+    return this.instance.role;
   }
 
   /** Requests that do not run yet: what routers call the waiting queue. */
   get numWaiting(): number {
-    return this.inbox.length + this.scheduler.waiting.length;
+    const { waiting, ready, numAwaitingKv } = this.scheduler;
+    return this.inbox.length + waiting.length + ready.length + numAwaitingKv;
   }
 
   get numRunning(): number {
     return this.scheduler.running.length;
   }
 
+  get maxNumSeqs(): number {
+    return this.instance.engine.maxNumSeqs;
+  }
+
+  get kvUsage(): number {
+    return this.kv.pool.usage;
+  }
+
+  get weight(): number {
+    const { routerWeight, memory, npus } = this.instance;
+    return routerWeight ?? memory.bandwidthGBps * npus.length;
+  }
+
+  /** Number of the next step. */
+  get nextIteration(): number {
+    return this.iterations;
+  }
+
   get isIdle(): boolean {
-    return this.inFlight.length === 0 && this.inbox.length === 0 && !this.scheduler.hasRequests;
+    return this.inFlight.length === 0 && this.numWaiting === 0 && this.numRunning === 0;
   }
 
   /** A request reaches the engine's input queue. An engine that waits for work starts at once. */
   enqueue(request: RequestState, nowNs: number): void {
     request.instance = this.instance.index;
+    this.queuedTokens += request.promptTokens;
     this.inbox.push(request);
-    if (this.inFlight.length === 0) this.turn(nowNs);
+    this.wake(nowNs);
+  }
+
+  /**
+   * The KV that a request of this engine waited for has come, all but what is still to be computed.
+   * A worker looks for arrivals once a step and its answer comes with the step's output, so under
+   * load the request can run one or two steps later (vllm.md 10).
+   */
+  kvArrived(request: RequestState, computedTokens: number, nowNs: number): void {
+    this.arrivedKv.push({ request, computedTokens });
+    this.wake(nowNs);
+  }
+
+  /** The KV of a finished prefill was handed over: its blocks are free. */
+  release(request: RequestState, nowNs: number): void {
+    this.kv.free(request);
+    this.wake(nowNs);
+  }
+
+  /** Takes part in a step that another member of its group has begun. */
+  joinWave(nowNs: number): void {
+    if (this.inFlight.length < this.dummyDepth && !this.completing) this.turn(nowNs);
   }
 
   /** The oldest batch is done: take in its tokens, then compose the next. */
   complete(completion: Completion): Batch {
-    const batch = this.inFlight.shift();
-    assert(batch !== undefined, 'completion without a batch in flight');
-    this.scheduler.update(batch, completion.finishNs, (request) => {
-      this.events.finished(request, completion.finishNs);
-    });
-    this.turn(completion.finishNs);
-    return batch;
+    const done = this.inFlight.shift();
+    assert(done !== undefined, 'completion without a batch in flight');
+    const nowNs = completion.finishNs;
+    this.completing = true;
+    this.countFirstTokens(done.batch);
+    this.scheduler.update(done.batch, nowNs, (request) => this.events.finished(request, nowNs));
+    this.traffic?.writeDown(done.batch, nowNs);
+    this.take(done.polled);
+    this.completing = false;
+    this.turn(nowNs);
+    return done.batch;
+  }
+
+  /** KV has reached a tier below, or come from one. */
+  completeMove(completion: Completion): void {
+    const nowNs = completion.finishNs;
+    const end = this.traffic?.complete(completion);
+    assert(end !== undefined, 'a move on an instance without tiers');
+    for (const { iteration, batch } of end.steps) this.send(iteration, batch, nowNs);
+    if (end.parked === undefined) return;
+    this.kvArrived(end.parked.request, end.parked.computedTokens, nowNs);
+  }
+
+  private wake(nowNs: number): void {
+    if (this.inFlight.length === 0 && !this.completing) this.turn(nowNs);
+  }
+
+  /** A rank without work joins one step at a time; through a pipeline, one per stage. */
+  private get dummyDepth(): number {
+    return this.instance.pp > 1 ? this.depth : 1;
+  }
+
+  private takeArrived(): ArrivedKv[] {
+    const arrived = this.arrivedKv;
+    if (arrived.length > 0) this.arrivedKv = [];
+    return arrived;
+  }
+
+  private take(arrived: readonly ArrivedKv[]): void {
+    for (const { request, computedTokens } of arrived) {
+      this.scheduler.kvReady(request, computedTokens);
+    }
+  }
+
+  private countFirstTokens(batch: Batch): void {
+    for (let i = 0; i < batch.requests.length; i++) {
+      const request = batch.requests[i];
+      if (!batch.samples[i] || request.firstTokenHere) continue;
+      request.firstTokenHere = true;
+      this.queuedTokens -= request.promptTokens;
+    }
   }
 
   private turn(nowNs: number): void {
+    this.nowNs = nowNs;
     for (;;) {
       for (const request of this.inbox) this.scheduler.add(request);
       this.inbox.length = 0;
-      if (this.inFlight.length >= this.depth || !this.scheduler.hasRequests) return;
-      const batch = this.scheduler.schedule(nowNs);
-      if (batch.requests.length === 0) return;
-      this.inFlight.push(batch);
-      this.events.submit(this.describe(batch, nowNs));
+      if (this.inFlight.length >= this.depth) return;
+      const batch = this.compose(nowNs);
+      this.traffic?.startLoads(this.scheduler.takeRecalls(), nowNs);
+      if (batch === undefined) {
+        if (this.inFlight.length > 0 || this.arrivedKv.length === 0) return;
+        // A step without a forward pass, only to look for arrivals.
+        this.take(this.takeArrived());
+        continue;
+      }
+      this.inFlight.push({ batch, polled: this.takeArrived() });
+      const iteration = this.describe(batch, nowNs);
+      if (this.traffic?.delays(iteration, batch, nowNs) === true) continue;
+      this.send(iteration, batch, nowNs);
     }
+  }
+
+  private send(iteration: Iteration, batch: Batch, nowNs: number): void {
+    if (this.wave === undefined) this.events.submit(iteration, batch);
+    else this.wave.offer(this, iteration, batch, nowNs);
+  }
+
+  /** The next batch; an empty one to keep a group in step; undefined when there is nothing to do. */
+  private compose(nowNs: number): Batch | undefined {
+    if (this.scheduler.hasRequests) {
+      for (;;) {
+        const { preemptions } = this.scheduler;
+        const batch = this.scheduler.schedule(nowNs);
+        if (batch.requests.length > 0) return batch;
+        // Every preemption leaves one request less that holds blocks, so this ends.
+        if (this.scheduler.preemptions === preemptions) break;
+      }
+    }
+    const joins = this.inFlight.length < this.dummyDepth && this.wave?.awaits(this) === true;
+    return joins ? emptyBatch() : undefined;
   }
 
   private describe(batch: Batch, nowNs: number): Iteration {

@@ -7,6 +7,8 @@ export const RequestStatus = {
   preempted: 2,
   finished: 3,
   rejected: 4,
+  /** Holds blocks whose KV is on its way from elsewhere; holds no seat. */
+  waitingForRemoteKv: 5,
 } as const;
 export type RequestStatus = (typeof RequestStatus)[keyof typeof RequestStatus];
 
@@ -33,10 +35,25 @@ export class RequestState {
   /** Leading blocks already findable by content. */
   numCachedBlocks = 0;
 
+  /** Its prompt's KV comes from another instance: at admission it gets blocks, then waits for it. */
+  needsRemoteKv = false;
+  /** On a prefill instance: blocks stay when it finishes, until their KV is handed over. */
+  pinsBlocks = false;
+
+  /** Per tier, how many leading chunks were offered to it. */
+  writtenChunks: Int32Array | undefined;
+
+  /** Runs on a prefill instance on behalf of the request of the same index. */
+  isPrefillLeg = false;
+  /** The instance that serves it now has given its first token. */
+  firstTokenHere = false;
+
   preemptions = 0;
   recomputedTokens = 0;
   /** Prompt tokens found in the prefix cache at first admission. */
   prefixHitTokens = 0;
+  /** Prompt tokens found in tiers below the device at first admission. */
+  tierHitTokens = 0;
   scheduledNs = -1;
   firstTokenNs = -1;
   lastTokenNs = -1;

@@ -1,24 +1,19 @@
 /**
- * Which instance serves a request. A policy sees only the instances that can serve it. Names follow
- * LLMServingSim (RR, RAND, LOAD) and plain words alike.
+ * The router: applies one policy, with its state, to the instances that can serve a request. Names
+ * follow LLMServingSim (RR, RAND, LOAD) and plain words alike.
  */
 import { nearest, Random, UserError } from '@astrolabe/base';
-import type { InstanceEngine } from './instance-engine.js';
+import {
+  type InstanceView,
+  type RoutedRequest,
+  type RouterState,
+  type RoutingFunction,
+  type RoutingPolicy,
+  routingPolicies,
+} from './routing/policies.js';
 
-/** Picks one of `candidates` (never empty), by position. `cursor` is the policy's own counter. */
-type Policy = (candidates: readonly InstanceEngine[], state: RouterState) => number;
-
-interface RouterState {
-  cursor: number;
-  readonly random: Random;
-}
-
-export const routingPolicies = {
-  'round-robin': (candidates, state) => state.cursor++ % candidates.length,
-  random: (candidates, state) => state.random.below(candidates.length),
-  'least-loaded': leastLoaded,
-} satisfies Record<string, Policy>;
-export type RoutingPolicy = keyof typeof routingPolicies;
+export type { InstanceView, RoutedRequest, RoutingFunction, RoutingPolicy };
+export { routingPolicies };
 
 const aliases: Record<string, RoutingPolicy> = {
   rr: 'round-robin',
@@ -26,6 +21,11 @@ const aliases: Record<string, RoutingPolicy> = {
   rand: 'random',
   load: 'least-loaded',
   leastloaded: 'least-loaded',
+  jsq: 'shortest-queue',
+  shortestqueue: 'shortest-queue',
+  prefixaware: 'prefix-aware',
+  cacheaware: 'prefix-aware',
+  sessionaffine: 'session-affine',
 };
 
 /** @throws UserError unknown policy */
@@ -42,37 +42,31 @@ export function parseRoutingPolicy(text: string): RoutingPolicy {
   });
 }
 
-/**
- * vLLM's data-parallel balancer: least 4 x waiting + running, here over the seats so that unequal
- * instances compare; ties go to the next one in turn.
- */
-function leastLoaded(candidates: readonly InstanceEngine[], state: RouterState): number {
-  let best = 0;
-  let bestScore = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < candidates.length; i++) {
-    const position = (state.cursor + i) % candidates.length;
-    const engine = candidates[position];
-    const load = 4 * engine.numWaiting + engine.numRunning;
-    const score = load / engine.instance.engine.maxNumSeqs;
-    if (score < bestScore) {
-      bestScore = score;
-      best = position;
-    }
-  }
-  state.cursor = best + 1;
-  return best;
-}
-
 export class Router {
-  private readonly policy: Policy;
+  private readonly policy: RoutingFunction;
   private readonly state: RouterState;
 
-  constructor(policy: RoutingPolicy, seed: number) {
-    this.policy = routingPolicies[policy];
-    this.state = { cursor: 0, random: new Random(seed, 'router') };
+  /** @param purpose names its random stream: routers of one run draw independently */
+  constructor(policy: RoutingPolicy | RoutingFunction, seed: number, purpose = 'router') {
+    this.policy = typeof policy === 'function' ? policy : routingPolicies[policy];
+    this.state = {
+      cursor: 0,
+      random: new Random(seed, purpose),
+      sessions: new Map(),
+      memory: new Map(),
+    };
   }
 
-  choose(candidates: readonly InstanceEngine[]): InstanceEngine {
-    return candidates[this.policy(candidates, this.state)];
+  /** @throws UserError when a user's policy names no candidate */
+  choose<T extends InstanceView>(candidates: readonly T[], request: RoutedRequest): T {
+    const position = this.policy(candidates, request, this.state);
+    const chosen = candidates[position];
+    if (chosen === undefined) {
+      throw new UserError(
+        `the routing policy answered ${position} for request ${request.index}: there are ` +
+          `${candidates.length} candidates, numbered from 0`,
+      );
+    }
+    return chosen;
   }
 }

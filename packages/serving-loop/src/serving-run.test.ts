@@ -34,6 +34,10 @@ class FixedStep implements Backend {
     this.queue.sort((a, b) => a.finishNs - b.finishNs);
   }
 
+  transfer(): void {
+    throw new Error('no disaggregation here');
+  }
+
   async next(untilNs: number): Promise<Completion | undefined> {
     const first = this.queue[0];
     return first !== undefined && first.finishNs <= untilNs ? this.queue.shift() : undefined;

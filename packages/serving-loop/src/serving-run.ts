@@ -2,19 +2,32 @@
  * The loop: arrivals and completions in order of time, each handed to the engine it concerns. The
  * machine is never run past the next arrival, the only thing from outside that can change a decision.
  */
-import { GrowableFloat64, UserError } from '@astrolabe/base';
-import type { Cluster } from '@astrolabe/config';
+import { GrowableFloat64 } from '@astrolabe/base';
+import { type Cluster, defaultKvTransfer } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
-import type { Iteration } from '@astrolabe/trace-generator';
+import {
+  expertPeers,
+  type Iteration,
+  loadLane,
+  type Transfer,
+  transferLane,
+} from '@astrolabe/trace-generator';
 import { type Content, materialise, type Request } from '@astrolabe/workload';
+import { Admission } from './admission.js';
 import { Arrivals } from './arrivals.js';
 import type { Backend } from './backend.js';
+import { WaveGroup } from './dp/wave-group.js';
 import { InstanceEngine } from './instance-engine.js';
 import { IntervalSeries } from './interval-series.js';
 import { BlockContents } from './kv/block-content.js';
+import { buildTiers } from './kv/build-tiers.js';
+import { TierSeries } from './kv/tier-series.js';
+import { Disaggregation } from './pd/disaggregation.js';
 import { createPowerMeter, type PowerMeter, type PowerReading } from './power/power-meter.js';
 import { RequestState } from './request-state.js';
-import { Router, type RoutingPolicy } from './router.js';
+import { type RoutedRequest, Router, type RoutingFunction, type RoutingPolicy } from './router.js';
+import { sessionKeys } from './routing/sessions.js';
+import type { Batch } from './scheduler/scheduler.js';
 
 /** Host-side terms of one run, from a calibration file; zero when nothing is known. */
 export interface HostTerms {
@@ -28,12 +41,16 @@ export interface RunInputs {
   readonly cluster: Cluster;
   readonly requests: readonly Request[];
   readonly backend: Backend;
-  readonly routing: RoutingPolicy;
+  /** A policy by name, or a user's own. */
+  readonly routing: RoutingPolicy | RoutingFunction;
+  /** Choice of the decode instance behind a prefill instance; default: as `routing`. */
+  readonly decodeRouting?: RoutingPolicy | RoutingFunction | undefined;
   readonly seed: number;
   readonly hostTerms: HostTerms;
   readonly intervalNs: number;
   readonly onIteration?: (iteration: Iteration) => void;
   readonly onCompletion?: (completion: Completion) => void;
+  readonly onTransfer?: (transfer: Transfer) => void;
   readonly onProgress?: (finished: number, total: number, nowNs: number) => void;
 }
 
@@ -48,6 +65,9 @@ export interface RunResult {
   readonly endNs: number;
   /** Undefined unless a node has power constants. */
   readonly power: PowerReading | undefined;
+  readonly tiers: TierSeries;
+  /** KV hand-overs from prefill to decode instances. */
+  readonly transfers: { readonly count: number; readonly tokens: number };
 }
 
 /** @throws UserError a request that no instance can ever serve */
@@ -59,31 +79,40 @@ class ServingRun {
   private readonly inputs: RunInputs;
   private readonly states: RequestState[];
   private readonly engines: InstanceEngine[];
-  private readonly candidates = new Map<string, InstanceEngine[]>();
+  private readonly admission: Admission;
+  private readonly disaggregation: Disaggregation;
+  private readonly sessions: readonly string[];
   private readonly arrivals: Arrivals;
   private readonly content: Content;
   /** By block size: equal blocks have equal ids across instances. */
   private readonly contents = new Map<number, BlockContents>();
   private readonly router: Router;
+  private readonly decodeRouter: Router;
   private readonly series: IntervalSeries;
   private readonly itl = new GrowableFloat64(1 << 16);
   private readonly lastToken: Float64Array;
   private readonly meter: PowerMeter | undefined;
+  private readonly tierSeries: TierSeries;
   private finished = 0;
   private iterations = 0;
   private nowNs = 0;
 
   constructor(inputs: RunInputs) {
     this.inputs = inputs;
+    const tiers = buildTiers(inputs.cluster);
     this.engines = inputs.cluster.instances.map(
       (instance) =>
         new InstanceEngine(
           instance,
           {
-            submit: (iteration) => this.submit(iteration),
+            submit: (iteration, batch) => this.submit(iteration, batch),
             finished: (request, nowNs) => this.finish(request, nowNs),
+            move: (iteration) => this.move(iteration),
+            reserved: (request, hitTokens, nowNs) =>
+              this.disaggregation.reserved(request, hitTokens, nowNs),
           },
           inputs.hostTerms.warmUpNs,
+          tiers.instances[instance.index],
         ),
     );
     this.states = inputs.requests.map(
@@ -91,12 +120,27 @@ class ServingRun {
         new RequestState(index, request.promptTokens, request.outputTokens, request.arrivalNs),
     );
     this.lastToken = new Float64Array(this.states.length);
-    this.content = materialise(inputs.requests);
+    this.content = materialise(inputs.requests, { all: hashesAll(inputs) });
     this.arrivals = new Arrivals(inputs.requests, this.states);
+    this.sessions = sessionKeys(inputs.requests);
     this.router = new Router(inputs.routing, inputs.seed);
+    this.decodeRouter = new Router(
+      inputs.decodeRouting ?? inputs.routing,
+      inputs.seed,
+      'decode router',
+    );
+    this.admission = new Admission(this.engines);
+    this.disaggregation = new Disaggregation(inputs.cluster.kvTransfer ?? defaultKvTransfer, {
+      chooseDecode: (request, leg) => this.chooseDecode(request, leg),
+      identify: (leg, prefill) => this.identify(leg, prefill),
+      submit: (transfer) => this.transfer(transfer),
+      finished: (request, nowNs) => this.finish(request, nowNs),
+    });
+    this.groupWaves();
     this.series = new IntervalSeries(inputs.intervalNs);
+    this.tierSeries = new TierSeries(inputs.intervalNs, this.engines, tiers.pools);
     this.meter = createPowerMeter(inputs.cluster, inputs.intervalNs, this.states.length);
-    this.checkServable();
+    for (const request of inputs.requests) this.admission.check(request);
   }
 
   async run(): Promise<RunResult> {
@@ -125,6 +169,11 @@ class ServingRun {
       numIterations: this.iterations,
       endNs: this.nowNs,
       power: this.meter?.finish(this.nowNs),
+      tiers: this.tierSeries,
+      transfers: {
+        count: this.disaggregation.numTransfers,
+        tokens: this.disaggregation.transferredTokens,
+      },
     };
   }
 
@@ -133,49 +182,103 @@ class ServingRun {
     const delayNs = this.inputs.hostTerms.frontEndDelayNs;
     while (this.arrivals.nextNs + delayNs <= nowNs) {
       const request = this.arrivals.pop() as RequestState;
-      const candidates = this.candidatesFor(this.inputs.requests[request.index].model);
-      const engine = this.router.choose(candidates);
-      this.identify(request, engine);
-      engine.enqueue(request, nowNs);
+      const candidates = this.admission.entryFor(this.inputs.requests[request.index]);
+      const engine = this.router.choose(candidates, this.routed(request, candidates));
+      if (engine.role === 'prefill') {
+        this.disaggregation.start(request, engine, nowNs);
+      } else {
+        this.identify(request, engine);
+        engine.enqueue(request, nowNs);
+      }
+    }
+  }
+
+  private chooseDecode(request: RequestState, prefill: InstanceEngine): InstanceEngine {
+    const workloadRequest = this.inputs.requests[request.index];
+    const candidates = this.admission.decodeFor(workloadRequest, prefill);
+    const engine = this.decodeRouter.choose(candidates, this.routed(request, candidates));
+    this.identify(request, engine);
+    return engine;
+  }
+
+  /** What a routing policy may know of the request. */
+  private routed(request: RequestState, candidates: readonly InstanceEngine[]): RoutedRequest {
+    return {
+      index: request.index,
+      promptTokens: request.promptTokens,
+      session: this.sessions[request.index],
+      prefixHitTokens: (position) => {
+        this.identify(request, candidates[position]);
+        return candidates[position].kv.findComputedTokens(request);
+      },
+    };
+  }
+
+  /** Ranks of a data-parallel group that share experts step together. */
+  private groupWaves(): void {
+    const { cluster } = this.inputs;
+    for (const instance of cluster.instances) {
+      const peers = expertPeers(cluster, instance);
+      if (peers.length < 2 || peers[0] !== instance) continue;
+      new WaveGroup(
+        peers.map((peer) => this.engines[peer.index]),
+        (iteration, batch) => this.submit(iteration, batch),
+      );
     }
   }
 
   private complete(completion: Completion): void {
     this.inputs.onCompletion?.(completion);
+    if (completion.lane === transferLane) {
+      this.disaggregation.transferred(completion.iteration, completion.finishNs);
+      return;
+    }
     this.meter?.onCompletion(completion);
     const engine = this.engines[completion.instance];
+    if (completion.lane >= loadLane) {
+      engine.completeMove(completion);
+      return;
+    }
     const batch = engine.complete(completion);
+    this.tierSeries.record(completion.finishNs);
     this.series.record(batch, completion.finishNs, this.engines);
     for (let i = 0; i < batch.requests.length; i++) {
       if (!batch.samples[i]) continue;
-      const { index, numOutputTokens } = batch.requests[i];
+      const { index, numOutputTokens, isPrefillLeg } = batch.requests[i];
+      if (isPrefillLeg) continue;
       if (numOutputTokens > 1) this.itl.push(completion.finishNs - this.lastToken[index]);
       this.lastToken[index] = completion.finishNs;
     }
   }
 
-  private submit(iteration: Iteration): void {
+  private submit(iteration: Iteration, batch: Batch): void {
+    const streamed = this.disaggregation.stream(iteration, batch);
     this.iterations++;
+    this.inputs.onIteration?.(iteration);
+    this.meter?.onIteration(iteration);
+    this.inputs.backend.submit(iteration);
+    for (const transfer of streamed) this.transfer(transfer);
+  }
+
+  private transfer(transfer: Transfer): void {
+    this.inputs.onTransfer?.(transfer);
+    this.inputs.backend.transfer(transfer);
+  }
+
+  /** KV between an instance's devices and its tiers: not a step, so not counted as one. */
+  private move(iteration: Iteration): void {
     this.inputs.onIteration?.(iteration);
     this.meter?.onIteration(iteration);
     this.inputs.backend.submit(iteration);
   }
 
   private finish(request: RequestState, nowNs: number): void {
+    if (request.isPrefillLeg) {
+      this.disaggregation.prefilled(request, nowNs);
+      return;
+    }
     this.finished++;
     this.arrivals.finished(request.index, nowNs);
-  }
-
-  private candidatesFor(model: string | undefined): InstanceEngine[] {
-    const key = model ?? '';
-    let found = this.candidates.get(key);
-    if (found === undefined) {
-      found = this.engines.filter(
-        (engine) => model === undefined || engine.instance.model.name === model,
-      );
-      this.candidates.set(key, found);
-    }
-    return found;
   }
 
   /** What the request's full blocks hold, for prefix lookups on this engine. */
@@ -191,44 +294,12 @@ class ServingRun {
     }
     request.blockContents = contents.ofSequence(sequence);
   }
+}
 
-  /** Refuses requests that could wait for ever: no instance, context, or pool for them. */
-  private checkServable(): void {
-    for (const state of this.states) {
-      const request = this.inputs.requests[state.index];
-      const at = `request ${request.id}`;
-      const candidates = this.candidatesFor(request.model);
-      if (candidates.length === 0) {
-        throw new UserError(`no instance serves model "${request.model}"`, { at });
-      }
-      const length = request.promptTokens + request.outputTokens;
-      for (const { instance, kv } of candidates) {
-        const context = instance.engine.maxModelLen ?? instance.model.maxPositionEmbeddings;
-        if (length > context) {
-          throw new UserError(
-            `prompt ${request.promptTokens} + output ${request.outputTokens} tokens exceed the ` +
-              `context of ${context} tokens of ${instance.name} (${instance.model.name})`,
-            { at },
-          );
-        }
-        if (kv.blocksFor(length) > kv.pool.numBlocks - 1) {
-          throw new UserError(
-            `needs ${kv.blocksFor(length)} KV blocks, ${instance.name} has ` +
-              `${kv.pool.numBlocks - 1}`,
-            { at, hint: 'raise --memory-utilization or --kv-blocks, or use more devices' },
-          );
-        }
-        if (!instance.engine.enableChunkedPrefill) this.checkWholePrompt(request, instance.engine);
-      }
-    }
-  }
-
-  private checkWholePrompt(request: Request, engine: { maxNumBatchedTokens: number }): void {
-    if (request.promptTokens <= engine.maxNumBatchedTokens) return;
-    throw new UserError(
-      `prompt of ${request.promptTokens} tokens exceeds max_num_batched_tokens ` +
-        `${engine.maxNumBatchedTokens} and chunked prefill is off`,
-      { at: `request ${request.id}` },
-    );
-  }
+/**
+ * An engine hashes every request. Content nobody can share changes nothing but what pools hold, so
+ * it is only followed where that is asked: with tiers below the device, or a workload with prefixes.
+ */
+function hashesAll({ cluster, requests }: RunInputs): boolean {
+  return cluster.kvTiers !== undefined || requests.some(({ prefix }) => prefix !== undefined);
 }

@@ -6,6 +6,8 @@
  */
 import type { EngineOptions } from '@astrolabe/config';
 import type { KvCacheManager } from '../kv/kv-cache-manager.js';
+import type { KvTiers, Recall } from '../kv/kv-tiers.js';
+import type { ParkedRecall } from '../kv/tier-traffic.js';
 import { type RequestState, RequestStatus } from '../request-state.js';
 
 /** What one step computes. Parallel arrays in batch order. */
@@ -15,28 +17,44 @@ export interface Batch {
   readonly contextTokens: number[];
   /** Whether the request's last token is computed, so that it yields an output token. */
   readonly samples: boolean[];
+  /** KV from below the device that the batch waits for. */
+  recalls?: Recall[];
+}
+
+export function emptyBatch(): Batch {
+  return { requests: [], newTokens: [], contextTokens: [], samples: [] };
 }
 
 export class Scheduler {
   readonly running: RequestState[] = [];
   readonly waiting: RequestState[] = [];
+  /** Requests whose blocks are reserved and whose KV is on its way. */
+  numAwaitingKv = 0;
+  /** Requests whose KV has come and that wait for a seat; they need no further admission. */
+  readonly ready: RequestState[] = [];
   preemptions = 0;
+  /** Called when a request that needs remote KV has its blocks; `hitTokens` of it are there. */
+  onReserved: (request: RequestState, hitTokens: number) => void = () => {};
+  /** Recalls begun since `takeRecalls`. */
+  private startedRecalls: ParkedRecall[] = [];
   private readonly options: EngineOptions;
   private readonly kv: KvCacheManager;
   private readonly decodeAhead: boolean;
+  private readonly tiers: KvTiers | undefined;
 
   /**
    * @param decodeAhead a request may be in several batches in flight: its next input token never
    * leaves the device (asynchronous scheduling without pipeline stages)
    */
-  constructor(options: EngineOptions, kv: KvCacheManager, decodeAhead: boolean) {
+  constructor(options: EngineOptions, kv: KvCacheManager, decodeAhead: boolean, tiers?: KvTiers) {
     this.options = options;
     this.kv = kv;
     this.decodeAhead = decodeAhead;
+    this.tiers = tiers;
   }
 
   get hasRequests(): boolean {
-    return this.running.length > 0 || this.waiting.length > 0;
+    return this.running.length > 0 || this.waiting.length > 0 || this.ready.length > 0;
   }
 
   add(request: RequestState): void {
@@ -46,10 +64,13 @@ export class Scheduler {
 
   /** Composes the next step. Its batch may be empty. */
   schedule(nowNs: number): Batch {
-    const batch: Batch = { requests: [], newTokens: [], contextTokens: [], samples: [] };
+    const batch = emptyBatch();
     const preemptionsBefore = this.preemptions;
-    const budget = this.scheduleRunning(batch);
-    if (this.preemptions === preemptionsBefore) this.scheduleWaiting(batch, budget, nowNs);
+    let budget = this.scheduleRunning(batch);
+    if (this.preemptions === preemptionsBefore) {
+      budget = this.scheduleReady(batch, budget, nowNs);
+      if (this.ready.length === 0) this.scheduleWaiting(batch, budget, nowNs);
+    }
     return batch;
   }
 
@@ -58,10 +79,9 @@ export class Scheduler {
     for (let i = 0; i < this.running.length && budget > 0; i++) {
       const request = this.running[i];
       if (request.isFullyScheduled) continue;
-      const tokens = this.chunk(
-        request.numTokens + request.numPlaceholders - request.numComputedTokens,
-        budget,
-      );
+      // Without look-ahead a token in flight must be known before the next can be computed.
+      const known = request.numTokens + (this.decodeAhead ? request.numPlaceholders : 0);
+      const tokens = this.chunk(known - request.numComputedTokens, budget);
       if (tokens <= 0) continue;
       if (!this.allocateOrPreempt(request, tokens)) break;
       this.take(batch, request, tokens);
@@ -89,29 +109,128 @@ export class Scheduler {
     this.waiting.unshift(victim);
   }
 
+  /**
+   * Requests whose KV has come go first: they hold blocks, so letting others pass could leave the
+   * pool full of blocks that nobody uses.
+   */
+  private scheduleReady(batch: Batch, budgetLeft: number, nowNs: number): number {
+    let budget = budgetLeft;
+    while (this.ready.length > 0 && budget > 0) {
+      if (this.running.length >= this.options.maxNumSeqs) break;
+      const request = this.ready[0];
+      const tokens = this.chunk(request.numTokens - request.numComputedTokens, budget);
+      if (!this.kv.allocate(request, tokens, 0, false)) {
+        // With nobody running, nobody would ever make room: the youngest gives up its KV.
+        if (this.running.length === 0) this.preempt(this.ready.pop() as RequestState);
+        break;
+      }
+      this.ready.shift();
+      request.status = RequestStatus.running;
+      if (request.scheduledNs < 0) request.scheduledNs = nowNs;
+      this.running.push(request);
+      this.take(batch, request, tokens);
+      budget -= tokens;
+    }
+    return budget;
+  }
+
+  /** The KV of a reserved request has come: all of it but what is still to be computed. */
+  kvReady(request: RequestState, computedTokens: number): void {
+    this.numAwaitingKv--;
+    request.status = RequestStatus.waiting;
+    request.numComputedTokens = computedTokens;
+    this.kv.cacheFullBlocks(request, Math.min(computedTokens, request.numTokens));
+    this.ready.push(request);
+  }
+
+  /** Blocks for all of the prompt, before its KV comes; false when they are not free. */
+  private reserve(request: RequestState): boolean {
+    const hitTokens = this.kv.findComputedTokens(request);
+    const missing = request.promptTokens - hitTokens;
+    if (!this.kv.allocate(request, missing, hitTokens, true, false)) return false;
+    request.status = RequestStatus.waitingForRemoteKv;
+    request.needsRemoteKv = false;
+    this.numAwaitingKv++;
+    this.onReserved(request, hitTokens);
+    return true;
+  }
+
   private scheduleWaiting(batch: Batch, budgetLeft: number, nowNs: number): void {
     let budget = budgetLeft;
     while (this.waiting.length > 0 && budget > 0) {
       if (this.running.length >= this.options.maxNumSeqs) break;
       const request = this.waiting[0];
+      if (request.needsRemoteKv) {
+        if (!this.reserve(request)) break;
+        this.waiting.shift();
+        continue;
+      }
+      // Preempted with a token in flight: its sequence is not known yet.
+      if (!this.decodeAhead && request.numPlaceholders > 0) break;
       const hitTokens = this.kv.findComputedTokens(request);
-      const remaining = request.numTokens - hitTokens;
-      if (!this.options.enableChunkedPrefill && remaining > budget) break;
+      const recall = this.tiers?.find(request, hitTokens);
+      if (recall !== undefined && !recall.blocking) {
+        if (!this.park(request, hitTokens, recall)) break;
+        this.waiting.shift();
+        continue;
+      }
+      const foundTokens = hitTokens + (recall?.tokens ?? 0);
+      const remaining = request.numTokens - foundTokens;
+      if (!this.options.enableChunkedPrefill && this.waitsForBudget(remaining, budget)) break;
       const tokens = this.chunk(remaining, budget);
-      if (!this.kv.allocate(request, tokens, hitTokens, this.options.reserveFullIsl)) break;
+      const fresh = foundTokens - hitTokens + tokens;
+      if (!this.kv.allocate(request, fresh, hitTokens, this.options.reserveFullIsl)) break;
       this.waiting.shift();
-      this.admit(request, hitTokens, nowNs);
+      if (recall !== undefined) {
+        this.tiers?.beginRecall(recall);
+        batch.recalls ??= [];
+        batch.recalls.push(recall);
+      }
+      this.countHits(request, hitTokens, recall);
+      this.admit(request, foundTokens, nowNs);
       this.take(batch, request, tokens);
       budget -= tokens;
     }
   }
 
-  private admit(request: RequestState, hitTokens: number, nowNs: number): void {
+  /**
+   * Blocks for what a tier below holds of the request, whose recall begins; the batch goes on. False
+   * when they are not free.
+   */
+  private park(request: RequestState, hitTokens: number, recall: Recall): boolean {
+    const { reserveFullIsl } = this.options;
+    if (!this.kv.allocate(request, recall.tokens, hitTokens, reserveFullIsl, false)) return false;
+    const computedTokens = hitTokens + recall.tokens;
+    this.tiers?.beginRecall(recall);
+    this.countHits(request, hitTokens, recall);
+    request.status = RequestStatus.waitingForRemoteKv;
+    this.numAwaitingKv++;
+    this.startedRecalls.push({ request, recall, computedTokens });
+    return true;
+  }
+
+  /** Recalls begun since the last call. */
+  takeRecalls(): readonly ParkedRecall[] {
+    const started = this.startedRecalls;
+    if (started.length > 0) this.startedRecalls = [];
+    return started;
+  }
+
+  /** Device and tier hits, at first admission only; after a preemption, what is computed again. */
+  private countHits(request: RequestState, hitTokens: number, recall: Recall | undefined): void {
+    const tierTokens = recall?.tokens ?? 0;
     if (request.status === RequestStatus.preempted) {
-      request.recomputedTokens += request.numTokens - hitTokens;
-    } else {
-      request.prefixHitTokens = hitTokens;
+      request.recomputedTokens += request.numTokens - hitTokens - tierTokens;
+      return;
     }
+    request.prefixHitTokens = hitTokens;
+    request.tierHitTokens = tierTokens;
+    this.kv.queryTokens += request.promptTokens;
+    this.kv.hitTokens += hitTokens;
+    this.tiers?.count(request, recall);
+  }
+
+  private admit(request: RequestState, hitTokens: number, nowNs: number): void {
     request.status = RequestStatus.running;
     request.numComputedTokens = hitTokens;
     if (request.scheduledNs < 0) request.scheduledNs = nowNs;
@@ -126,7 +245,15 @@ export class Scheduler {
     request.numComputedTokens += tokens;
     const samples = request.numComputedTokens >= known;
     batch.samples.push(samples);
-    if (samples && this.decodeAhead) request.numPlaceholders++;
+    if (samples) request.numPlaceholders++;
+  }
+
+  /**
+   * Prompts stay whole, except that a preempted request may have outgrown the budget; it could never
+   * come back otherwise.
+   */
+  private waitsForBudget(remaining: number, budget: number): boolean {
+    return remaining > budget && (remaining <= this.options.maxNumBatchedTokens || budget === 0);
   }
 
   private chunk(tokens: number, budget: number): number {
@@ -145,13 +272,14 @@ export class Scheduler {
     for (let i = 0; i < batch.requests.length; i++) {
       if (!batch.samples[i]) continue;
       const request = batch.requests[i];
-      if (this.decodeAhead) request.numPlaceholders--;
+      request.numPlaceholders--;
       request.numOutputTokens++;
       request.lastTokenNs = nowNs;
       if (request.firstTokenNs < 0) request.firstTokenNs = nowNs;
       if (request.numOutputTokens < request.outputTokens) {
         if (request.status === RequestStatus.running) {
-          const known = request.numComputedTokens - request.numPlaceholders;
+          const ahead = this.decodeAhead ? request.numPlaceholders : 0;
+          const known = request.numComputedTokens - ahead;
           this.kv.cacheFullBlocks(request, Math.min(known, request.numTokens));
         }
         continue;
@@ -170,7 +298,7 @@ export class Scheduler {
     }
     request.status = RequestStatus.finished;
     request.finishNs = nowNs;
-    this.kv.free(request);
+    if (!request.pinsBlocks) this.kv.free(request);
   }
 
   private dropFinished(): void {

@@ -1,0 +1,84 @@
+/**
+ * Data-parallel ranks that share experts step together (vllm.md 8): while any has work all step, a
+ * rank without work runs one dummy token, and every rank computes as many tokens as the largest. A
+ * step is submitted when each member has contributed its batch, all members' at once, so that their
+ * collectives line up; it starts when the last of them is ready.
+ */
+import { assert } from '@astrolabe/base';
+import type { Iteration } from '@astrolabe/trace-generator';
+import type { InstanceEngine } from '../instance-engine.js';
+import type { Batch } from '../scheduler/scheduler.js';
+
+interface Contribution {
+  readonly iteration: Iteration;
+  readonly batch: Batch;
+}
+
+/** One step of the group, until all have contributed. */
+interface Wave {
+  readonly contributions: (Contribution | undefined)[];
+  missing: number;
+  releaseNs: number;
+}
+
+export class WaveGroup {
+  private readonly members: readonly InstanceEngine[];
+  private readonly submit: (iteration: Iteration, batch: Batch) => void;
+  /** By wave number; a member is at most its depth ahead of the others. */
+  private readonly open = new Map<number, Wave>();
+
+  /** @param members two or more, in data-parallel rank order */
+  constructor(
+    members: readonly InstanceEngine[],
+    submit: (iteration: Iteration, batch: Batch) => void,
+  ) {
+    assert(members.length > 1, 'a group of one needs no waves');
+    this.members = members;
+    this.submit = submit;
+    for (const member of members) member.wave = this;
+  }
+
+  /** Whether the next step of this member has been begun by another. */
+  awaits(member: InstanceEngine): boolean {
+    return this.open.has(member.nextIteration);
+  }
+
+  /** A member's batch for its next step; empty for a dummy. The last one submits the wave. */
+  offer(member: InstanceEngine, iteration: Iteration, batch: Batch, nowNs: number): void {
+    const number = iteration.iteration;
+    let wave = this.open.get(number);
+    const begins = wave === undefined;
+    if (wave === undefined) {
+      const { length } = this.members;
+      wave = { contributions: new Array(length).fill(undefined), missing: length, releaseNs: 0 };
+      this.open.set(number, wave);
+    }
+    const rank = this.members.indexOf(member);
+    assert(wave.contributions[rank] === undefined, 'a second batch for one wave');
+    wave.contributions[rank] = { iteration, batch };
+    wave.missing--;
+    wave.releaseNs = Math.max(wave.releaseNs, nowNs);
+    if (wave.missing === 0) {
+      this.open.delete(number);
+      this.start(number, wave);
+    } else if (begins) {
+      // Ranks with a step in flight come by themselves when it ends.
+      for (const other of this.members) if (other !== member) other.joinWave(nowNs);
+    }
+  }
+
+  private start(number: number, wave: Wave): void {
+    const contributions = wave.contributions as Contribution[];
+    const waveTokens = contributions.map(({ iteration }) =>
+      Math.max(
+        1,
+        iteration.newTokens.reduce((sum, tokens) => sum + tokens, 0),
+      ),
+    );
+    const paddedTokens = Math.max(...waveTokens);
+    const { releaseNs } = wave;
+    for (const { iteration, batch } of contributions) {
+      this.submit({ ...iteration, releaseNs, paddedTokens, wave: number, waveTokens }, batch);
+    }
+  }
+}
