@@ -1,8 +1,8 @@
 /** One iteration's graph, worked by hand on a model of two layers. */
 import { Attr, CollectiveType, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyModel } from './example-cluster.js';
-import { exampleLatency, fusedOperators, unfusedOperators } from './example-latency.js';
+import { exampleCluster, tinyModel } from './example-cluster.test-helper.js';
+import { exampleLatency, fusedOperators, unfusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator, type TraceGeneratorOptions } from './generate.js';
 import type { Iteration } from './iteration.js';
 

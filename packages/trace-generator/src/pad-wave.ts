@@ -8,7 +8,7 @@ import { padTokens } from './capture-sizes.js';
 
 /**
  * Sets the batch's tokens and the wave's. @param own position of this rank in `waveTokens`
- * @throws UserError a list that does not have an entry per rank
+ * @throws UserError a list that does not have an entry per rank, or not this batch's
  */
 export function padWave(
   waveTokens: readonly number[],
@@ -22,12 +22,17 @@ export function padWave(
       `waveTokens has ${waveTokens.length} entries for ${ranks} ranks that share experts`,
     );
   }
+  if (waveTokens[own] !== batch.realTokens) {
+    throw new UserError(
+      `waveTokens says ${waveTokens[own]} tokens for this rank, its batch has ${batch.realTokens}`,
+    );
+  }
   const largest = Math.max(...waveTokens);
   if (padding !== undefined && largest < padding.length) {
-    batch.tokens = padTokens(padding, Math.max(largest, batch.realTokens));
+    batch.tokens = padTokens(padding, largest);
     batch.groupTokens = batch.tokens * ranks;
     return;
   }
-  batch.tokens = Math.max(waveTokens[own], batch.realTokens);
+  batch.tokens = waveTokens[own];
   batch.groupTokens = waveTokens.reduce((sum, tokens) => sum + tokens, 0);
 }

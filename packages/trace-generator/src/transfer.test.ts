@@ -1,8 +1,8 @@
 /** KV hand-off by hand: 4 KV heads of 16, 2 layers, bf16, so 64 B per head, layer and token. */
 import { type ExecutionGraph, type GraphSet, NodeType } from '@astrolabe/chakra';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster } from './example-cluster.js';
-import { exampleLatency, fusedOperators } from './example-latency.js';
+import { exampleCluster } from './example-cluster.test-helper.js';
+import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import { kvTag, planKvLinks } from './kv-links.js';
 import type { Transfer } from './kv-transfer.js';

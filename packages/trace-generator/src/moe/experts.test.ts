@@ -2,8 +2,12 @@
 import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
 import type { ExpertSettings } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyExperts } from '../example-cluster.js';
-import { exampleLatency, fusedOperators, unfusedOperators } from '../example-latency.js';
+import { exampleCluster, tinyExperts } from '../example-cluster.test-helper.js';
+import {
+  exampleLatency,
+  fusedOperators,
+  unfusedOperators,
+} from '../example-latency.test-helper.js';
 import { createTraceGenerator } from '../generate.js';
 import type { Iteration } from '../iteration.js';
 
