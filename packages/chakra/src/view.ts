@@ -106,8 +106,7 @@ export function viewHtml(graph: ExecutionGraph, nodes: readonly number[], title:
   const layerOf = new Map<number, number>();
   const widthOf: number[] = [];
   const place = new Map<number, { x: number; y: number }>();
-  // Nodes on a cycle are not in `order`; they go below, in their own order.
-  for (const node of [...order, ...nodes.filter((node) => !order.includes(node))]) {
+  for (const node of order) {
     if (!shown.has(node)) continue;
     let layer = 0;
     for (let i = parentStart[node]; i < parentStart[node + 1]; i++) {

@@ -12,8 +12,10 @@ export interface ResolvedGraph {
   readonly parent: Int32Array;
   readonly childStart: Int32Array;
   readonly child: Int32Array;
-  /** Node indices in issue order; nodes on or behind a cycle are missing. */
+  /** Node indices in issue order, then those on or behind a cycle in order of the file. */
   readonly order: Int32Array;
+  /** How many of `order` are not on or behind a cycle. */
+  readonly freeCount: number;
 }
 
 export function checkDependencies(input: LintInput, findings: Findings): ResolvedGraph {
@@ -47,9 +49,9 @@ export function checkDependencies(input: LintInput, findings: Findings): Resolve
     parentStart[node + 1] = edges;
   }
   const { childStart, child } = children(count, parentStart, parent);
-  const order = issueOrder(graph, parentStart, childStart, child);
-  const resolved = { parentStart, parent, childStart, child, order };
-  if (order.length < count) reportCycles(input, resolved, findings);
+  const { order, freeCount } = issueOrder(graph, parentStart, childStart, child);
+  const resolved = { parentStart, parent, childStart, child, order, freeCount };
+  if (freeCount < count) reportCycles(input, resolved, findings);
   return resolved;
 }
 
@@ -76,7 +78,7 @@ function issueOrder(
   parentStart: Int32Array,
   childStart: Int32Array,
   child: Int32Array,
-): Int32Array {
+): { order: Int32Array; freeCount: number } {
   const { id, nodeCount } = graph;
   const waiting = new Int32Array(nodeCount);
   const heap = new MinHeap(id);
@@ -93,7 +95,9 @@ function issueOrder(
       if (--waiting[child[i]] === 0) heap.push(child[i]);
     }
   }
-  return order.subarray(0, length);
+  const freeCount = length;
+  for (let node = 0; node < nodeCount; node++) if (waiting[node] > 0) order[length++] = node;
+  return { order, freeCount };
 }
 
 /** Node indices by ascending key, the lower index first among equals. */
@@ -145,7 +149,7 @@ function reportCycles(input: LintInput, resolved: ResolvedGraph, findings: Findi
   const { graph } = input;
   const walkOf = new Int32Array(graph.nodeCount);
   walkOf.fill(-1);
-  for (const node of resolved.order) walkOf[node] = graph.nodeCount;
+  for (const node of resolved.order.subarray(0, resolved.freeCount)) walkOf[node] = graph.nodeCount;
   for (let start = 0; start < graph.nodeCount; start++) {
     const path: number[] = [];
     let node = start;
@@ -155,7 +159,7 @@ function reportCycles(input: LintInput, resolved: ResolvedGraph, findings: Findi
       node = waitingParent(node, resolved, walkOf, graph.nodeCount);
     }
     if (walkOf[node] !== start || path.length === 0) continue;
-    const cycle = path.slice(path.indexOf(node)).reverse();
+    const cycle = fromLowest(path.slice(path.indexOf(node)).reverse());
     const ids = cycle.slice(0, 6).map((member) => graph.id[member]);
     const more = cycle.length > ids.length ? ' ...' : ` -> ${ids[0]}`;
     const message = `${cycle.length} nodes wait for each other: ids ${ids.join(' -> ')}${more}`;
@@ -166,6 +170,13 @@ function reportCycles(input: LintInput, resolved: ResolvedGraph, findings: Findi
       cycle.length === 1 ? 'the node waits for itself' : message,
     );
   }
+}
+
+/** The same cycle, starting at its lowest node. */
+function fromLowest(cycle: number[]): number[] {
+  let lowest = 0;
+  for (let i = 1; i < cycle.length; i++) if (cycle[i] < cycle[lowest]) lowest = i;
+  return [...cycle.slice(lowest), ...cycle.slice(0, lowest)];
 }
 
 function waitingParent(
