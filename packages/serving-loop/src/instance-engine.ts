@@ -37,6 +37,8 @@ interface ArrivedKv {
   readonly computedTokens: number;
 }
 
+const noArrivals: readonly ArrivedKv[] = [];
+
 export class InstanceEngine implements InstanceView {
   readonly instance: Instance;
   readonly budget: MemoryBudget;
@@ -193,9 +195,10 @@ export class InstanceEngine implements InstanceView {
     return this.instance.pp > 1 ? this.depth : 1;
   }
 
-  private takeArrived(): ArrivedKv[] {
+  private takeArrived(): readonly ArrivedKv[] {
+    if (this.arrivedKv.length === 0) return noArrivals;
     const arrived = this.arrivedKv;
-    if (arrived.length > 0) this.arrivedKv = [];
+    this.arrivedKv = [];
     return arrived;
   }
 

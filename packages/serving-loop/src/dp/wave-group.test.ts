@@ -1,0 +1,121 @@
+/** Data-parallel ranks that share experts, worked by hand: every step of every rank takes 10 ms. */
+import { nsPerMs } from '@astrolabe/base';
+import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
+import type { Request } from '@astrolabe/workload';
+import { describe, expect, it } from 'vitest';
+import { exampleModel, FixedMachine } from '../machine.test-helper.js';
+import { requestResults } from '../metrics.js';
+import { runServing } from '../serving-run.js';
+
+const ms = (value: number): number => value * nsPerMs;
+
+function moeCluster(instance: object = {}): Cluster {
+  const entry = {
+    model_name: 'moe',
+    hardware: 'X',
+    npu_mem: { mem_size: 1, mem_bw: 1000 },
+    kv_blocks: 1000,
+    dp_group: 'A',
+    ep_size: 2,
+    async_scheduling: false,
+    ...instance,
+  };
+  const file = {
+    link_bw: 16,
+    link_latency: 0,
+    nodes: [{ cpu_mem: { mem_size: 1, mem_bw: 100 }, instances: [entry, entry] }],
+  };
+  const shape = {
+    ...exampleModel,
+    model_type: 'mixtral',
+    num_local_experts: 4,
+    num_experts_per_tok: 2,
+  };
+  return resolveCluster(file, 'example', { findModel: (name) => parseModel(name, shape, 'test') });
+}
+
+async function run(requests: readonly Request[], instance: object = {}) {
+  const machine = new FixedMachine({ stepNs: ms(10) });
+  const result = await runServing({
+    cluster: moeCluster(instance),
+    requests,
+    backend: machine,
+    routing: 'round-robin',
+    seed: 1,
+    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+    intervalNs: 1e9,
+  });
+  return { rows: requestResults(result), machine };
+}
+
+const request = (id: number, arrivalMs: number, promptTokens: number, outputTokens: number) => ({
+  id,
+  arrivalNs: ms(arrivalMs),
+  promptTokens,
+  outputTokens,
+});
+
+/** wave, instance, requests, tokens of all ranks, release (ms). */
+function waves(machine: FixedMachine): string[] {
+  return machine.submitted.map(
+    ({ wave, instance, requests, waveTokens, releaseNs }) =>
+      `${wave}.${instance} [${requests}] ${waveTokens} @${releaseNs / nsPerMs}`,
+  );
+}
+
+describe('WaveGroup', () => {
+  it('an idle rank runs a dummy token beside every step of the other', async () => {
+    const { machine } = await run([request(0, 3, 7, 2)]);
+    expect(waves(machine)).toEqual([
+      '0.0 [0] 7,1 @3',
+      '0.1 [] 7,1 @3',
+      '1.0 [0] 1,1 @13',
+      '1.1 [] 1,1 @13',
+    ]);
+    expect(machine.submitted.map(({ paddedTokens }) => paddedTokens)).toEqual([7, 7, 1, 1]);
+  });
+
+  it('a request that meets its rank in a dummy step joins the next wave', async () => {
+    const { machine, rows } = await run([request(0, 0, 7, 3), request(1, 4, 5, 1)]);
+    expect(waves(machine)).toEqual([
+      '0.0 [0] 7,1 @0',
+      '0.1 [] 7,1 @0',
+      '1.0 [0] 1,5 @10',
+      '1.1 [1] 1,5 @10',
+      '2.0 [0] 1,1 @20',
+      '2.1 [] 1,1 @20',
+    ]);
+    expect(rows[1].firstTokenNs).toBe(ms(20));
+  });
+
+  it('asynchronous: a rank composes ahead, its step waits for the other rank', async () => {
+    const { machine, rows } = await run([request(0, 0, 7, 4), request(1, 4, 5, 2)], {
+      async_scheduling: true,
+    });
+    // Rank 0 composed wave 1 at 0; rank 1 contributes at 10, with the request that came at 4.
+    expect(waves(machine).slice(2, 4)).toEqual(['1.0 [0] 1,5 @10', '1.1 [1] 1,5 @10']);
+    expect(rows.every((row) => row.status === 'finished')).toBe(true);
+  });
+
+  it('pipelines: dummies fill every stage', async () => {
+    const { machine, rows } = await run([request(0, 0, 7, 2), request(2, 0, 7, 2)], { pp_size: 2 });
+    const perRank = [0, 1].map((rank) => machine.submitted.filter((it) => it.instance === rank));
+    expect(perRank[0].map((it) => it.wave)).toEqual(perRank[1].map((it) => it.wave));
+    expect(rows.every((row) => row.status === 'finished')).toBe(true);
+  });
+
+  it('dense ranks are independent', async () => {
+    const machine = new FixedMachine({ stepNs: ms(10) });
+    const cluster = moeCluster({ ep_size: 1 });
+    await runServing({
+      cluster,
+      requests: [request(0, 0, 7, 2)],
+      backend: machine,
+      routing: 'round-robin',
+      seed: 1,
+      hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+      intervalNs: 1e9,
+    });
+    expect(machine.submitted.every((it) => it.instance === 0 && it.wave === undefined)).toBe(true);
+  });
+});

@@ -1,0 +1,195 @@
+/**
+ * Prefill on one instance, decode on another, worked by hand on a machine where every step takes
+ * 10 ms and every transfer 4 ms.
+ */
+import { nsPerMs } from '@astrolabe/base';
+import type { Request } from '@astrolabe/workload';
+import { describe, expect, it } from 'vitest';
+import { clusterOf, FixedMachine } from '../machine.test-helper.js';
+import { requestResults } from '../metrics.js';
+import { runServing } from '../serving-run.js';
+
+const ms = (value: number): number => value * nsPerMs;
+
+const request = (id: number, arrivalMs: number, extra: Partial<Request> = {}): Request => ({
+  id,
+  arrivalNs: ms(arrivalMs),
+  promptTokens: 20,
+  outputTokens: 3,
+  ...extra,
+});
+
+interface Setup {
+  prefill?: object[];
+  decode?: object[];
+  kvTransfer?: object;
+  transferMs?: number;
+}
+
+async function run(
+  requests: readonly Request[],
+  { prefill = [{}], decode = [{}], kvTransfer = {}, transferMs = 4 }: Setup = {},
+) {
+  const machine = new FixedMachine({ stepNs: ms(10), transferNs: ms(transferMs) });
+  const result = await runServing({
+    cluster: clusterOf(
+      [
+        ...prefill.map((entry) => ({ pd_type: 'prefill', async_scheduling: false, ...entry })),
+        ...decode.map((entry) => ({ pd_type: 'decode', async_scheduling: false, ...entry })),
+      ],
+      { cluster: { kv_transfer: kvTransfer } },
+    ),
+    requests,
+    backend: machine,
+    routing: 'round-robin',
+    seed: 1,
+    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+    intervalNs: 1e9,
+  });
+  return { rows: requestResults(result), machine, result };
+}
+
+/** new+context tokens per request of every step of an instance. */
+function steps(machine: FixedMachine, instance: number): string[] {
+  return machine.submitted
+    .filter((iteration) => iteration.instance === instance)
+    .map(({ requests, newTokens, contextTokens }) =>
+      requests.map((index, i) => `${index}:${newTokens[i]}+${contextTokens[i]}`).join(' '),
+    );
+}
+
+describe('pull', () => {
+  it('at idle: prefill, transfer, then decode computes the last prompt token again', async () => {
+    const { rows, machine } = await run([request(0, 5)]);
+    // Prefill 5..15, transfer 15..19, steps end at 29, 39, 49.
+    expect(rows[0]).toMatchObject({
+      instance: 1,
+      scheduledNs: ms(5),
+      firstTokenNs: ms(29),
+      finishNs: ms(49),
+      status: 'finished',
+    });
+    expect(steps(machine, 0)).toEqual(['0:20+0']);
+    expect(steps(machine, 1)).toEqual(['0:1+19', '0:1+20', '0:1+21']);
+    // 20 tokens in blocks of 16 are two blocks.
+    expect(machine.transferred).toEqual([
+      { transfer: 0, request: 0, from: 0, to: 1, releaseNs: ms(15), tokens: 32, pull: true },
+    ]);
+  });
+
+  it('under load: the arrival is noticed by the next step and runs in the one after', async () => {
+    // Request 0 decodes from 24 on (prefill 0..10, transfer 10..14): steps end at 24, 34, 44, ...
+    // Request 1: prefill 12..22, blocks reserved at 24, transfer 24..28. The step of 24..34 was
+    // composed before 28; that of 34..44 looks, its end reports, the step of 44..54 has the token.
+    const { rows } = await run([request(0, 0, { outputTokens: 20 }), request(1, 12)]);
+    expect(rows[1].firstTokenNs).toBe(ms(54));
+  });
+
+  it('waits for blocks at the decode instance, with its own blocks pinned', async () => {
+    // 3 blocks hold one request of 20 + 3 tokens at a time (the null block is the fourth).
+    const { rows, result } = await run([request(0, 0), request(1, 0)], {
+      decode: [{ kv_blocks: 4 }],
+      prefill: [{ kv_blocks: 6 }],
+    });
+    // Both prefilled at 10; request 0: 10..14, tokens at 24, 34, 44; then request 1: 44..48, 58.
+    expect(rows.map((row) => row.firstTokenNs)).toEqual([ms(24), ms(58)]);
+    for (const { kv } of result.engines) expect(kv.pool.usedBlocks).toBe(0);
+  });
+
+  it('back-pressure: a prefill waits until pinned blocks are handed over', async () => {
+    // Prefill has room for one prompt (2 of 3 blocks): the second starts when the first has gone.
+    const { rows } = await run([request(0, 0), request(1, 0)], { prefill: [{ kv_blocks: 4 }] });
+    expect(rows.map((row) => row.scheduledNs)).toEqual([0, ms(14)]);
+  });
+
+  it('moves only what the decode instance lacks', async () => {
+    const shared = { promptTokens: 40, outputTokens: 2 };
+    const { machine } = await run([
+      request(0, 0, shared),
+      request(1, 100, { ...shared, prefix: { of: 0, tokens: 40 } }),
+    ]);
+    // 40 tokens: 3 blocks; the second finds 2 full ones at the decode instance.
+    expect(machine.transferred.map(({ tokens }) => tokens)).toEqual([48, 16]);
+    // And 2 full ones at the prefill instance.
+    expect(steps(machine, 0)).toEqual(['0:40+0', '1:8+32']);
+  });
+
+  it('shakes hands once per pair', async () => {
+    const { machine } = await run([request(0, 0), request(1, 200)], {
+      kvTransfer: { handshake_ns: ms(50) },
+    });
+    expect(machine.transferred.map(({ releaseNs }) => releaseNs)).toEqual([ms(60), ms(210)]);
+  });
+
+  it('2 prefill, 1 decode: both hand over to the same instance', async () => {
+    const { rows, machine } = await run([request(0, 0), request(1, 0)], { prefill: [{}, {}] });
+    expect(machine.transferred.map(({ from, to }) => `${from}>${to}`)).toEqual(['0>2', '1>2']);
+    expect(rows.every((row) => row.instance === 2)).toBe(true);
+  });
+});
+
+describe('first token from prefill', () => {
+  it('is the client\u2019s at the end of the prefill; decode goes on from it', async () => {
+    const { rows, machine } = await run([request(0, 0)], {
+      kvTransfer: { first_token: 'prefill' },
+    });
+    // Prefill 0..10, transfer 10..14, steps end at 24 and 34.
+    expect(rows[0]).toMatchObject({ firstTokenNs: ms(10), finishNs: ms(34) });
+    expect(steps(machine, 1)).toEqual(['0:1+20', '0:1+21']);
+  });
+
+  it('ends there when it was the only one', async () => {
+    const { rows, machine } = await run([request(0, 0, { outputTokens: 1 })], {
+      kvTransfer: { first_token: 'prefill', initiate: 'push' },
+    });
+    expect(rows[0]).toMatchObject({ instance: 0, finishNs: ms(10), status: 'finished' });
+    expect(machine.transferred).toEqual([]);
+  });
+});
+
+describe('push', () => {
+  it('reserves first, sends when the prefill ends', async () => {
+    const { rows, machine } = await run([request(0, 0)], { kvTransfer: { initiate: 'push' } });
+    expect(machine.transferred).toEqual([
+      { transfer: 0, request: 0, from: 0, to: 1, releaseNs: ms(10), tokens: 32 },
+    ]);
+    expect(rows[0].firstTokenNs).toBe(ms(24));
+  });
+
+  it('layer by layer: every chunk names its transfer in its step', async () => {
+    const { rows, machine } = await run([request(0, 0)], {
+      kvTransfer: { initiate: 'push', granularity: 'layer' },
+      prefill: [{ max_num_batched_tokens: 10 }],
+    });
+    // Chunks of 10 tokens: after the first no block is full, after the second both go.
+    expect(machine.submitted.filter((it) => it.instance === 0).map((it) => it.kvSends)).toEqual([
+      undefined,
+      [{ transfer: 0, to: 1, tokens: 32 }],
+    ]);
+    expect(machine.transferred[0]).toMatchObject({ inStep: true, layerwise: true, tokens: 32 });
+    // The chunk runs 10..20; its KV has arrived by 14 here, so decode begins at 20.
+    expect(rows[0].firstTokenNs).toBe(ms(30));
+  });
+
+  it('a full decode pool holds the prefill back', async () => {
+    const { rows } = await run([request(0, 0), request(1, 0)], {
+      kvTransfer: { initiate: 'push' },
+      decode: [{ kv_blocks: 4 }],
+    });
+    // Request 0 ends at 44; only then has request 1 blocks, so only then is it prefilled.
+    expect(rows[0].finishNs).toBe(ms(44));
+    expect(rows[1].scheduledNs).toBe(ms(44));
+  });
+});
+
+describe('refusals', () => {
+  it('prefill without decode', async () => {
+    await expect(run([request(0, 0)], { decode: [] })).rejects.toThrow(
+      /no decode instance to hand over to/,
+    );
+  });
+
+  it('decode without prefill', async () => {
+    await expect(run([request(0, 0)], { prefill: [] })).rejects.toThrow(/all are decode instances/);
+  });
+});
