@@ -7,7 +7,7 @@ import {
   positiveInteger,
   positiveNumber,
 } from '@astrolabe/base/cli';
-import type { EngineOverrides } from '@astrolabe/config';
+import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { Command } from 'commander';
 import { parseRoutingPolicy, type RoutingPolicy } from '../router.js';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
@@ -19,6 +19,8 @@ export interface ServingOptions {
   readonly output?: string | undefined;
   readonly requestsOutput?: string | undefined;
   readonly flags: EngineOverrides;
+  /** KV tiers below the device, instead of the cluster file's. */
+  readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number | undefined;
   readonly deviceMemoryBytes?: number | undefined;
   readonly routing: RoutingPolicy;

@@ -28,6 +28,7 @@ export type Observers = Pick<RunInputs, 'onIteration' | 'onCompletion'>;
 export async function serve(options: ServingOptions, observers: Observers = {}): Promise<Served> {
   const cluster = loadCluster(options.clusterConfig, {
     flags: options.flags,
+    kvTiers: options.kvTiers,
     memoryUtilization: options.memoryUtilization,
     deviceMemoryBytes: options.deviceMemoryBytes,
   });
