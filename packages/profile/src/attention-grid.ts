@@ -41,6 +41,8 @@ export class AttentionGrid {
     this.prefill = Grid.fromPoints(
       [pick(chunk, prefillRows), pick(context, prefillRows)],
       pick(timeNs, prefillRows),
+      undefined,
+      continueByWork,
     );
     this.mixed = this.mixedGrid(
       [chunk, context, decodes, decodeContext].map((column) => pick(column, mixedRows)),
@@ -49,6 +51,14 @@ export class AttentionGrid {
     const chunks = this.prefill?.axes[0] ?? this.mixed?.axes[0];
     this.minChunk = chunks?.[0] ?? 1;
     this.maxChunk = chunks?.[chunks.length - 1] ?? Number.POSITIVE_INFINITY;
+  }
+
+  get knowsDecodes(): boolean {
+    return this.decode !== undefined;
+  }
+
+  get knowsChunks(): boolean {
+    return this.prefill !== undefined;
   }
 
   /** @returns ns, a float; `state` tells how it was found. A zero chunk and zero decodes are 0 ns. */
@@ -91,6 +101,30 @@ export class AttentionGrid {
     const top = counts.indexOf(keys[2].reduce((largest, n) => Math.max(largest, n), 0));
     for (let ni = top + 1; ni < counts.length; ni++) addDecodes(grid, decode, top, ni);
     return grid;
+  }
+}
+
+/**
+ * A chunk measured after short contexts only: more context costs what it costs the next shorter
+ * chunk that was measured there, per token of the chunk.
+ */
+function continueByWork(grid: Grid): void {
+  const [chunks, contexts] = grid.axes;
+  const { values } = grid;
+  for (let qi = 1; qi < chunks.length; qi++) {
+    const row = qi * contexts.length;
+    let last = contexts.length - 1;
+    while (last >= 0 && Number.isNaN(values[row + last])) last--;
+    if (last < 0) continue;
+    for (let ci = last + 1; ci < contexts.length; ci++) {
+      let shorter = qi - 1;
+      while (shorter >= 0 && Number.isNaN(values[shorter * contexts.length + ci])) shorter--;
+      if (shorter < 0) break;
+      const from = shorter * contexts.length;
+      const more = values[from + ci] - values[from + last];
+      if (Number.isNaN(more)) break;
+      values[row + ci] = values[row + last] + more * (chunks[qi] / chunks[shorter]);
+    }
   }
 }
 

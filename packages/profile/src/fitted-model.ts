@@ -134,6 +134,14 @@ class FittedAttention implements AttentionLookup {
     this.topMixed = counts?.[counts.length - 1] ?? 0;
   }
 
+  get knowsDecodes(): boolean {
+    return this.decode !== undefined;
+  }
+
+  get knowsChunks(): boolean {
+    return this.prefill !== undefined;
+  }
+
   at(chunk: number, context: number, decodes: number, decodeContext: number): number {
     this.state = lookupState.exact;
     if (chunk <= 0) return this.from(this.decode, decodes, decodeContext);

@@ -38,12 +38,14 @@ export class Grid {
   /**
    * @param keys one column per axis
    * @param thirdAxis keys to add to the third axis, for the caller to fill
+   * @param complete may fill what `fillHoles` left NaN, before the ranges are continued
    * @returns undefined without points
    */
   static fromPoints(
     keys: readonly Float64Array[],
     times: Float64Array,
     thirdAxis: Float64Array = new Float64Array(0),
+    complete?: (grid: Grid) => void,
   ): Grid | undefined {
     if (times.length === 0) return undefined;
     const rank = keys.length;
@@ -65,6 +67,7 @@ export class Grid {
       grid.measured[places[i]] = 1;
     }
     grid.fillHoles();
+    complete?.(grid);
     // Outside what was measured, innermost first: decodes' contexts, chunk's, count, chunk length.
     for (const axis of rank === 4 ? [3, 1, 2, 0] : [1, 0]) grid.fill(axis);
     return grid;

@@ -1,5 +1,6 @@
 export { AttentionGrid, type AttentionPoints } from './attention-grid.js';
 export * from './attention-work.js';
+export { type Device, deviceSchema } from './device.js';
 export * from './fitted-model.js';
 export { Grid } from './grid.js';
 export * from './latency-model.js';
@@ -11,5 +12,6 @@ export {
   upperBound,
 } from './operator-line.js';
 export * from './profile-table.js';
+export { rooflineTable } from './roofline.js';
 export { measureSkew, type SkewPoints, SkewShare } from './skew.js';
 export * from './table-model.js';

@@ -23,6 +23,8 @@ export interface AttentionLookup {
   /** Smallest and largest chunk known, tokens. */
   readonly minChunk: number;
   readonly maxChunk: number;
+  readonly knowsDecodes: boolean;
+  readonly knowsChunks: boolean;
   /** Of the last lookup: one of `lookupState`. */
   readonly state: number;
   /** @returns ns, a float */
@@ -114,6 +116,8 @@ export class TableModel implements LatencyModel {
     const tables = this.at(tp);
     const grid = tables.attention;
     if (grid === undefined) throw this.lacks('attention', tp);
+    if (batch.decodeCount > 0 && !grid.knowsDecodes) throw this.lacks('attention of decodes', tp);
+    if (batch.prefillCount > 0 && !grid.knowsChunks) throw this.lacks('attention of a chunk', tp);
     const { chunk } = this;
     chunk.newTokens = 0;
     chunk.contextTokens = 0;

@@ -6,7 +6,8 @@ import { readBytes } from '@astrolabe/base/cli';
 import type { ProfileTable } from '@astrolabe/profile';
 import { decodeProfile } from '@astrolabe/profile/arrow';
 import { findProfiles } from './open-profiles.js';
-import { importV1Bundle, type ProfileNames, tpFolders } from './v1-bundle.js';
+import { importV0Bundle } from './v0-bundle.js';
+import { findFile, importV1Bundle, type ProfileNames, tpFolders } from './v1-bundle.js';
 
 export type GivenNames = { readonly [name in keyof ProfileNames]?: string | undefined };
 
@@ -15,12 +16,12 @@ export function loadTable(path: string, given: GivenNames): ProfileTable {
   if (path === '-' || !existsSync(path))
     throw new UserError('no such file or directory', { at: path });
   if (statSync(path).isFile()) return decodeProfile(readBytes(path), path);
-  if (tpFolders(path).length > 0) return importV1Bundle(path, namesFromPath(path, given));
+  if (tpFolders(path).length > 0) return importBundle(path, given);
   const inside = findProfiles(path).filter((entry) => entry.form !== 'fitted');
   if (inside.length === 1) {
     const [entry] = inside;
     if (entry.form === 'arrow') return decodeProfile(readBytes(entry.path), entry.path);
-    return importV1Bundle(entry.path, { ...entry, ...dropUndefined(given) });
+    return importBundle(entry.path, given);
   }
   throw new UserError(`${inside.length} profiles here, expected one`, {
     at: path,
@@ -28,12 +29,14 @@ export function loadTable(path: string, given: GivenNames): ProfileTable {
   });
 }
 
-/** .../<hardware>/<org>/<model>/<dtype>, unless given. */
-function namesFromPath(path: string, given: GivenNames): ProfileNames {
+/** .../<hardware>/<org>/<model>/<dtype> (v1) or .../<hardware>/<org>/<model> (v0), unless given. */
+function importBundle(path: string, given: GivenNames): ProfileTable {
   const parts = resolve(path).split(sep);
+  const isV0 = findFile(join(path, `tp${tpFolders(path)[0]}`, 'layers.csv')) !== undefined;
+  if (isV0) parts.push('bf16');
   const [hardware, org, model, dtype] = parts.slice(-4);
-  const found = { hardware, model: `${org}/${model}`, dtype };
-  return { ...found, ...dropUndefined(given) };
+  const names = { hardware, model: `${org}/${model}`, dtype, ...dropUndefined(given) };
+  return isV0 ? importV0Bundle(path, names) : importV1Bundle(path, names);
 }
 
 function dropUndefined({ hardware, model, dtype }: GivenNames): Partial<ProfileNames> {

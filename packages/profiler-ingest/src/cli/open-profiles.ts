@@ -1,7 +1,7 @@
 /**
  * A directory of profiles as latency models by name. Under <hardware>/<org>/<model>/ it may hold
- * <dtype>.arrow (ours), <dtype>.json (fitted), or <dtype>/tpN/ (a raw LLMServingSim v1 bundle). Files
- * are listed at once and read when first asked for.
+ * <dtype>.arrow (ours), <dtype>.json (fitted), <dtype>/tpN/ (a raw LLMServingSim v1 bundle) or tpN/
+ * (v0). Files are listed at once and read when first asked for.
  */
 import { type Dirent, readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
@@ -15,7 +15,8 @@ import {
   parseFitted,
   TableModel,
 } from '@astrolabe/profile';
-import { openV1Bundle, type ProfileNames } from './v1-bundle.js';
+import { openV0Bundle } from './v0-bundle.js';
+import { findFile, openV1Bundle, type ProfileNames } from './v1-bundle.js';
 
 export interface Profiles {
   /**
@@ -27,7 +28,7 @@ export interface Profiles {
   readonly entries: readonly ProfileEntry[];
 }
 
-type Form = 'arrow' | 'fitted' | 'v1';
+type Form = 'arrow' | 'fitted' | 'v1' | 'v0';
 
 /** One profile found in the directory. */
 export interface ProfileEntry extends ProfileNames {
@@ -69,11 +70,15 @@ const openers: Record<Form, (entry: ProfileEntry, decode?: DecodeProfile) => Lat
     return modelOfTable(decode(readBytes(entry.path), entry.path));
   },
   v1: (entry) => new TableModel(openV1Bundle(entry.path, entry)),
+  v0: (entry) => new TableModel(openV0Bundle(entry.path, entry)),
   fitted: (entry) => new TableModel(fittedTables(parseFitted(readJson(entry.path), entry.path))),
 };
 
 /** Measured before fitted, ours before raw. */
-const formOrder: readonly Form[] = ['arrow', 'v1', 'fitted'];
+const formOrder: readonly Form[] = ['arrow', 'v1', 'v0', 'fitted'];
+
+/** What v0 bundles were measured in; they do not say. */
+const v0Dtype = 'bf16';
 
 /** All profiles below a directory, in a stable order. */
 export function findProfiles(directory: string): ProfileEntry[] {
@@ -84,9 +89,12 @@ export function findProfiles(directory: string): ProfileEntry[] {
 
 function walk(root: string, directory: string, into: ProfileEntry[]): void {
   const found = list(directory);
-  if (found.some((entry) => entry.isDirectory() && /^tp\d+$/.test(entry.name))) {
-    const names = namesOf(root, directory);
-    if (names !== undefined) into.push({ ...names, form: 'v1', path: directory });
+  const degree = found.find((entry) => entry.isDirectory() && /^tp\d+$/.test(entry.name));
+  if (degree !== undefined) {
+    // The older bundles have no folder for the dtype.
+    const isV0 = findFile(join(directory, degree.name, 'layers.csv')) !== undefined;
+    const names = namesOf(root, isV0 ? join(directory, v0Dtype) : directory);
+    if (names !== undefined) into.push({ ...names, form: isV0 ? 'v0' : 'v1', path: directory });
     return;
   }
   for (const entry of found) {

@@ -1,0 +1,31 @@
+/**
+ * A device from its data sheet: what a roofline needs to guess how long operators take without any
+ * measurement. Efficiencies default to what well-tuned kernels reach on recent GPUs.
+ */
+import { z } from 'zod';
+
+const positive = z.number().positive();
+const share = z.number().positive().max(1.2);
+
+export const deviceSchema = z
+  .strictObject({
+    name: z.string(),
+    aliases: z.array(z.string()).default([]),
+    vendor: z.string(),
+    source: z.string().describe('which data sheet, and what in here is not from it'),
+    peak_tflops: z
+      .record(z.string(), positive)
+      .describe('dense matrix peak per dtype (no sparsity), 10^12 operations/s'),
+    memory_bandwidth_gb_s: positive.describe('GB = 10^9'),
+    memory_gib: positive,
+    compute_units: z.number().int().positive().describe('SMs, CUs, tensor cores sharing one tile'),
+    cache_mib: positive.describe('last-level on-chip cache or scratchpad'),
+    launch_ns: positive.default(2200).describe('shortest kernel'),
+    gemm_efficiency: share.default(0.9).describe('of peak, on a full wave of tiles'),
+    attention_efficiency: share.default(0.75).describe('of peak, on a full wave of tiles'),
+    memory_efficiency: share.default(0.93).describe('of bandwidth, streaming weights'),
+    kv_efficiency: share.default(0.95).describe('of bandwidth, streaming the KV cache'),
+  })
+  .describe('Device: a data sheet');
+
+export type Device = z.infer<typeof deviceSchema>;

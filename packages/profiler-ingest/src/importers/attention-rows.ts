@@ -1,0 +1,91 @@
+/**
+ * Attention tables of Vidur's lineage: prefill and decode measured apart. Two dialects: Vidur's
+ * `time_stats.attn_*.median` in ms, where a prefill's `kv_cache_size` counts the chunk itself, and
+ * the TPU profiler's `p50_ns`, where it does not.
+ *
+ * Decode rows of GPUs are often faster than memory could deliver the KV cache: the profiler let
+ * sequences share blocks, which then sat in the cache. With a memory bandwidth given, such rows are
+ * raised to the time of reading the cache once.
+ */
+import { nsPerMs } from '@astrolabe/base';
+import type { ProfileTableBuilder } from '@astrolabe/profile';
+import type { CsvTable } from './csv.js';
+
+export interface KvFloor {
+  /** Memory bandwidth that attention kernels reach, bytes per ns. */
+  readonly bandwidthBytesPerNs: number;
+  readonly bytesPerElement: number;
+}
+
+export interface FloorCount {
+  decodeRows: number;
+  raised: number;
+}
+
+/** @param tp degree for tables without a column for it */
+export function readAttentionRows(
+  csv: CsvTable,
+  tp: number,
+  into: ProfileTableBuilder,
+  floor: KvFloor | undefined,
+  counts: FloorCount,
+): void {
+  const inNs = csv.header.includes('p50_ns');
+  const prefillTime = csv.column(inNs ? 'p50_ns' : 'time_stats.attn_prefill.median');
+  const decodeTime = csv.column(inNs ? 'p50_ns' : 'time_stats.attn_decode.median');
+  const isPrefill = csv.column('is_prefill');
+  const chunk = csv.column('prefill_chunk_size');
+  const cache = csv.column('kv_cache_size');
+  const batch = csv.column('batch_size');
+  const kvBytes = kvBytesPerToken(csv, floor);
+  const tpColumn = csv.header.indexOf('num_tensor_parallel_workers');
+  for (let i = 0; i < csv.rows.length; i++) {
+    const rowTp = tpColumn < 0 ? tp : csv.count(i, tpColumn);
+    if (rowTp !== tp) continue;
+    const scale = inNs ? 1 : nsPerMs;
+    const tokens = csv.count(i, chunk);
+    const cached = csv.count(i, cache);
+    if (csv.rows[i][isPrefill].toLowerCase() === 'true') {
+      // Several prompts at once have no place in a table of one chunk.
+      if (csv.count(i, batch) !== 1) continue;
+      into.add({
+        kind: 'attention',
+        operator: 'attention',
+        tp,
+        tokens,
+        contextTokens: inNs ? cached : Math.max(0, cached - tokens),
+        sequences: 0,
+        decodeContextTokens: 0,
+        durationNs: csv.durationNs(i, prefillTime, scale),
+      });
+      continue;
+    }
+    const sequences = csv.count(i, batch);
+    const measuredNs = csv.durationNs(i, decodeTime, scale);
+    const leastNs =
+      floor === undefined
+        ? 0
+        : Math.ceil((sequences * cached * kvBytes) / floor.bandwidthBytesPerNs);
+    counts.decodeRows++;
+    if (leastNs > measuredNs) counts.raised++;
+    into.add({
+      kind: 'attention',
+      operator: 'attention',
+      tp,
+      tokens: 0,
+      contextTokens: 0,
+      sequences,
+      decodeContextTokens: cached,
+      durationNs: Math.max(measuredNs, leastNs),
+    });
+  }
+}
+
+/** K and V of one token on one rank and layer, from the model columns; 0 without them. */
+function kvBytesPerToken(csv: CsvTable, floor: KvFloor | undefined): number {
+  const columns = ['n_embd', 'n_q_head', 'n_kv_head', 'num_tensor_parallel_workers'];
+  if (floor === undefined || !columns.every((name) => csv.header.includes(name))) return 0;
+  const [width, heads, kvHeads, tp] = columns.map((name) => csv.number(0, csv.column(name)));
+  const headsPerRank = Math.max(1, Math.floor(kvHeads / tp));
+  return 2 * headsPerRank * (width / heads) * floor.bytesPerElement;
+}
