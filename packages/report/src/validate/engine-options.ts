@@ -1,9 +1,15 @@
 /** The engine block of a case in serving-loop's options. Unknown keys are features we lack. */
-import { type EngineOverrides, engineOverridesSchema } from '@astrolabe/config';
+import {
+  type EngineOverrides,
+  engineOverridesSchema,
+  type KvTierFile,
+  kvTierSchema,
+} from '@astrolabe/config';
 import { parseRoutingPolicy, type RoutingPolicy } from '@astrolabe/serving-loop';
 
 export interface CaseOptions {
   readonly flags: EngineOverrides;
+  readonly kvTiers: readonly KvTierFile[] | undefined;
   readonly memoryUtilization: number | undefined;
   readonly deviceMemoryBytes: number | undefined;
   readonly routing: RoutingPolicy;
@@ -17,11 +23,20 @@ const aliases: Readonly<Record<string, string>> = {
   chunkedPrefill: 'enable_chunked_prefill',
 };
 
+/** Keys that are no engine options. */
+const elsewhere = new Set([
+  'memoryUtilization',
+  'deviceMemoryBytes',
+  'routing',
+  'sharedPrefixTier',
+  'sharedPrefixChunkTokens',
+]);
+
 export function caseOptions(engine: Readonly<Record<string, unknown>>): CaseOptions {
   const flags: Record<string, unknown> = {};
   const unsupported: string[] = [];
   for (const [key, value] of Object.entries(engine)) {
-    if (key === 'memoryUtilization' || key === 'deviceMemoryBytes' || key === 'routing') continue;
+    if (elsewhere.has(key)) continue;
     const name = aliases[key] ?? key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     if (name in engineOverridesSchema.shape) flags[name] = value;
     else unsupported.push(key);
@@ -32,13 +47,30 @@ export function caseOptions(engine: Readonly<Record<string, unknown>>): CaseOpti
       ...parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`),
     );
   }
+  const tiers = sharedTier(engine);
+  if (tiers === 'unknown') unsupported.push(`sharedPrefixTier=${engine.sharedPrefixTier}`);
   return {
+    kvTiers: tiers === 'unknown' ? undefined : tiers,
     flags: parsed.data ?? {},
     memoryUtilization: numberOrUndefined(engine.memoryUtilization),
     deviceMemoryBytes: numberOrUndefined(engine.deviceMemoryBytes),
     routing: parseRoutingPolicy(String(engine.routing ?? 'round-robin')),
     unsupported,
   };
+}
+
+function sharedTier(
+  engine: Readonly<Record<string, unknown>>,
+): readonly KvTierFile[] | undefined | 'unknown' {
+  if (engine.sharedPrefixTier === undefined) return undefined;
+  const tier = kvTierSchema.safeParse({
+    tier: engine.sharedPrefixTier,
+    shared: true,
+    ...(engine.sharedPrefixChunkTokens === undefined
+      ? {}
+      : { chunk_tokens: engine.sharedPrefixChunkTokens }),
+  });
+  return tier.success ? [tier.data] : 'unknown';
 }
 
 function numberOrUndefined(value: unknown): number | undefined {

@@ -27,6 +27,7 @@ describe('caseOptions', () => {
         enable_chunked_prefill: true,
         kv_blocks: 2588,
       },
+      kvTiers: undefined,
       memoryUtilization: 0.9,
       deviceMemoryBytes: 25250627584,
       routing: 'round-robin',
@@ -34,8 +35,16 @@ describe('caseOptions', () => {
     });
   });
 
+  it('makes a shared KV tier', () => {
+    const { kvTiers } = caseOptions({ sharedPrefixTier: 'host', sharedPrefixChunkTokens: 128 });
+    expect(kvTiers).toMatchObject([{ tier: 'host', shared: true, chunk_tokens: 128 }]);
+  });
+
   it('names what it does not understand', () => {
-    expect(caseOptions({ sharedPrefixTier: 'host' }).unsupported).toEqual(['sharedPrefixTier']);
+    expect(caseOptions({ speculation: 'eagle' }).unsupported).toEqual(['speculation']);
+    expect(caseOptions({ sharedPrefixTier: 'moon' }).unsupported).toEqual([
+      'sharedPrefixTier=moon',
+    ]);
     expect(caseOptions({ blockSize: 'big' }).unsupported[0]).toContain('block_size');
   });
 });

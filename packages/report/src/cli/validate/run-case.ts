@@ -3,14 +3,15 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '@astrolabe/base';
 import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop/cli';
+import { simulatedRows } from '../../calibrate/simulated-rows.js';
 import { type RequestRow, type RunData, requestKey } from '../../run-data.js';
-import { compareSeries } from '../../series.js';
 import { caseOptions } from '../../validate/engine-options.js';
-import { type Figures, runFigures } from '../../validate/figures.js';
+import { runFigures } from '../../validate/figures.js';
 import type { Case } from '../../validate/manifest.js';
 import { type CaseResult, caseStatus, judge } from '../../validate/verdict.js';
 import { readLlmServingSimCsv } from '../read-simulated.js';
-import { type MeasuredSeries, readReal, readThroughputSeries } from './read-measured.js';
+import { type MeasuredSeries, readReal, readSeries } from './read-measured.js';
+import { runCounts, seriesErrors } from './series-errors.js';
 
 export interface RunCaseOptions {
   /** Folder of the manifest. */
@@ -34,8 +35,7 @@ export async function runCase(given: Case, options: RunCaseOptions): Promise<Cas
     const full = resolve(folder, path);
     if (!existsSync(full)) throw new UserError('no such file', { at: full });
   }
-  const series =
-    given.realSeries === undefined ? undefined : readThroughputSeries(given.realSeries, folder);
+  const series = given.realSeries === undefined ? undefined : readSeries(given.realSeries, folder);
   let served: Served;
   try {
     served = await serve(servingOptions(given, engine, options, series));
@@ -58,6 +58,7 @@ function servingOptions(
     workload: resolve(folder, given.workload),
     profiles: options.profiles ?? resolve(folder, given.profiles),
     flags: engine.flags,
+    kvTiers: engine.kvTiers,
     memoryUtilization: engine.memoryUtilization,
     deviceMemoryBytes: engine.deviceMemoryBytes,
     routing: engine.routing,
@@ -86,8 +87,8 @@ async function judged(
     real: real.figures,
     ours: runFigures(run, unqueuedOf(run.rows)),
     peer: peer === undefined ? {} : runFigures(peer, unqueuedOf(peer.rows)),
-    seriesErrors: seriesErrors(series, real.run, run),
-    counts: counts(served),
+    seriesErrors: seriesErrors(series, real.run, run, served),
+    counts: runCounts(served),
   });
   const notes = [...(real.run?.notes ?? []), ...served.summary.fitted.map((f) => `fitted: ${f}`)];
   const { finished, total } = served.summary.requests;
@@ -103,20 +104,7 @@ function runData(served: Served): RunData {
   const { intervals, intervalNs } = served.run.series;
   return {
     source: 'simulated',
-    rows: served.results.flatMap((row) => {
-      if (row.firstTokenNs === null || row.finishNs === null) return [];
-      return [
-        {
-          id: String(row.request),
-          promptTokens: row.promptTokens,
-          outputTokens: row.outputTokens,
-          arrivalNs: row.arrivalNs,
-          scheduledNs: row.scheduledNs ?? undefined,
-          firstTokenNs: row.firstTokenNs,
-          lastTokenNs: row.finishNs,
-        },
-      ];
-    }),
+    rows: simulatedRows(served.results),
     totalRequests: served.results.length,
     series: {
       intervalNs,
@@ -131,26 +119,4 @@ function runData(served: Served): RunData {
 function readPeer(peer: NonNullable<Case['peer']>, folder: string): RunData | undefined {
   if (peer.kind !== 'llmservingsim-csv') return undefined;
   return readLlmServingSimCsv(resolve(folder, peer.path));
-}
-
-/** A measured series of its own, else the one that came with the measured requests. */
-function seriesErrors(
-  series: MeasuredSeries | undefined,
-  real: RunData | undefined,
-  ours: RunData,
-): Figures {
-  let found: ReturnType<typeof compareSeries>;
-  const simulated = ours.series?.outputTokens ?? [];
-  if (series !== undefined) {
-    found = compareSeries(series.values, series.atZero ? [0, ...simulated] : simulated);
-  } else if (real?.series !== undefined && real.series.intervalNs === ours.series?.intervalNs) {
-    found = compareSeries(real.series.outputTokens, simulated);
-  }
-  if (found === undefined) return {};
-  return { throughputWape: found.wapePct, cumulativeTokens: found.cumulativePct };
-}
-
-function counts(served: Served): Figures {
-  const { prefixHitTokens, promptTokens, outputTokens, preemptions } = served.summary;
-  return { prefixHitTokens, promptTokens, outputTokens, preemptions };
 }

@@ -1,0 +1,136 @@
+/**
+ * Measured series against the run's: throughput, power, memory. How intervals meet:
+ * - throughput: a value at t is the interval that ends at t;
+ * - power: value k is the interval [k, k + 1);
+ * - memory: the first sample is the end of the interval of the first arrival.
+ */
+import type { Served } from '@astrolabe/serving-loop/cli';
+import type { RunData } from '../../run-data.js';
+import { compareSeries, errorPct, mapePct } from '../../series.js';
+import type { Figures } from '../../validate/figures.js';
+import type { MeasuredPool, MeasuredSeries } from './read-measured.js';
+
+const bytesPerMiB = 2 ** 20;
+
+/** @param real the measured requests, whose own series serves when the case has no other */
+export function seriesErrors(
+  series: MeasuredSeries | undefined,
+  real: RunData | undefined,
+  ours: RunData,
+  served: Served,
+): Figures {
+  if (series?.kind === 'power') return powerErrors(series, served);
+  if (series?.kind === 'memory') return memoryErrors(series, served);
+  const simulated = ours.series?.outputTokens ?? [];
+  let found: ReturnType<typeof compareSeries>;
+  if (series !== undefined) {
+    found = compareSeries(series.values, series.atZero ? [0, ...simulated] : simulated);
+  } else if (real?.series !== undefined && real.series.intervalNs === ours.series?.intervalNs) {
+    found = compareSeries(real.series.outputTokens, simulated);
+  }
+  if (found === undefined) return {};
+  return { throughputWape: found.wapePct, cumulativeTokens: found.cumulativePct };
+}
+
+/** Mean W of each interval of the whole system; the last may be shorter. */
+function powerW(served: Served): number[] {
+  const reading = served.run.power;
+  if (reading === undefined) return [];
+  const watts: number[] = [];
+  for (let i = 0; i * reading.intervalNs < reading.endNs; i++) {
+    const lengthNs = Math.min(reading.intervalNs, reading.endNs - i * reading.intervalNs);
+    const joules = Object.values(reading.system.interval(i));
+    watts.push((joules.reduce((sum, value) => sum + value, 0) * 1e9) / lengthNs);
+  }
+  return watts;
+}
+
+/** Over the intervals that both have. */
+function powerErrors(series: MeasuredSeries, served: Served): Figures {
+  const simulated = powerW(served);
+  const common = Math.min(simulated.length, series.values.length);
+  const sum = (values: readonly number[]): number =>
+    values.slice(0, common).reduce((total, value) => total + value, 0);
+  const energy = common === 0 ? undefined : errorPct(sum(series.values), sum(simulated));
+  const power = mapePct(series.values, simulated);
+  return {
+    ...(energy === undefined ? {} : { energy }),
+    ...(power === undefined ? {} : { powerMape: power }),
+  };
+}
+
+interface PoolRow {
+  readonly pool: string;
+  readonly usedBytes: number;
+  readonly queryTokens: number;
+  readonly hitTokens: number;
+}
+
+/** Worst device, and the shared pool apart. Hit rates as differences in percentage points. */
+function memoryErrors(series: MeasuredSeries, served: Served): Figures {
+  const firstNs = served.results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
+  const start = Math.floor(firstNs / (series.intervalS * 1e9));
+  const rows = served.run.tiers.rows() as unknown as PoolRow[];
+  const errors: Record<string, number> = {};
+  const worst = (name: string, value: number | undefined): void => {
+    if (value !== undefined) errors[name] = Math.max(errors[name] ?? 0, value);
+  };
+  for (const pool of series.pools) {
+    const { usedMiB, hitPct } = simulatedPool(pool, rows, served);
+    const kind = pool.instance === undefined ? 'sharedMemory' : 'memory';
+    const used = held(usedMiB.slice(start), pool.usedMiB.length);
+    worst(`${kind}Mape`, mapePct(pool.usedMiB, used));
+    worst(`${kind}HitPoints`, meanGap(pool.hitPct, held(hitPct.slice(start), pool.hitPct.length)));
+  }
+  return errors;
+}
+
+function simulatedPool(
+  pool: MeasuredPool,
+  rows: readonly PoolRow[],
+  served: Served,
+): { readonly usedMiB: number[]; readonly hitPct: number[] } {
+  const { instance } = pool;
+  const label = instance === undefined ? sharedLabel(rows) : `instance${instance}/device`;
+  const own = rows.filter((row) => row.pool === label);
+  const engine = instance === undefined ? undefined : served.run.engines[instance];
+  const weights = engine === undefined ? 0 : engine.budget.weightBytes * engine.instance.tp;
+  return {
+    usedMiB: own.map((row) => (row.usedBytes + weights) / bytesPerMiB),
+    hitPct: own.map((row) => (row.queryTokens > 0 ? (100 * row.hitTokens) / row.queryTokens : 0)),
+  };
+}
+
+function sharedLabel(rows: readonly PoolRow[]): string | undefined {
+  return rows.find((row) => !row.pool.startsWith('instance'))?.pool;
+}
+
+/** The last state holds until the measurement ends. */
+function held(values: readonly number[], length: number): number[] {
+  const last = values[values.length - 1] ?? 0;
+  return Array.from({ length }, (_, i) => values[i] ?? last);
+}
+
+function meanGap(real: readonly number[], simulated: readonly number[]): number {
+  const sum = real.reduce((total, value, i) => total + Math.abs(value - simulated[i]), 0);
+  return sum / real.length;
+}
+
+/** Counts a manifest may ask to agree exactly. */
+export function runCounts(served: Served): Figures {
+  const { prefixHitTokens, promptTokens, outputTokens, preemptions } = served.summary;
+  const rows = served.run.tiers.latest() as unknown as PoolRow[];
+  const shared = rows.find((row) => row.pool === sharedLabel(rows));
+  return {
+    prefixHitTokens,
+    promptTokens,
+    outputTokens,
+    preemptions,
+    ...(shared === undefined
+      ? {}
+      : {
+          sharedPoolMiB: shared.usedBytes / bytesPerMiB,
+          sharedPoolHitTokens: shared.hitTokens,
+        }),
+  };
+}
