@@ -5,11 +5,14 @@
 import { z } from 'zod';
 
 const ns = z.number().int().nonnegative();
+const interval = z.tuple([ns, ns]).optional();
 
 export const deviceCalibrationSchema = z.strictObject({
   source: z.string().describe('the real run these were fitted on'),
   step_overhead_ns: ns.default(0).describe('serial device time of every step outside operators'),
+  step_overhead_interval_ns: interval.describe('90 % interval of its fit'),
   front_end_delay_ns: ns.default(0).describe('arrival to the engine, at idle'),
+  front_end_delay_interval_ns: interval.describe('90 % interval of its fit'),
   warm_up_ns: ns.default(0).describe('extra time of the first step of an instance'),
 });
 

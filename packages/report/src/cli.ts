@@ -1,5 +1,6 @@
 /** `report`: what a run says, and how it compares. */
 import { makeCommand, runMain } from '@astrolabe/base/cli';
+import { addCalibrate } from './cli/calibrate-command.js';
 import { addCompare } from './cli/compare-command.js';
 import { addSummary } from './cli/summary-command.js';
 
@@ -10,5 +11,6 @@ await runMain('report', async () => {
   ]);
   addSummary(program);
   addCompare(program);
+  addCalibrate(program);
   await program.parseAsync();
 });

@@ -1,0 +1,48 @@
+/** The fit finds the constants that made the data. */
+import { describe, expect, it } from 'vitest';
+import type { RequestRow } from '../run-data.js';
+import { fitResiduals } from './fit-residuals.js';
+
+/** Requests of 11 tokens; TPOT 10 ms + overhead, TTFT 50 ms + 2 overheads + delay. */
+function rows(stepOverheadNs: number, delayNs: number, scatterNs: number): RequestRow[] {
+  return Array.from({ length: 40 }, (_, i) => {
+    const arrivalNs = i * 1e9;
+    const scatter = ((i % 5) - 2) * scatterNs;
+    const firstTokenNs = arrivalNs + 50e6 + 2 * stepOverheadNs + delayNs;
+    return {
+      id: String(i),
+      promptTokens: 10,
+      outputTokens: 11,
+      arrivalNs,
+      scheduledNs: arrivalNs,
+      firstTokenNs,
+      lastTokenNs: firstTokenNs + 10 * (10e6 + stepOverheadNs + scatter),
+    };
+  });
+}
+
+const grid = [0, 1e6, 2e6].map((stepOverheadNs) => ({
+  stepOverheadNs,
+  rows: rows(stepOverheadNs, 0, 0),
+}));
+
+describe('fitResiduals', () => {
+  it('recovers step overhead and front-end delay, and brackets them', () => {
+    const fit = fitResiduals(grid, rows(1.5e6, 3e6, 1e5), 1);
+    expect(fit.stepOverhead.valueNs).toBeCloseTo(1.5e6, -2);
+    expect(fit.stepOverhead.intervalNs[0]).toBeLessThan(1.5e6);
+    expect(fit.stepOverhead.intervalNs[1]).toBeGreaterThan(1.5e6);
+    // The nearest simulation has 0.5 ms less overhead in each of two steps.
+    expect(fit.frontEndDelay.valueNs).toBeCloseTo(3e6 + 1e6, -2);
+    expect(fit.unqueuedRequests).toBe(40);
+  });
+
+  it('never goes below what was simulated', () => {
+    expect(fitResiduals(grid.slice(1), rows(0, 0, 0), 1).stepOverhead.valueNs).toBe(1e6);
+  });
+
+  it('repeats with its seed', () => {
+    const real = rows(1.2e6, 1e6, 2e5);
+    expect(fitResiduals(grid, real, 3)).toEqual(fitResiduals(grid, real, 3));
+  });
+});

@@ -1,0 +1,136 @@
+/**
+ * Fits the two residuals that operator times cannot know, from one real run and simulations of it:
+ * the serial time of every step (from TPOT) and the front-end delay (from the TTFT of requests that
+ * did not queue). Requests are resampled (bootstrap) for the intervals. Times ns.
+ */
+import { assert, quantileSorted, Random } from '@astrolabe/base';
+import { isUnqueued, latencyMetrics } from '../latency-metrics.js';
+import { type RequestRow, requestKey } from '../run-data.js';
+
+/** The same workload simulated with one value of the step overhead. */
+export interface GridPoint {
+  readonly stepOverheadNs: number;
+  readonly rows: readonly RequestRow[];
+}
+
+export interface Estimate {
+  readonly valueNs: number;
+  /** Central 90 % of the bootstrap. */
+  readonly intervalNs: readonly [low: number, high: number];
+}
+
+export interface Residuals {
+  readonly stepOverhead: Estimate;
+  readonly frontEndDelay: Estimate;
+  readonly requests: number;
+  readonly unqueuedRequests: number;
+}
+
+const resamples = 400;
+
+/**
+ * @param grid at least two points, ascending; rows of the same requests as `real`
+ * @param seed of the resampling
+ */
+export function fitResiduals(
+  grid: readonly GridPoint[],
+  real: readonly RequestRow[],
+  seed: number,
+): Residuals {
+  assert(grid.length >= 2, 'a slope needs two simulations');
+  const samples = matchSamples(grid, real);
+  const all = samples.map((_, index) => index);
+  const random = new Random(seed, 'calibrate');
+  const stepOverheads: number[] = [];
+  const delays: number[] = [];
+  const stepOverheadNs = solveStepOverhead(grid, samples, all);
+  const frontEndDelayNs = frontEndDelay(grid, samples, all, stepOverheadNs);
+  for (let i = 0; i < resamples; i++) {
+    const chosen = all.map(() => random.below(samples.length));
+    const value = solveStepOverhead(grid, samples, chosen);
+    stepOverheads.push(value);
+    delays.push(frontEndDelay(grid, samples, chosen, value));
+  }
+  return {
+    stepOverhead: { valueNs: stepOverheadNs, intervalNs: central90(stepOverheads) },
+    frontEndDelay: { valueNs: frontEndDelayNs, intervalNs: central90(delays) },
+    requests: samples.length,
+    unqueuedRequests: samples.filter((sample) => sample.unqueued).length,
+  };
+}
+
+/** One request: measured, and simulated at every grid point. */
+interface Sample {
+  readonly unqueued: boolean;
+  readonly tpotNs: number | undefined;
+  readonly ttftNs: number;
+  readonly simulatedTpotNs: readonly number[];
+  readonly simulatedTtftNs: readonly number[];
+}
+
+function matchSamples(grid: readonly GridPoint[], real: readonly RequestRow[]): Sample[] {
+  const byKey = grid.map((point) => new Map(point.rows.map((row) => [requestKey(row.id), row])));
+  return real.flatMap((row) => {
+    const simulated = byKey.map((rows) => rows.get(requestKey(row.id)));
+    if (simulated.some((found) => found === undefined)) return [];
+    const rows = simulated as RequestRow[];
+    return [
+      {
+        unqueued: isUnqueued(row),
+        tpotNs: latencyMetrics.tpot(row),
+        ttftNs: latencyMetrics.ttft(row),
+        simulatedTpotNs: rows.map((one) => latencyMetrics.tpot(one) ?? 0),
+        simulatedTtftNs: rows.map((one) => latencyMetrics.ttft(one)),
+      },
+    ];
+  });
+}
+
+/** The overhead at which mean TPOT agrees; linear between grid points, at least the first of them. */
+function solveStepOverhead(
+  grid: readonly GridPoint[],
+  samples: readonly Sample[],
+  chosen: readonly number[],
+): number {
+  const withTpot = chosen.filter((index) => samples[index].tpotNs !== undefined);
+  const target = mean(withTpot, (index) => samples[index].tpotNs as number);
+  const simulated = grid.map((_, g) =>
+    mean(withTpot, (index) => samples[index].simulatedTpotNs[g]),
+  );
+  if (target <= simulated[0]) return grid[0].stepOverheadNs;
+  let g = 1;
+  while (g < grid.length - 1 && simulated[g] < target) g++;
+  const slope =
+    (grid[g].stepOverheadNs - grid[g - 1].stepOverheadNs) / (simulated[g] - simulated[g - 1]);
+  return grid[g - 1].stepOverheadNs + (target - simulated[g - 1]) * slope;
+}
+
+/** Median TTFT gap of requests that did not queue, at the nearest grid point; never negative. */
+function frontEndDelay(
+  grid: readonly GridPoint[],
+  samples: readonly Sample[],
+  chosen: readonly number[],
+  stepOverheadNs: number,
+): number {
+  let nearest = 0;
+  grid.forEach((point, g) => {
+    const best = Math.abs(grid[nearest].stepOverheadNs - stepOverheadNs);
+    if (Math.abs(point.stepOverheadNs - stepOverheadNs) < best) nearest = g;
+  });
+  const gaps = chosen
+    .filter((index) => samples[index].unqueued)
+    .map((index) => samples[index].ttftNs - samples[index].simulatedTtftNs[nearest])
+    .sort((a, b) => a - b);
+  return gaps.length === 0 ? 0 : Math.max(0, quantileSorted(gaps, 0.5));
+}
+
+function mean(indices: readonly number[], pick: (index: number) => number): number {
+  let sum = 0;
+  for (const index of indices) sum += pick(index);
+  return sum / indices.length;
+}
+
+function central90(values: number[]): readonly [number, number] {
+  values.sort((a, b) => a - b);
+  return [quantileSorted(values, 0.05), quantileSorted(values, 0.95)];
+}

@@ -1,0 +1,120 @@
+/** `report calibrate`: fits a device's residual constants on one real run and writes them as a file. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { UserError } from '@astrolabe/base';
+import {
+  fraction,
+  nonNegativeInteger,
+  positiveInteger,
+  writeFileWhole,
+  writeStdout,
+} from '@astrolabe/base/cli';
+import type { Calibration } from '@astrolabe/config';
+import { loadCluster } from '@astrolabe/config/cli';
+import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop/cli';
+import type { Command } from 'commander';
+import { type Estimate, fitResiduals, type GridPoint } from '../calibrate/fit-residuals.js';
+import { simulatedRows } from '../calibrate/simulated-rows.js';
+import { readVllmBench } from './read-real.js';
+
+interface Flags {
+  clusterConfig: string;
+  workload: string;
+  profiles: string;
+  real: string;
+  name?: string;
+  maxNumSeqs?: number;
+  kvBlocks?: number;
+  memoryUtilization?: number;
+  seed: number;
+  output: string;
+}
+
+/** Step overheads tried, ns. */
+const gridNs = [0, 0.5e6, 1e6, 1.5e6, 2e6, 3e6, 5e6];
+
+export function addCalibrate(program: Command): void {
+  program
+    .command('calibrate')
+    .description('fits step overhead and front-end delay of a device on one real run')
+    .requiredOption('--cluster-config <file>', 'the cluster the run was made on')
+    .requiredOption('--workload <file>', 'the workload of the run')
+    .requiredOption('--profiles <dir>', 'profiles of the device')
+    .requiredOption('--real <dir>', 'folder with requests.jsonl of a vLLM bench run')
+    .option('--name <text>', 'how results shall name the run (default: its folder)')
+    .option('--max-num-seqs <n>', 'as in the run', positiveInteger)
+    .option('--kv-blocks <n>', 'as in the run', positiveInteger)
+    .option('--memory-utilization <f>', 'as in the run', fraction)
+    .option('--seed <n>', 'seed of the resampling', nonNegativeInteger, 0)
+    .option('--output <file>', 'where the calibration goes; - = stdout', '-')
+    .action(async (flags: Flags) => {
+      const text = `${JSON.stringify(await calibrate(flags), null, 2)}\n`;
+      if (flags.output === '-') await writeStdout(text);
+      else writeFileWhole(flags.output, text);
+    });
+}
+
+async function calibrate(flags: Flags): Promise<Calibration> {
+  const hardware = onlyHardware(flags.clusterConfig);
+  const real = await readVllmBench(flags.real);
+  const grid: GridPoint[] = [];
+  for (const stepOverheadNs of gridNs) {
+    const served = await simulate(flags, hardware, stepOverheadNs);
+    grid.push({ stepOverheadNs, rows: simulatedRows(served.results) });
+  }
+  const fit = fitResiduals(grid, real.rows, flags.seed);
+  const name = flags.name ?? flags.real;
+  return {
+    devices: {
+      [hardware]: {
+        source: `step overhead and front-end delay fitted on ${name}: ${fit.requests} requests, ${fit.unqueuedRequests} of them unqueued`,
+        step_overhead_ns: Math.round(fit.stepOverhead.valueNs),
+        step_overhead_interval_ns: interval(fit.stepOverhead),
+        front_end_delay_ns: Math.round(fit.frontEndDelay.valueNs),
+        front_end_delay_interval_ns: interval(fit.frontEndDelay),
+        warm_up_ns: 0,
+      },
+    },
+  };
+}
+
+function interval({ intervalNs: [low, high] }: Estimate): [number, number] {
+  return [Math.round(low), Math.round(high)];
+}
+
+function onlyHardware(clusterConfig: string): string {
+  const hardware = new Set(loadCluster(clusterConfig).instances.map((one) => one.hardware));
+  if (hardware.size === 1) return [...hardware][0];
+  throw new UserError(`has ${hardware.size} kinds of device; one run calibrates one kind`, {
+    at: clusterConfig,
+  });
+}
+
+async function simulate(flags: Flags, hardware: string, stepOverheadNs: number): Promise<Served> {
+  const folder = mkdtempSync(join(tmpdir(), 'astrolabe-'));
+  try {
+    const calibration = join(folder, 'calibration.json');
+    const device = { source: 'grid', step_overhead_ns: stepOverheadNs };
+    writeFileWhole(calibration, JSON.stringify({ devices: { [hardware]: device } }));
+    return await serve(servingOptions(flags, calibration));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function servingOptions(flags: Flags, calibration: string): ServingOptions {
+  return {
+    clusterConfig: flags.clusterConfig,
+    workload: flags.workload,
+    profiles: flags.profiles,
+    flags: { max_num_seqs: flags.maxNumSeqs, kv_blocks: flags.kvBlocks },
+    memoryUtilization: flags.memoryUtilization,
+    routing: 'least-loaded',
+    seed: flags.seed,
+    intervalS: 1,
+    calibration,
+    summaryFormat: 'json',
+    quiet: true,
+  };
+}
