@@ -56,7 +56,7 @@ export const namings: Record<'fused' | 'unfused', Naming> = {
     head: [
       { name: 'final_layernorm' },
       { name: 'lm_head', key: 'sequences', after: 'logitsGather' },
-      { name: 'sampler', key: 'sequences' },
+      { name: 'sampler', key: 'sequences', optional: true },
     ],
   },
   unfused: {
