@@ -19,7 +19,11 @@ await runMain('serving-loop', async () => {
       options,
       folder === undefined
         ? {}
-        : { onIteration: folder.onIteration, onCompletion: folder.onCompletion },
+        : {
+            onIteration: folder.onIteration,
+            onTransfer: folder.onTransfer,
+            onCompletion: folder.onCompletion,
+          },
     );
   } catch (error) {
     folder?.discard(error, options);

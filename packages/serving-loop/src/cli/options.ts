@@ -9,10 +9,10 @@ import {
 } from '@astrolabe/base/cli';
 import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { Command } from 'commander';
-import { parseRoutingPolicy, type RoutingPolicy } from '../router.js';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
+import { addRoutingOptions, type RoutingOptions, routingOptions } from './routing-options.js';
 
-export interface ServingOptions {
+export interface ServingOptions extends RoutingOptions {
   readonly clusterConfig: string;
   readonly workload: string;
   readonly profiles: string;
@@ -23,7 +23,6 @@ export interface ServingOptions {
   readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number | undefined;
   readonly deviceMemoryBytes?: number | undefined;
-  readonly routing: RoutingPolicy;
   readonly seed: number;
   readonly intervalS: number;
   /** A file, `none`, or undefined for the shipped one. */
@@ -63,18 +62,12 @@ export function servingCommand(): Command {
     .option('--enable-chunked-prefill <bool>', 'split prompts over steps', booleanFlag)
     .option('--reserve-full-isl <bool>', 'admit only if the prompt fits in free KV', booleanFlag)
     .option('--async-scheduling <bool>', 'compose a batch while one runs', booleanFlag)
-    .option(
-      '--request-routing-policy <name>',
-      'round-robin, random or least-loaded',
-      parseRoutingPolicy,
-      'least-loaded' as RoutingPolicy,
-    )
     .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 0)
     .option('--interval <s>', 'length of the interval series\u2019 intervals', positiveNumber, 1)
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--summary-format <format>', 'text or json', 'text')
     .option('--quiet', 'no progress, no summary', false);
-  return addCarrierOptions(command);
+  return addCarrierOptions(addRoutingOptions(command));
 }
 
 type Raw = Record<string, never>;
@@ -103,7 +96,7 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     flags,
     memoryUtilization: raw.memoryUtilization,
     deviceMemoryBytes: raw.deviceMemoryBytes,
-    routing: raw.requestRoutingPolicy,
+    ...routingOptions(raw),
     seed: raw.seed,
     intervalS: raw.interval,
     calibration: raw.calibration,

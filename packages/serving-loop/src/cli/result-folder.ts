@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { version, writeFileWhole } from '@astrolabe/base/cli';
 import type { Completion } from '@astrolabe/system-simulator';
-import type { Iteration } from '@astrolabe/trace-generator';
+import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { RequestResult } from '../metrics.js';
 import { featureFileNames, featureFiles } from '../results/feature-files.js';
 import { intervalColumns, requestColumns, toArrow, toCsv, toNdjson } from '../results/table.js';
@@ -41,6 +41,11 @@ export class ResultFolder {
 
   readonly onIteration = (iteration: Iteration): void => {
     this.iterations.write(JSON.stringify(iteration));
+  };
+
+  /** Among the iterations, in the order in which the machine gets both. */
+  readonly onTransfer = (transfer: Transfer): void => {
+    this.iterations.write(JSON.stringify(transfer));
   };
 
   readonly onCompletion = (completion: Completion): void => {

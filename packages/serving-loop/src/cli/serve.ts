@@ -14,6 +14,7 @@ import { openBackend } from './carriers/open-backend.js';
 import type { OpenedBackend } from './carriers/opened-backend.js';
 import type { LookupCounts } from './carriers/recorder.js';
 import type { ServingOptions } from './options.js';
+import { loadRouting } from './routing-options.js';
 
 export interface Served {
   readonly run: RunResult;
@@ -22,7 +23,7 @@ export interface Served {
   readonly inputs: Readonly<Record<string, string>>;
 }
 
-export type Observers = Pick<RunInputs, 'onIteration' | 'onCompletion'>;
+export type Observers = Pick<RunInputs, 'onIteration' | 'onTransfer' | 'onCompletion'>;
 
 /** @throws UserError any input that cannot be right, before the run starts */
 export async function serve(options: ServingOptions, observers: Observers = {}): Promise<Served> {
@@ -34,6 +35,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
   });
   const calibration = loadCalibration(options.calibration);
   const requests = await readWorkload(options.workload);
+  const routing = await loadRouting(options);
   const opened = await openStages(options, cluster, calibration);
   const progress = new Progress(options.quiet);
   let run: RunResult;
@@ -43,7 +45,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
       cluster,
       requests,
       backend: opened.backend,
-      routing: options.routing,
+      ...routing,
       seed: options.seed,
       hostTerms: hostTerms(cluster, calibration),
       intervalNs: Math.round(options.intervalS * 1e9),
@@ -135,5 +137,6 @@ function lookupShare(counts: LookupCounts | undefined): LookupShare | undefined 
 function inputHashes(options: ServingOptions): Record<string, string> {
   const hashes: Record<string, string> = { clusterConfig: hashFile(options.clusterConfig) };
   if (options.workload !== '-') hashes.workload = hashFile(options.workload);
+  if (options.routerModule !== undefined) hashes.routerModule = hashFile(options.routerModule);
   return hashes;
 }
