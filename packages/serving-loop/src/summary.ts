@@ -1,5 +1,6 @@
 /** The answer in one object, and the same as text for people. */
 import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
+import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
 import type { RunResult } from './serving-run.js';
@@ -39,6 +40,8 @@ export interface Summary {
   readonly instances: readonly InstanceSummary[];
   readonly fitted: readonly string[];
   readonly lookups: LookupShare | null;
+  /** Only with KV tiers below the devices. */
+  readonly kvTiers?: readonly TierPoolSummary[];
   /** Only when the cluster file has power constants. */
   readonly power?: PowerSummary;
 }
@@ -61,6 +64,7 @@ export function summarise(
   context: SummaryContext,
 ): Summary {
   const finished = results.filter((row) => row.status === 'finished');
+  const pools = summariseTiers(run.tiers);
   const firstArrivalNs = results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
   const lastNs = finished.reduce((most, row) => Math.max(most, row.finishNs ?? 0), 0);
   const makespanS = finished.length === 0 ? 0 : (lastNs - firstArrivalNs) / nsPerS;
@@ -108,6 +112,7 @@ export function summarise(
     })),
     fitted: context.fitted,
     lookups: context.lookups ?? null,
+    ...(pools.length === 0 ? {} : { kvTiers: pools }),
     ...(run.power === undefined ? {} : { power: summarisePower(run.power, results) }),
   };
 }
@@ -156,6 +161,7 @@ export function formatSummary(summary: Summary): string {
         `${(summary.lookups.extrapolatedShare * 100).toFixed(2)} % extrapolated`,
     );
   }
+  if (summary.kvTiers !== undefined) lines.push(...formatTiers(summary.kvTiers));
   if (summary.power !== undefined) lines.push(...formatPower(summary.power));
   for (const source of summary.fitted) lines.push(`fitted        ${source}`);
   return `${lines.join('\n')}\n`;

@@ -10,6 +10,7 @@ import {
 import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { Command } from 'commander';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
+import { addKvTierOptions, kvTierOptions } from './kv-tier-options.js';
 import { addRoutingOptions, type RoutingOptions, routingOptions } from './routing-options.js';
 
 export interface ServingOptions extends RoutingOptions {
@@ -67,7 +68,7 @@ export function servingCommand(): Command {
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--summary-format <format>', 'text or json', 'text')
     .option('--quiet', 'no progress, no summary', false);
-  return addCarrierOptions(addRoutingOptions(command));
+  return addCarrierOptions(addKvTierOptions(addRoutingOptions(command)));
 }
 
 type Raw = Record<string, never>;
@@ -94,6 +95,7 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     output: raw.output,
     requestsOutput: raw.requestsOutput,
     flags,
+    ...kvTierOptions(raw),
     memoryUtilization: raw.memoryUtilization,
     deviceMemoryBytes: raw.deviceMemoryBytes,
     ...routingOptions(raw),

@@ -19,7 +19,19 @@ export const tierColumns = [
   'refused',
 ] as const;
 
-type TierRow = Readonly<Record<(typeof tierColumns)[number], number | string>>;
+/** Columns are the row's, so a row is a `Row` of a table. */
+interface TierRow extends Readonly<Record<string, number | string>> {
+  readonly startNs: number;
+  readonly pool: string;
+  readonly entries: number;
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+  readonly queryTokens: number;
+  readonly hitTokens: number;
+  readonly evictions: number;
+  readonly stored: number;
+  readonly refused: number;
+}
 
 export class TierSeries {
   private readonly intervalNs: number;

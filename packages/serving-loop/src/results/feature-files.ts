@@ -2,6 +2,7 @@
  * Result files that exist only when a feature is on. Without the feature neither the file nor its
  * name in the manifest appears, so a run's folder is the same as if the feature did not exist.
  */
+import { tierColumns } from '../kv/tier-series.js';
 import type { RequestResult } from '../metrics.js';
 import {
   powerColumns,
@@ -12,7 +13,7 @@ import {
 import type { RunResult } from '../serving-run.js';
 import { toCsv } from './table.js';
 
-export const featureFileNames = ['power.csv', 'request-energy.csv'] as const;
+export const featureFileNames = ['kv-pools.csv', 'power.csv', 'request-energy.csv'] as const;
 export type FeatureFileName = (typeof featureFileNames)[number];
 
 export interface FeatureFile {
@@ -22,6 +23,9 @@ export interface FeatureFile {
 
 export function featureFiles(run: RunResult, results: readonly RequestResult[]): FeatureFile[] {
   const files: FeatureFile[] = [];
+  if (run.engines.some(({ kv }) => kv.prefixCaching)) {
+    files.push({ name: 'kv-pools.csv', text: toCsv(run.tiers.rows(), tierColumns) });
+  }
   if (run.power !== undefined) {
     files.push({ name: 'power.csv', text: toCsv(powerRows(run.power), powerColumns) });
     files.push({
