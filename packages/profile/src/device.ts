@@ -25,6 +25,10 @@ export const deviceSchema = z
     attention_efficiency: share.default(0.75).describe('of peak, on a full wave of tiles'),
     memory_efficiency: share.default(0.93).describe('of bandwidth, streaming weights'),
     kv_efficiency: share.default(0.95).describe('of bandwidth, streaming the KV cache'),
+    packs_query_heads: z
+      .boolean()
+      .default(false)
+      .describe('its attention kernels put the query heads of one KV head into one tile'),
   })
   .describe('Device: a data sheet');
 

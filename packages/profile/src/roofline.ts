@@ -14,8 +14,15 @@ import { type ProfileTable, ProfileTableBuilder } from './profile-table.js';
 
 const bytesOf: Record<string, number> = { bf16: 2, fp16: 2, fp32: 4, fp8: 1, int8: 1 };
 
-/** Rows and columns of a GEMM's output tile. */
-const gemmTile = 128;
+/** Output tiles of a GEMM; smaller ones reuse less of what they load. */
+const gemmTiles = [
+  { rows: 128, columns: 128, efficiency: 1 },
+  { rows: 64, columns: 128, efficiency: 0.85 },
+  { rows: 64, columns: 64, efficiency: 0.7 },
+  { rows: 32, columns: 64, efficiency: 0.5 },
+  { rows: 16, columns: 64, efficiency: 0.35 },
+] as const;
+const expertTile = 64;
 /** Query rows of an attention tile. */
 const attentionTile = 64;
 /** Part of an unfinished wave that is lost: schedulers choose smaller tiles for the rest. */
@@ -92,7 +99,7 @@ function grid(most: number, perOctave: number): number[] {
 }
 
 function addRank(rank: Rank, into: ProfileTableBuilder): void {
-  const { shape, tp } = rank;
+  const { device, shape, tp } = rank;
   const h = shape.hiddenSize;
   const q = (shape.numHeads * shape.headDim) / tp;
   const kv = Math.max(1, Math.floor(shape.numKvHeads / tp)) * shape.headDim;
@@ -118,7 +125,9 @@ function addRank(rank: Rank, into: ProfileTableBuilder): void {
   }
   for (const sequences of sequenceGrid) {
     const head = gemm(rank, sequences, h, shape.vocabSize / tp);
-    const sampler = samplerNs + (2 * sequences * shape.vocabSize * 4) / rank.bandwidthBytesPerNs;
+    // Two passes over logits of 4 bytes.
+    const logits = (2 * sequences * shape.vocabSize * 4) / rank.bytes;
+    const sampler = samplerNs + elementwise(rank, logits) - device.launch_ns;
     const row = { kind: 'per_sequence', tp, sequences } as const;
     into.add({ ...row, operator: 'lm_head', durationNs: Math.round(head) });
     into.add({ ...row, operator: 'sampler', durationNs: Math.round(sampler) });
@@ -127,14 +136,19 @@ function addRank(rank: Rank, into: ProfileTableBuilder): void {
   if (shape.moe !== undefined) addMoe(rank, into);
 }
 
-/** t rows by k by n. */
+/** t rows by k by n, with the tile shape and split of k that suit it best, as libraries choose. */
 function gemm(rank: Rank, t: number, k: number, n: number): number {
   const { device, bytes } = rank;
-  const tiles = Math.ceil(t / gemmTile) * Math.ceil(n / gemmTile);
-  const tileNs =
-    (2 * gemmTile * gemmTile * k * device.compute_units) /
-    (rank.peakPerNs * device.gemm_efficiency);
-  const computeNs = waves(tiles, device.compute_units) * tileNs;
+  const unitPerNs = (rank.peakPerNs * device.gemm_efficiency) / device.compute_units;
+  let computeNs = Number.POSITIVE_INFINITY;
+  for (const { rows, columns, efficiency } of gemmTiles) {
+    const tileNs = (2 * rows * columns * k) / (unitPerNs * efficiency);
+    const tiles = Math.ceil(t / rows) * Math.ceil(n / columns);
+    for (const split of [1, 2, 4, 8]) {
+      const ns = (waves(tiles * split, device.compute_units) * tileNs) / split;
+      computeNs = Math.min(computeNs, ns);
+    }
+  }
   const traffic = (k * n + t * (k + n)) * bytes;
   const memoryNs = traffic / (rank.bandwidthBytesPerNs * device.memory_efficiency);
   return device.launch_ns + softMax(computeNs, memoryNs);
@@ -163,52 +177,70 @@ const contexts = [
 const chunks = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
 const decodeCounts = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
-/** A chunk and decodes apart; beside each other they add up. */
 function addAttention(rank: Rank, into: ProfileTableBuilder): void {
-  const { shape, tp } = rank;
-  const longest = shape.maxPositionEmbeddings;
-  const reachable = contexts.filter((context) => context <= longest);
-  const row = { kind: 'attention', operator: 'attention', tp } as const;
-  for (const tokens of chunks) {
-    for (const contextTokens of reachable) {
-      const durationNs = Math.round(prefillNs(rank, tokens, contextTokens));
-      into.add({
-        ...row,
-        tokens,
-        contextTokens,
-        sequences: 0,
-        decodeContextTokens: 0,
-        durationNs,
-      });
-    }
+  const reachable = contexts.filter((context) => context <= rank.shape.maxPositionEmbeddings);
+  const add = (q: number, c: number, n: number, k: number, timeNs: number): void =>
+    into.add({
+      kind: 'attention',
+      operator: 'attention',
+      tp: rank.tp,
+      tokens: q,
+      contextTokens: c,
+      sequences: n,
+      decodeContextTokens: k,
+      durationNs: Math.round(timeNs),
+    });
+  for (const q of chunks) {
+    for (const c of reachable) add(q, c, 0, 0, batchNs(rank, q, c, 0, 0));
   }
-  for (const sequences of decodeCounts) {
-    for (const decodeContextTokens of reachable.slice(1)) {
-      const durationNs = Math.round(decodeNs(rank, sequences, decodeContextTokens));
-      into.add({ ...row, tokens: 0, contextTokens: 0, sequences, decodeContextTokens, durationNs });
+  for (const n of decodeCounts) {
+    for (const k of reachable.slice(1)) add(0, 0, n, k, decodeNs(rank, n, k));
+  }
+  // Times of a mix are sums of simple terms: every other key is enough.
+  const some = (keys: readonly number[]): number[] => keys.filter((_, i) => i % 2 === 0);
+  const last = chunks[chunks.length - 1];
+  for (const q of [...some(chunks), last]) {
+    for (const c of some(reachable)) {
+      for (const n of some(decodeCounts)) {
+        for (const k of reachable.slice(1)) add(q, c, n, k, batchNs(rank, q, c, n, k));
+      }
     }
   }
 }
 
-/** 4 d (c + q / 2) operations per query row and head, in tiles of query rows. */
-function prefillNs(rank: Rank, chunk: number, context: number): number {
+/**
+ * A chunk and decodes in one kernel: each head's query rows in tiles, which take their time even
+ * where only one row is a query (a decode); where the kernel packs the query heads of a KV head into
+ * a tile, decodes need one tile per KV head.
+ */
+function batchNs(rank: Rank, chunk: number, context: number, n: number, k: number): number {
   const { device, shape, tp } = rank;
-  const seen = windowed(shape, context + chunk / 2);
-  const tiles = Math.ceil(chunk / attentionTile) * (shape.numHeads / tp);
-  const tileNs =
-    (4 * attentionTile * seen * shape.headDim * device.compute_units) /
+  const heads = shape.numHeads / tp;
+  const kvHeads = Math.max(1, Math.floor(shape.numKvHeads / tp));
+  // ns per key seen by one tile on one unit; 4 d operations per query row and key.
+  const keyNs =
+    (4 * attentionTile * shape.headDim * device.compute_units) /
     (rank.peakPerNs * device.attention_efficiency);
-  const traffic = kvBytes(rank) * windowed(shape, context + chunk);
+  const chunkTiles = Math.ceil(chunk / attentionTile) * heads;
+  const chunkKeys = windowed(shape, context + chunk / 2);
+  const decodeTiles = n * (device.packs_query_heads ? kvHeads : heads);
+  const decodeKeys = windowed(shape, k);
+  const work = chunkTiles * chunkKeys + decodeTiles * decodeKeys;
+  const longest = n > 0 ? Math.max(chunkKeys, decodeKeys) : chunkKeys;
+  const idle =
+    n > 0 ? 0 : waves(chunkTiles, device.compute_units) - chunkTiles / device.compute_units;
+  const computeNs = keyNs * Math.max(longest, work / device.compute_units + idle * chunkKeys);
+  const traffic = kvBytes(rank) * (windowed(shape, context + chunk) + n * decodeKeys);
   const memoryNs = traffic / (rank.bandwidthBytesPerNs * device.kv_efficiency);
-  const computeNs = waves(tiles, device.compute_units) * tileNs;
-  return attentionLaunches * device.launch_ns + softMax(computeNs, memoryNs);
+  const startNs = n * decodeStartNs * (heads / 32) * (128 / device.compute_units);
+  return attentionLaunches * device.launch_ns + startNs + softMax(computeNs, memoryNs);
 }
 
 /** Reads every sequence's KV cache once. */
 function decodeNs(rank: Rank, sequences: number, context: number): number {
   const { device, shape, tp } = rank;
   const traffic = sequences * windowed(shape, context) * kvBytes(rank);
-  const heads = Math.max(1, shape.numKvHeads / tp);
+  const heads = Math.max(1, Math.floor(shape.numKvHeads / tp));
   const startNs = (sequences - 1) * decodeStartNs * (heads / 8) * (128 / device.compute_units);
   const streamNs = traffic / (rank.bandwidthBytesPerNs * device.kv_efficiency);
   return attentionLaunches * device.launch_ns + startNs + streamNs;
@@ -234,7 +266,7 @@ function addMoe(rank: Rank, into: ProfileTableBuilder): void {
     const most = Math.min(moe.numExperts, tokens * moe.expertsPerToken);
     for (let activated = 1; activated <= most; activated *= 2) {
       const rows = (tokens * moe.expertsPerToken) / activated;
-      const tileRows = Math.ceil(rows / gemmTile) * gemmTile;
+      const tileRows = Math.ceil(rows / expertTile) * expertTile;
       const flops = 6 * activated * tileRows * h * inner;
       const weights = activated * 3 * h * inner * rank.bytes;
       const memoryNs = weights / (rank.bandwidthBytesPerNs * device.memory_efficiency);
