@@ -67,7 +67,18 @@ function memoryTiers(cluster: Cluster): MemorySpec {
       bandwidthGBps: nodes.map(({ hostMemory }) => hostMemory.bandwidthGBps),
       contention: 'device',
       numDevices: nodes.length,
+      linkBandwidthGBps: nodes.map(({ hostLinkGBps }) => hostLinkGBps),
     },
+    ...(nodes.every(({ storage }) => storage === undefined)
+      ? {}
+      : {
+          storage: {
+            latencyNs: nodes.map(({ storage }) => storage?.latencyNs ?? 0),
+            bandwidthGBps: nodes.map(({ storage }) => storage?.bandwidthGBps ?? 0),
+            contention: 'device',
+            numDevices: nodes.length,
+          },
+        }),
     ...(cxl === undefined
       ? {}
       : {

@@ -17,6 +17,26 @@ export interface Network {
   counters?(): LinkCounters[];
 }
 
+/** How messages are sent and received; the core itself, or a protocol over it. */
+export interface Transport {
+  send(
+    src: number,
+    dst: number,
+    tag: number,
+    sizeBytes: number,
+    kind: number,
+    arg: number,
+  ): number;
+  receive(
+    src: number,
+    dst: number,
+    tag: number,
+    sizeBytes: number,
+    kind: number,
+    arg: number,
+  ): boolean;
+}
+
 /** One line of the message trace: S = send, R = receive posted, A = arrival. */
 export type MessageListener = (
   event: 'S' | 'R' | 'A',
@@ -27,7 +47,7 @@ export type MessageListener = (
   sizeBytes: number,
 ) => void;
 
-export class Core {
+export class Core implements Transport {
   readonly queue = new EventQueue();
   readonly npuQueues: NpuQueues;
   readonly mailbox = new Mailbox();

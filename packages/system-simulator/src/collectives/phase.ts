@@ -3,7 +3,7 @@
  * engine (ASTRA-sim's packets: wait at the endpoint, perhaps reduce, be sent, be answered). The tree
  * is in tree.ts. Times ns, sizes bytes.
  */
-import type { Core } from '../core.js';
+import type { Core, Transport } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 
 export const CollectiveKind = {
@@ -87,6 +87,7 @@ export class Phase {
 /** What the engine needs from its surroundings. */
 export interface PhaseContext {
   readonly core: Core;
+  readonly transport: Transport;
   readonly phases: Phase[];
   /** One write and two reads at memory speed, per reduced packet: ns for its bytes. */
   reduceNs(npu: number, sizeBytes: number): number;

@@ -3,7 +3,7 @@
  * number run at once. The order of the steps at a phase's end is ASTRA-sim's, exactly: a finished
  * data set tells its node before the chunk leaves its queue.
  */
-import type { Core } from '../core.js';
+import type { Core, Transport } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 import {
   type Phase,
@@ -51,6 +51,8 @@ export interface Stream {
 
 export interface StreamOptions {
   readonly core: Core;
+  /** The core if absent. */
+  readonly transport?: Transport;
   /** Bytes per ns of the NPU's own memory; reductions are free at 0. */
   readonly localMemoryBytesPerSecond: number;
   readonly onDataSetDone: (dataSet: DataSet) => void;
@@ -61,6 +63,7 @@ export interface StreamOptions {
 export class StreamEngine implements PhaseContext {
   readonly core: Core;
   readonly phases: Phase[] = [];
+  readonly transport: Transport;
   private readonly free: Phase[] = [];
   private readonly streamOf: (Stream | undefined)[] = [];
   private readonly bytesPerSecond: number;
@@ -69,6 +72,7 @@ export class StreamEngine implements PhaseContext {
 
   constructor(options: StreamOptions) {
     this.core = options.core;
+    this.transport = options.transport ?? options.core;
     this.bytesPerSecond = options.localMemoryBytesPerSecond;
     this.onDataSetDone = options.onDataSetDone;
     this.enterBus = options.enter;
@@ -103,11 +107,11 @@ export class StreamEngine implements PhaseContext {
   }
 
   send(phase: Phase, to: number, sizeBytes: number): void {
-    this.core.send(phase.npu, to, phase.tag, sizeBytes, Kind.none, 0);
+    this.transport.send(phase.npu, to, phase.tag, sizeBytes, Kind.none, 0);
   }
 
   receive(phase: Phase, from: number, sizeBytes: number): void {
-    this.core.receive(from, phase.npu, phase.tag, sizeBytes, Kind.phaseReceived, phase.id);
+    this.transport.receive(from, phase.npu, phase.tag, sizeBytes, Kind.phaseReceived, phase.id);
   }
 
   enter(phase: Phase, reduce: boolean, sendBack: boolean): void {

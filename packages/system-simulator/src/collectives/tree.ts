@@ -126,5 +126,5 @@ function after(context: PhaseContext, phase: Phase, delayNs: number, kind: numbe
 }
 
 function receive(context: PhaseContext, phase: Phase, from: number, kind: number): void {
-  context.core.receive(from, phase.npu, phase.tag, phase.messageBytes, kind, phase.id);
+  context.transport.receive(from, phase.npu, phase.tag, phase.messageBytes, kind, phase.id);
 }

@@ -6,7 +6,7 @@
 import type { Core } from '../core.js';
 import { grownInt32 } from '../kernel/event-queue.js';
 import { Kind } from '../kernel/kinds.js';
-import { Op, type Program, rowOf, Slot } from './program.js';
+import { Op, type Program, rowOf, Slot, Stat } from './program.js';
 import { popReady, pushReady, Run } from './run.js';
 
 /** What nodes start besides compute; each ends in `feeder.finish(task)`. */
@@ -81,19 +81,13 @@ export class Feeder {
     this.taskRun[task] = undefined;
     this.freeTasks.push(task);
     const now = this.core.nowNs;
-    const { op, slot, chainCount } = run.program;
+    const { slot, stat, chainCount } = run.program;
     run.account(now);
-    const what = op[node];
-    if (what === Op.compute) {
-      if (slot[node] !== Slot.cpu) run.computing--;
-    } else if (what === Op.memory || what === Op.pim) {
-      run.accessing--;
-    } else {
-      run.communicating--;
-    }
+    count(run, stat[node], -1);
     run.nodesDone += first === node ? 1 : chainCount[first];
     run.busy[slot[node]] = false;
     run.ongoing--;
+    run.lastEndNs = now;
     if (this.onNode !== undefined) this.onNode('end', run, node, now);
     this.release(run, node);
     this.issueAll(run);
@@ -156,6 +150,7 @@ export class Feeder {
     if (this.onNode !== undefined) this.onNode('issue', run, node, now);
     if (op === Op.skip) {
       run.nodesDone++;
+      run.lastEndNs = now;
       if (this.onNode !== undefined) this.onNode('end', run, node, now);
       this.release(run, node);
       return;
@@ -167,6 +162,7 @@ export class Feeder {
       run.busy[slot] = true;
       run.holder[slot] = node;
     }
+    if (op !== Op.receive) count(run, program.stat[node], 1);
     if (op === Op.compute) {
       this.issueCompute(run, node, slot);
       return;
@@ -174,28 +170,23 @@ export class Feeder {
     const task = this.takeTask(run, node, node);
     switch (op) {
       case Op.collective:
-        run.communicating++;
         this.actions.collective(run, node, task);
         break;
       case Op.send:
-        run.communicating++;
         this.actions.send(run, node, task);
         break;
       case Op.receive:
         this.actions.receive(run, node, task);
         break;
       case Op.memory:
-        run.accessing++;
         this.countMemory(run, node);
         this.actions.memoryAccess(run, node, task);
         break;
       case Op.pim:
-        run.accessing++;
         this.countMemory(run, node);
         this.actions.pim(run, node, task);
         break;
       default:
-        run.communicating++;
         this.core.after(run.npu, program.durationNs[node], Kind.nodeEnd, task);
     }
   }
@@ -223,10 +214,7 @@ export class Feeder {
     if (slowdown !== undefined && slowdown[run.npu] !== 1) {
       durationNs = slowed(program, node, last, slowdown[run.npu]);
     }
-    if (slot !== Slot.cpu) {
-      run.computing++;
-      run.gpuNs += durationNs;
-    }
+    if (slot !== Slot.cpu) run.gpuNs += durationNs;
     this.core.after(run.npu, durationNs, Kind.nodeEnd, this.takeTask(run, last, node));
   }
 
@@ -258,6 +246,12 @@ export class Feeder {
     this.freeWaiting[size].push(run.waiting);
     this.actions.runFinished(run);
   }
+}
+
+function count(run: Run, stat: number, change: 1 | -1): void {
+  if (stat === Stat.compute) run.computing += change;
+  else if (stat === Stat.comm) run.communicating += change;
+  else if (stat === Stat.memory) run.accessing += change;
 }
 
 /** Each node rounded on its own, so that a chain equals its nodes. */

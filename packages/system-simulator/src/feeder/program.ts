@@ -23,6 +23,9 @@ export const Op = {
 /** Which resource of the NPU a node holds; one node at a time each, `none` without limit. */
 export const Slot = { cpu: 0, compute: 1, comm: 2, none: 3 } as const;
 
+/** What a node's time counts as. */
+export const Stat = { none: 0, compute: 1, comm: 2, memory: 3 } as const;
+
 export interface NodeRules {
   /** Every node takes its duration and nothing else happens. */
   readonly replayOnly: boolean;
@@ -53,6 +56,7 @@ export interface Program {
   readonly row: Int32Array | undefined;
   readonly op: Uint8Array;
   readonly slot: Uint8Array;
+  readonly stat: Uint8Array;
   readonly durationNs: Float64Array;
   readonly parents: Int32Array;
   readonly childStart: Int32Array;
@@ -74,7 +78,7 @@ export function compileProgram(graph: ExecutionGraph, rules: NodeRules, at: stri
   const n = graph.nodeCount;
   const row = idOrder(graph);
   const columns = makeColumns(n, graph.dataDep.length + graph.ctrlDep.length);
-  const { op, slot, durationNs } = columns;
+  const { op, slot, stat, durationNs } = columns;
   let hasMemory = false;
   let hasPointToPoint = false;
   for (let i = 0; i < n; i++) {
@@ -82,6 +86,7 @@ export function compileProgram(graph: ExecutionGraph, rules: NodeRules, at: stri
     const kind = operationOf(graph, r, rules, at);
     op[i] = kind;
     slot[i] = slotOf(graph, r, kind, rules);
+    stat[i] = statOf(graph, r);
     durationNs[i] = durationOf(graph, r, kind, rules);
     if (kind === Op.memory || kind === Op.pim) hasMemory = true;
     if (kind === Op.send || kind === Op.receive) hasPointToPoint = true;
@@ -100,6 +105,7 @@ type Columns = Pick<
   Program,
   | 'op'
   | 'slot'
+  | 'stat'
   | 'durationNs'
   | 'parents'
   | 'childStart'
@@ -111,7 +117,7 @@ type Columns = Pick<
 
 /** All columns in one buffer: an allocation each would cost more than the work on them. */
 function makeColumns(n: number, edges: number): Columns {
-  const buffer = new ArrayBuffer(n * (8 * 2 + 4 * 4 + 2) + 4 * (edges + 1));
+  const buffer = new ArrayBuffer(n * (8 * 2 + 4 * 4 + 3) + 4 * (edges + 1));
   let offset = 0;
   const take = (bytes: number): number => {
     const at = offset;
@@ -128,6 +134,7 @@ function makeColumns(n: number, edges: number): Columns {
     child: new Int32Array(buffer, take(4 * edges), edges),
     op: new Uint8Array(buffer, take(n), n),
     slot: new Uint8Array(buffer, take(n), n),
+    stat: new Uint8Array(buffer, take(n), n),
   };
 }
 
@@ -246,6 +253,24 @@ function slotOf(graph: ExecutionGraph, r: number, op: number, rules: NodeRules):
   if (type === NodeType.commRecv) return Slot.none;
   const memory = type === NodeType.memLoad || type === NodeType.memStore || op === Op.pim;
   return memory && rules.memorySlot === 'none' ? Slot.none : Slot.comm;
+}
+
+function statOf(graph: ExecutionGraph, r: number): number {
+  if (isCpuOp(graph, r)) return Stat.none;
+  switch (graph.type[r]) {
+    case NodeType.comp:
+      return Stat.compute;
+    case NodeType.commSend:
+    case NodeType.commRecv:
+    case NodeType.commColl:
+      return Stat.comm;
+    case NodeType.memLoad:
+    case NodeType.memStore:
+    case NodeType.pimComp:
+      return Stat.memory;
+    default:
+      return Stat.none;
+  }
 }
 
 function durationOf(graph: ExecutionGraph, r: number, op: number, rules: NodeRules): number {

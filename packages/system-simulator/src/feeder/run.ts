@@ -23,6 +23,8 @@ export class Run {
   finished = false;
   startNs = 0;
   finishNs = 0;
+  /** Latest end of a node. */
+  lastEndNs = 0;
 
   /** Number of nodes under way of each class, and the times accounted so far. */
   computing = 0;
@@ -30,6 +32,8 @@ export class Run {
   accessing = 0;
   accountedNs = 0;
   computeNs = 0;
+  /** Union of the communication intervals, covered or not. */
+  commNs = 0;
   exposedCommNs = 0;
   exposedMemoryNs = 0;
   commBytes = 0;
@@ -50,6 +54,7 @@ export class Run {
   account(nowNs: number): void {
     const elapsed = nowNs - this.accountedNs;
     if (elapsed > 0) {
+      if (this.communicating > 0) this.commNs += elapsed;
       if (this.computing > 0) this.computeNs += elapsed;
       else if (this.communicating > 0) this.exposedCommNs += elapsed;
       else if (this.accessing > 0) this.exposedMemoryNs += elapsed;

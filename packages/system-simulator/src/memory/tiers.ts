@@ -16,6 +16,11 @@ export interface TierSpec {
   /** `none`: every access alone. `device`: one server per device. `pool`: one server for all. */
   readonly contention: 'none' | 'device' | 'pool';
   readonly numDevices: number;
+  /**
+   * Each NPU's own link to the tier (PCIe): an access lasts at least its bytes over the link, while
+   * the tier's server is free for others after the tier's own time.
+   */
+  readonly linkBandwidthGBps?: number | readonly number[];
   /** PIM channels per device, each with its own queue. */
   readonly pimChannels?: number;
 }
@@ -36,6 +41,8 @@ interface Request {
   readonly npu: number;
   readonly arrivalNs: number;
   readonly durationNs: number;
+  /** Time on the NPU's link beyond that. */
+  readonly linkNs: number;
   readonly sizeBytes: number;
 }
 
@@ -89,7 +96,9 @@ export class MemoryTiers {
       return;
     }
     const index = tier.contention === 'pool' ? 0 : device;
-    this.enqueue(this.server(name, index, undefined), npu, durationNs, sizeBytes, task);
+    const linkNs = Math.max(0, linkTimeNs(tier, device, sizeBytes) - durationNs);
+    const server = this.server(name, index, undefined);
+    this.enqueue(server, { task, npu, durationNs, linkNs, sizeBytes });
   }
 
   /** Work of `durationNs` on a PIM channel, plus moving its bytes. */
@@ -108,7 +117,8 @@ export class MemoryTiers {
       throw new UserError(`PIM channel ${channel} of memory tier ${name}, which has ${channels}`);
     }
     const total = durationNs + accessNs(tier, device, sizeBytes);
-    this.enqueue(this.server(name, device, channel), npu, total, sizeBytes, task);
+    const server = this.server(name, device, channel);
+    this.enqueue(server, { task, npu, durationNs: total, linkNs: 0, sizeBytes });
   }
 
   handle(kind: number, id: number): void {
@@ -121,7 +131,8 @@ export class MemoryTiers {
     const done = server.current as Request;
     server.current = undefined;
     this.look(server, id);
-    this.onDone(done.task);
+    if (done.linkNs > 0) this.core.after(done.npu, done.linkNs, Kind.nodeEnd, done.task);
+    else this.onDone(done.task);
   }
 
   counters(): ServerCounters[] {
@@ -177,19 +188,14 @@ export class MemoryTiers {
     return id;
   }
 
-  private enqueue(
-    id: number,
-    npu: number,
-    durationNs: number,
-    sizeBytes: number,
-    task: number,
-  ): void {
+  private enqueue(id: number, request: Omit<Request, 'arrivalNs'>): void {
+    const { npu } = request;
     const server = this.servers[id];
     const arrivalNs = this.core.nowNs;
     const { queue } = server;
     let at = queue.length;
     while (at > 0 && queue[at - 1].arrivalNs === arrivalNs && queue[at - 1].npu > npu) at--;
-    queue.splice(at, 0, { task, npu, arrivalNs, durationNs, sizeBytes });
+    queue.splice(at, 0, { ...request, arrivalNs });
     if (server.current === undefined) this.look(server, id);
   }
 
@@ -209,6 +215,12 @@ export class MemoryTiers {
     server.counters.accesses++;
     this.core.queue.schedule(this.core.nowNs + next.durationNs, Kind.serverDone, id);
   }
+}
+
+function linkTimeNs(tier: TierSpec, device: number, sizeBytes: number): number {
+  if (tier.linkBandwidthGBps === undefined) return 0;
+  const { latencyNs } = tier;
+  return accessNs({ latencyNs, bandwidthGBps: tier.linkBandwidthGBps }, device, sizeBytes);
 }
 
 /** Bandwidth 0 moves data in no time, as in ASTRA-sim. */

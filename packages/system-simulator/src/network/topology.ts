@@ -35,6 +35,8 @@ export interface NetworkSpec {
    * (ASTRA-sim), `all` every one of them.
    */
   readonly routing?: 'first' | 'all';
+  /** Congestion-aware switches: pass messages on as they come (default), or store them first. */
+  readonly cutThrough?: boolean;
 }
 
 export const bytesPerNs = (bandwidthGBps: number): number => (bandwidthGBps * bytesPerGiB) / nsPerS;

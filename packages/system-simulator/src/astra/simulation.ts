@@ -1,0 +1,387 @@
+/**
+ * One run of ASTRA-sim: its workload, system and network layers on the shared core. NPUs are fired in
+ * id order at time 0 and events run until none is left. Times ns, sizes bytes.
+ */
+import { assert, UserError } from '@astrolabe/base';
+import { Attr, type ExecutionGraph } from '@astrolabe/chakra';
+import type { AstraMemory, AstraNetwork, AstraSystem } from '@astrolabe/config';
+import type { CollectiveKind } from '../collectives/phase.js';
+import { StreamEngine } from '../collectives/streams.js';
+import { Core, type MessageListener, type Transport } from '../core.js';
+import type { Counters } from '../counters.js';
+import { Feeder, type NodeActions, type NodeListener } from '../feeder/issue.js';
+import { compileProgram, type NodeRules, type Program, rowOf } from '../feeder/program.js';
+import type { Run } from '../feeder/run.js';
+import { Kind } from '../kernel/kinds.js';
+import { createNetwork } from '../network/create-network.js';
+import type { DimensionSpec, NetworkSpec } from '../network/topology.js';
+import { AstraRemoteMemory } from './memory.js';
+import { type CollectiveRequest, collectiveTagBase, Planner } from './planner.js';
+import { Rendezvous } from './rendezvous.js';
+import type { Repairs } from './repairs.js';
+
+export type AstraBackend = 'congestion-unaware' | 'congestion-aware';
+
+export interface AstraInputs {
+  readonly backend: AstraBackend;
+  readonly network: AstraNetwork;
+  readonly system: AstraSystem;
+  readonly memory: AstraMemory | undefined;
+  readonly groups: ReadonlyMap<number, readonly number[]>;
+  readonly queuesPerDim: number;
+  readonly injectionScale: number;
+  readonly rendezvous: boolean;
+  readonly repairs: Repairs;
+  /** Graph of each NPU; NPUs that share one share the object. */
+  readonly graphs: readonly ExecutionGraph[];
+  /** Names an NPU's graph in errors. */
+  readonly graphName: (npu: number) => string;
+}
+
+export interface NpuResult {
+  readonly npu: number;
+  /** NaN if it never finished. */
+  readonly finishNs: number;
+  /** Sum of durations of compute nodes not on the CPU. */
+  readonly gpuTicksNs: number;
+  /** Latest end of a node. */
+  readonly wallNs: number;
+  /** Length of the union of communication intervals, undefined without such nodes. */
+  readonly commNs: number | undefined;
+  readonly gpuNs: number | undefined;
+  /** The report has statistics: nothing but compute and communication ran. */
+  readonly hasStatistics: boolean;
+}
+
+export class AstraSimulation implements NodeActions {
+  readonly core: Core;
+  readonly feeder: Feeder;
+  /** In order of finishing. */
+  readonly finished: Run[] = [];
+  readonly numNpus: number;
+  private readonly inputs: AstraInputs;
+  private readonly planner: Planner;
+  private readonly engine: StreamEngine;
+  private readonly memory: AstraRemoteMemory;
+  private readonly transport: Transport;
+  private readonly rendezvous: Rendezvous | undefined;
+  private readonly runs: Run[] = [];
+
+  constructor(inputs: AstraInputs) {
+    this.inputs = inputs;
+    const { network, system } = inputs;
+    this.numNpus = network.npus_count.reduce((product, n) => product * n, 1);
+    const spec = networkSpec(inputs);
+    if (inputs.backend === 'congestion-aware' && spec.dims.length > 1 && !inputs.repairs.routeAllDims) {
+      throw new UserError(
+        '[Error] (network/analytical/congestion_aware) only support 1-dim topology',
+        { hint: 'without --compat astra-sim any number of dimensions runs' },
+      );
+    }
+    this.core = new Core(this.numNpus, createNetwork(spec, this.numNpus));
+    this.rendezvous = inputs.rendezvous ? new Rendezvous(this.core) : undefined;
+    this.transport = this.rendezvous ?? this.core;
+    this.feeder = new Feeder(this.core, this, {
+      stockSkips: !inputs.repairs.wakeAfterSkip,
+      chains: true,
+    });
+    this.planner = new Planner({
+      system,
+      npusCount: network.npus_count,
+      queuesPerDim: inputs.queuesPerDim,
+      endpointNs: endpointDelay(inputs),
+      groups: inputs.groups,
+      repairs: inputs.repairs,
+    });
+    this.engine = new StreamEngine({
+      core: this.core,
+      transport: checkedTransport(this.transport, inputs.backend, network),
+      localMemoryBytesPerSecond: system.localMemoryBandwidthGBps * 1e9,
+      onDataSetDone: ({ task }) => this.feeder.finish(task),
+    });
+    this.memory = new AstraRemoteMemory(this.core, inputs.memory);
+    this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
+  }
+
+  set onNode(listener: NodeListener | undefined) {
+    this.feeder.onNode = listener;
+  }
+
+  set onMessage(listener: MessageListener | undefined) {
+    this.core.onMessage = listener;
+  }
+
+  /** Runs to the end of all events. @throws UserError where ASTRA-sim dies for a reason in the input */
+  run(): void {
+    const programs = new Map<ExecutionGraph, Program>();
+    const { graphs, graphName } = this.inputs;
+    const rules = nodeRules(this.inputs);
+    for (let npu = 0; npu < this.numNpus; npu++) {
+      const graph = graphs[npu];
+      let program = programs.get(graph);
+      if (program === undefined) {
+        program = compileProgram(graph, rules, graphName(npu));
+        if (program.roots.length === 0) {
+          throw new UserError('no node without dependencies: nothing can start', {
+            at: graphName(npu),
+            hint: 'the graph is empty or its dependencies form a cycle',
+          });
+        }
+        programs.set(graph, program);
+      }
+      this.runs.push(this.feeder.start(program, [npu]));
+    }
+    for (const run of this.runs) this.feeder.begin(run);
+    const { queue } = this.core;
+    while (queue.pop()) this.dispatch(queue.kind, queue.arg);
+  }
+
+  results(): NpuResult[] {
+    return this.runs.map((run) => resultOf(run));
+  }
+
+  unfinished(): readonly Run[] {
+    return this.runs.filter((run) => !run.finished);
+  }
+
+  counters(): Counters {
+    return {
+      nowNs: this.core.nowNs,
+      npus: this.runs.map((run) => ({
+        npu: run.npu,
+        computeNs: run.computeNs,
+        exposedCommNs: run.exposedCommNs,
+        exposedMemoryNs: run.exposedMemoryNs,
+        sentBytes: this.core.sentBytes[run.npu],
+      })),
+      links: this.core.network.counters?.() ?? [],
+      memory: [],
+    };
+  }
+
+  collective(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const at = `${this.inputs.graphName(run.npu)}: node ${graph.id[row]}`;
+    const dims = graph.involvedDims[row];
+    const given = (graph.present[row] & Attr.involvedDim) !== 0;
+    const dimCount = given ? graph.involvedDimCount[row] : 4;
+    const request: CollectiveRequest = {
+      npu: run.npu,
+      kind: graph.commType[row] as CollectiveKind,
+      sizeBytes: graph.commSizeBytes[row],
+      group: groupNumber(graph, row, at),
+      involved: (dim) => dim < dimCount && (!given || ((dims >> dim) & 1) === 1),
+      task,
+      at,
+    };
+    const { streams } = this.planner.plan(request);
+    const endless = streams.length === 0 || streams[0].phases.length === 0;
+    if (endless) {
+      // ASTRA-sim waits for ever here; the report names the node's slot.
+      if (this.inputs.repairs.loneMembers) this.core.after(run.npu, 0, Kind.nodeEnd, task);
+      return;
+    }
+    for (const stream of streams) this.engine.submit(stream);
+  }
+
+  memoryAccess(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const at = `${this.inputs.graphName(run.npu)}: node ${graph.id[row]}`;
+    this.memory.access(run.npu, graph.tensorSizeBytes[row], task, at);
+  }
+
+  pim(run: Run, node: number): void {
+    const id = run.program.graph.id[rowOf(run.program, node)];
+    throw new UserError('PIM nodes need memory with PIM channels (--cluster-config)', {
+      at: `${this.inputs.graphName(run.npu)}: node ${id}`,
+    });
+  }
+
+  send(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const src = (graph.present[row] & Attr.commSrc) === 0 ? run.npu : graph.commSrc[row];
+    const dst = graph.commDst[row];
+    const sizeBytes = graph.commSizeBytes[row];
+    this.checkEnd(run, row, 'Send node should be issued by the sender', src);
+    this.checkPeer(run, row, dst, sizeBytes);
+    run.commBytes += sizeBytes;
+    const tag = graph.commTag[row] % collectiveTagBase;
+    this.transport.send(run.npu, dst, tag, sizeBytes, Kind.nodeEnd, task);
+  }
+
+  receive(run: Run, node: number, task: number): void {
+    const { graph } = run.program;
+    const row = rowOf(run.program, node);
+    const dst = (graph.present[row] & Attr.commDst) === 0 ? run.npu : graph.commDst[row];
+    const src = graph.commSrc[row];
+    const sizeBytes = graph.commSizeBytes[row];
+    this.checkEnd(run, row, 'Recv node should be issued by the receiver', dst);
+    this.checkPeer(run, row, src, sizeBytes);
+    this.feeder.receiveBegins(task);
+    const tag = graph.commTag[row] % collectiveTagBase;
+    this.transport.receive(src, run.npu, tag, sizeBytes, Kind.nodeEnd, task);
+  }
+
+  runFinished(run: Run): void {
+    this.finished.push(run);
+  }
+
+  private checkEnd(run: Run, row: number, message: string, end: number): void {
+    if (end === run.npu) return;
+    throw new UserError(`${message}: it names NPU ${end}`, { at: this.place(run, row) });
+  }
+
+  private checkPeer(run: Run, row: number, peer: number, sizeBytes: number): void {
+    const at = this.place(run, row);
+    if (sizeBytes <= 0) throw new UserError('a message of 0 bytes', { at });
+    if (peer < 0 || peer >= this.numNpus) {
+      throw new UserError(`NPU ${peer} is not one of ${this.numNpus}`, { at });
+    }
+    if (peer !== run.npu) return;
+    const { backend, network } = this.inputs;
+    if (backend === 'congestion-aware' && network.topology[0] === 'Switch') return;
+    throw new UserError('a message to itself: there is no such link', { at });
+  }
+
+  private place(run: Run, row: number): string {
+    return `${this.inputs.graphName(run.npu)}: node ${run.program.graph.id[row]}`;
+  }
+
+  private dispatch(kind: number, arg: number): void {
+    switch (kind) {
+      case Kind.npuList:
+        this.core.npuQueues.fire(arg, this.core.dispatch);
+        break;
+      case Kind.arrival:
+        this.core.arrive(arg);
+        break;
+      case Kind.nodeEnd:
+        this.feeder.finish(arg);
+        break;
+      case Kind.serverDone:
+        this.memory.serverDone(arg);
+        break;
+      case Kind.linkDone:
+      case Kind.linkArrive:
+        this.core.network.handle?.(this.core, kind, arg);
+        break;
+      case Kind.rendezvousSend:
+      case Kind.rendezvousReceive:
+        this.rendezvous?.handle(kind, arg);
+        break;
+      default:
+        this.engine.handle(kind, arg);
+    }
+  }
+}
+
+function networkSpec(inputs: AstraInputs): NetworkSpec & { dims: readonly DimensionSpec[] } {
+  const { network, repairs } = inputs;
+  return {
+    congestion: inputs.backend === 'congestion-aware' ? 'aware' : 'unaware',
+    dims: network.topology.map((kind, d) => ({
+      kind,
+      npus: network.npus_count[d],
+      bandwidthGBps: network.bandwidth[d],
+      latencyNs: network.latency[d],
+    })),
+    routing: repairs.routeAllDims ? 'all' : 'first',
+    cutThrough: repairs.cutThroughSwitch,
+  };
+}
+
+/** The scale applies only to a delay that the system file states. */
+function endpointDelay({ system, injectionScale }: AstraInputs): number {
+  const { endpointDelayNs } = system;
+  if (endpointDelayNs === undefined) return 10;
+  return Math.trunc(Math.trunc(endpointDelayNs) * injectionScale);
+}
+
+function nodeRules({ system, repairs }: AstraInputs): NodeRules {
+  return {
+    replayOnly: system.replayOnly,
+    emptyDurationNs: 1,
+    memorySlot: 'comm',
+    ctrlDeps: true,
+    refuseCycles: repairs.wakeAfterSkip,
+    ...(system.roofline
+      ? {
+          roofline: {
+            bytesPerSecond: system.localMemoryBandwidthGBps * 1e9,
+            opsPerSecond: system.peakTflops * 1e12,
+          },
+        }
+      : {}),
+  };
+}
+
+/** 0 = all NPUs. */
+function groupNumber(graph: ExecutionGraph, row: number, at: string): number {
+  if ((graph.present[row] & Attr.pgName) === 0) {
+    const misread = graph.extra.get(row)?.find(({ name }) => name === 'pg_name');
+    if (misread !== undefined) throw new UserError('attribute pg_name must be a string', { at });
+    return 0;
+  }
+  const name = graph.strings[graph.pgName[row]];
+  if (name === '' || name === '0') return 0;
+  const id = Number.parseInt(name, 10);
+  if (Number.isNaN(id)) throw new UserError(`pg_name "${name}" is not a number`, { at });
+  return id;
+}
+
+/** Collectives' messages are never empty and never go to their sender. */
+function checkedTransport(
+  transport: Transport,
+  backend: AstraBackend,
+  network: AstraNetwork,
+): Transport {
+  const selfWorks = backend === 'congestion-aware' && network.topology[0] === 'Switch';
+  return {
+    send(src, dst, tag, sizeBytes, kind, arg) {
+      if (sizeBytes <= 0) {
+        throw new UserError(`a collective sends a message of 0 bytes from NPU ${src} to ${dst}`, {
+          hint: 'its data is too small for its algorithm and number of NPUs',
+        });
+      }
+      if (src === dst && !selfWorks) {
+        throw new UserError(`a collective sends a message from NPU ${src} to itself`);
+      }
+      return transport.send(src, dst, tag, sizeBytes, kind, arg);
+    },
+    receive: (src, dst, tag, sizeBytes, kind, arg) =>
+      transport.receive(src, dst, tag, sizeBytes, kind, arg),
+  };
+}
+
+function resultOf(run: Run): NpuResult {
+  assert(run.npus.length === 1, 'one NPU per run');
+  const kinds = kindsOf(run.program);
+  return {
+    npu: run.npu,
+    finishNs: run.finished ? run.finishNs : Number.NaN,
+    gpuTicksNs: run.gpuNs,
+    wallNs: run.lastEndNs,
+    commNs: kinds.comm ? run.commNs : undefined,
+    gpuNs: kinds.compute ? run.computeNs : undefined,
+    hasStatistics: !kinds.other,
+  };
+}
+
+const kindsCache = new WeakMap<Program, { comm: boolean; compute: boolean; other: boolean }>();
+
+function kindsOf(program: Program): { comm: boolean; compute: boolean; other: boolean } {
+  let kinds = kindsCache.get(program);
+  if (kinds === undefined) {
+    kinds = { comm: false, compute: false, other: false };
+    for (const stat of program.stat) {
+      if (stat === 1) kinds.compute = true;
+      else if (stat === 2) kinds.comm = true;
+      else kinds.other = true;
+    }
+    kindsCache.set(program, kinds);
+  }
+  return kinds;
+}

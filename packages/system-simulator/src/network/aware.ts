@@ -1,0 +1,317 @@
+/**
+ * The congestion-aware network: every directed link carries one message at a time, first come first
+ * served. A message moves whole, link by link (store and forward); at a switch it may instead cut
+ * through. Dimensions are crossed in ascending order. Times ns, sizes bytes.
+ */
+import type { Core, Network } from '../core.js';
+import type { LinkCounters } from '../counters.js';
+import { Kind } from '../kernel/kinds.js';
+import { bytesPerNs, type DimensionSpec, type LevelSpec } from './topology.js';
+
+/** Directed links and the way through them. */
+export interface LinkMap {
+  readonly count: number;
+  readonly latencyNs: Float64Array;
+  readonly bytesPerNs: Float64Array;
+  /** A cut-through link: a message that finds it free passes without being sent anew. */
+  readonly cutThrough: Uint8Array;
+  /** The link a message takes at `device` on its way to NPU `dst`. */
+  next(device: number, src: number, dst: number): number;
+  /** Device at the link's end: an NPU, or numNpus + k for a switch. */
+  target(link: number, src: number, dst: number): number;
+  name(link: number): string;
+}
+
+export class AwareNetwork implements Network {
+  private readonly map: LinkMap;
+  private readonly busy: Uint8Array;
+  private readonly head: Int32Array;
+  private readonly tail: Int32Array;
+  private readonly linkBytes: Float64Array;
+  private readonly linkBusyNs: Float64Array;
+  private readonly linkMessages: Float64Array;
+  /** When a cut-through link's last message has passed. */
+  private readonly freeAt: Float64Array;
+
+  constructor(map: LinkMap) {
+    this.map = map;
+    this.busy = new Uint8Array(map.count);
+    this.head = new Int32Array(map.count).fill(-1);
+    this.tail = new Int32Array(map.count).fill(-1);
+    this.linkBytes = new Float64Array(map.count);
+    this.linkBusyNs = new Float64Array(map.count);
+    this.linkMessages = new Float64Array(map.count);
+    this.freeAt = new Float64Array(map.count);
+  }
+
+  send(core: Core, message: number): void {
+    this.forward(core, message, core.messageSrc[message]);
+  }
+
+  handle(core: Core, kind: number, arg: number): void {
+    if (kind === Kind.linkDone) {
+      this.linkDone(core, arg);
+      return;
+    }
+    const device = core.messageHop[arg];
+    if (device === core.messageDst[arg]) core.arrive(arg);
+    else this.forward(core, arg, device);
+  }
+
+  counters(): LinkCounters[] {
+    const found: LinkCounters[] = [];
+    for (let link = 0; link < this.map.count; link++) {
+      if (this.linkMessages[link] === 0) continue;
+      found.push({
+        name: this.map.name(link),
+        bytes: this.linkBytes[link],
+        busyNs: this.linkBusyNs[link],
+        messages: this.linkMessages[link],
+      });
+    }
+    return found;
+  }
+
+  private forward(core: Core, message: number, device: number): void {
+    const link = this.map.next(device, core.messageSrc[message], core.messageDst[message]);
+    if (this.map.cutThrough[link] !== 0) {
+      this.passThrough(core, message, link);
+      return;
+    }
+    if (this.busy[link] === 0) {
+      this.start(core, message, link);
+      return;
+    }
+    core.messageNext[message] = -1;
+    if (this.tail[link] < 0) this.head[link] = message;
+    else core.messageNext[this.tail[link]] = message;
+    this.tail[link] = message;
+  }
+
+  private start(core: Core, message: number, link: number): void {
+    const { map } = this;
+    const { queue } = core;
+    const size = core.messageSize[message];
+    const serial = size / map.bytesPerNs[link];
+    const now = queue.time;
+    this.busy[link] = 1;
+    core.messageHop[message] = map.target(link, core.messageSrc[message], core.messageDst[message]);
+    this.count(link, size, Math.trunc(serial));
+    queue.schedule(now + Math.trunc(map.latencyNs[link] + serial), Kind.linkArrive, message);
+    queue.schedule(now + Math.trunc(serial), Kind.linkDone, link);
+  }
+
+  private linkDone(core: Core, link: number): void {
+    this.busy[link] = 0;
+    const message = this.head[link];
+    if (message < 0) return;
+    this.head[link] = core.messageNext[message];
+    if (this.head[link] < 0) this.tail[link] = -1;
+    this.start(core, message, link);
+  }
+
+  /**
+   * The message's tail is here now, so it can have left by now; it has, unless others before it still
+   * hold the link.
+   */
+  private passThrough(core: Core, message: number, link: number): void {
+    const { map } = this;
+    const size = core.messageSize[message];
+    const serial = Math.trunc(size / map.bytesPerNs[link]);
+    const now = core.queue.time;
+    const done = Math.max(now, this.freeAt[link] + serial);
+    this.freeAt[link] = done;
+    core.messageHop[message] = map.target(link, core.messageSrc[message], core.messageDst[message]);
+    this.count(link, size, serial);
+    core.queue.schedule(done + Math.trunc(map.latencyNs[link]), Kind.linkArrive, message);
+  }
+
+  private count(link: number, bytes: number, busyNs: number): void {
+    this.linkBytes[link] += bytes;
+    this.linkBusyNs[link] += busyNs;
+    this.linkMessages[link]++;
+  }
+}
+
+interface DimensionLinks {
+  readonly spec: DimensionSpec;
+  /** Distance in id of neighbours along the dimension. */
+  readonly stride: number;
+  /** First link, and the first switch device. */
+  readonly firstLink: number;
+  readonly firstSwitch: number;
+}
+
+export interface LinkMapOptions {
+  /** Switches begin to send on before a message is whole, so they cost no second serialization. */
+  readonly cutThrough: boolean;
+}
+
+/** Links of a machine of dimensions; routes cross them in ascending order, the shorter way. */
+export function dimensionLinks(
+  specs: readonly DimensionSpec[],
+  numNpus: number,
+  options: LinkMapOptions,
+): LinkMap {
+  const dims: DimensionLinks[] = [];
+  let links = 0;
+  let switches = numNpus;
+  let stride = 1;
+  for (const spec of specs) {
+    dims.push({ spec, stride, firstLink: links, firstSwitch: switches });
+    links += numNpus * (spec.kind === 'FullyConnected' ? spec.npus : 2);
+    if (spec.kind === 'Switch') switches += numNpus;
+    stride *= spec.npus;
+  }
+  const latencyNs = new Float64Array(links);
+  const rate = new Float64Array(links);
+  const cut = new Uint8Array(links);
+  dims.forEach(({ spec, firstLink }, d) => {
+    const end = d + 1 < dims.length ? dims[d + 1].firstLink : links;
+    latencyNs.fill(spec.latencyNs, firstLink, end);
+    rate.fill(bytesPerNs(spec.bandwidthGBps), firstLink, end);
+    if (spec.kind === 'Switch' && options.cutThrough) cut.fill(1, firstLink + numNpus, end);
+  });
+  const at = (npu: number, dim: DimensionLinks): number =>
+    Math.trunc(npu / dim.stride) % dim.spec.npus;
+  return {
+    count: links,
+    latencyNs,
+    bytesPerNs: rate,
+    cutThrough: cut,
+    next(device, src, dst) {
+      if (device >= numNpus) return switchDown(dims, numNpus, device, dst);
+      if (src === dst) return dims[0].firstLink + device;
+      return nextLink(dims, numNpus, at, device, dst);
+    },
+    target(link, _src, dst) {
+      let d = dims.length - 1;
+      while (dims[d].firstLink > link) d--;
+      return linkTarget(dims[d], numNpus, at, link - dims[d].firstLink, dst);
+    },
+    name(link) {
+      let d = dims.length - 1;
+      while (dims[d].firstLink > link) d--;
+      return linkName(dims[d], d, numNpus, link - dims[d].firstLink);
+    },
+  };
+}
+
+type Position = (npu: number, dim: DimensionLinks) => number;
+
+function nextLink(
+  dims: readonly DimensionLinks[],
+  numNpus: number,
+  at: Position,
+  device: number,
+  dst: number,
+): number {
+  for (const dim of dims) {
+    const from = at(device, dim);
+    const to = at(dst, dim);
+    if (from === to) continue;
+    const { kind, npus } = dim.spec;
+    switch (kind) {
+      case 'FullyConnected':
+        return dim.firstLink + device * npus + to;
+      case 'Switch':
+        return dim.firstLink + device;
+      case 'Mesh':
+        return dim.firstLink + (to > from ? 0 : numNpus) + device;
+      default: {
+        const clockwise = (to - from + npus) % npus;
+        return dim.firstLink + (clockwise <= npus - clockwise ? 0 : numNpus) + device;
+      }
+    }
+  }
+  return -1;
+}
+
+/** A switch device is named after the NPU it was reached from: dimension and group follow. */
+function switchDown(
+  dims: readonly DimensionLinks[],
+  numNpus: number,
+  device: number,
+  dst: number,
+): number {
+  let d = dims.length - 1;
+  while (dims[d].spec.kind !== 'Switch' || dims[d].firstSwitch > device) d--;
+  const dim = dims[d];
+  const from = device - dim.firstSwitch;
+  const { stride, spec } = dim;
+  const position = (npu: number): number => Math.trunc(npu / stride) % spec.npus;
+  const below = from + (position(dst) - position(from)) * stride;
+  return dim.firstLink + numNpus + below;
+}
+
+function linkTarget(
+  dim: DimensionLinks,
+  numNpus: number,
+  at: Position,
+  index: number,
+  _dst: number,
+): number {
+  const { spec, stride } = dim;
+  if (spec.kind === 'FullyConnected') {
+    const npu = Math.trunc(index / spec.npus);
+    return npu + ((index % spec.npus) - at(npu, dim)) * stride;
+  }
+  const back = index >= numNpus;
+  const npu = back ? index - numNpus : index;
+  if (spec.kind === 'Switch') return back ? npu : dim.firstSwitch + npu;
+  const here = at(npu, dim);
+  const there = (here + (back ? -1 : 1) + spec.npus) % spec.npus;
+  return npu + (there - here) * stride;
+}
+
+function linkName(dim: DimensionLinks, d: number, numNpus: number, index: number): string {
+  const { spec, stride } = dim;
+  if (spec.kind === 'FullyConnected') {
+    const npu = Math.trunc(index / spec.npus);
+    const here = Math.trunc(npu / stride) % spec.npus;
+    return `dim${d}: ${npu}->${npu + ((index % spec.npus) - here) * stride}`;
+  }
+  const back = index >= numNpus;
+  const npu = back ? index - numNpus : index;
+  if (spec.kind === 'Switch') return `dim${d}: ${back ? `switch->${npu}` : `${npu}->switch`}`;
+  const here = Math.trunc(npu / stride) % spec.npus;
+  const there = (here + (back ? -1 : 1) + spec.npus) % spec.npus;
+  return `dim${d}: ${npu}->${npu + (there - here) * stride}`;
+}
+
+/**
+ * Links of a machine of levels: per level every NPU has one way out and one way in. The way in is cut
+ * through, so a lone message pays one latency and one serialization, and messages to one NPU queue.
+ */
+export function levelLinks(levels: readonly LevelSpec[], numNpus: number): LinkMap {
+  const count = levels.length * 2 * numNpus;
+  const latencyNs = new Float64Array(count);
+  const rate = new Float64Array(count);
+  const cut = new Uint8Array(count);
+  levels.forEach((level, l) => {
+    const first = l * 2 * numNpus;
+    latencyNs.fill(level.latencyNs, first, first + numNpus);
+    rate.fill(bytesPerNs(level.bandwidthGBps), first, first + 2 * numNpus);
+    cut.fill(1, first + numNpus, first + 2 * numNpus);
+  });
+  const last = levels.length - 1;
+  const levelOf = (src: number, dst: number): number => {
+    let l = 0;
+    while (l < last && levels[l].domain[src] !== levels[l].domain[dst]) l++;
+    return l;
+  };
+  return {
+    count,
+    latencyNs,
+    bytesPerNs: rate,
+    cutThrough: cut,
+    next: (device, src, dst) =>
+      levelOf(src, dst) * 2 * numNpus + (device >= numNpus ? numNpus + dst : src),
+    target: (link, _src, dst) => (link % (2 * numNpus) >= numNpus ? dst : numNpus),
+    name: (link) => {
+      const inner = link % (2 * numNpus);
+      const level = Math.trunc(link / (2 * numNpus));
+      return inner >= numNpus ? `level${level}: in ${inner - numNpus}` : `level${level}: out ${inner}`;
+    },
+  };
+}
