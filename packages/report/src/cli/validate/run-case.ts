@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '@astrolabe/base';
+import type { EngineOverrides } from '@astrolabe/config';
 import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop/cli';
 import { simulatedRows } from '../../calibrate/simulated-rows.js';
 import { type RequestRow, type RunData, requestKey } from '../../run-data.js';
@@ -57,7 +58,7 @@ function servingOptions(
     clusterConfig: resolve(folder, given.clusterConfig),
     workload: resolve(folder, given.workload),
     profiles: options.profiles ?? resolve(folder, given.profiles),
-    flags: engine.flags,
+    flags: { ...generationFlags(given), ...engine.flags },
     kvTiers: engine.kvTiers,
     memoryUtilization: engine.memoryUtilization,
     deviceMemoryBytes: engine.deviceMemoryBytes,
@@ -68,6 +69,11 @@ function servingOptions(
     summaryFormat: 'json',
     quiet: true,
   };
+}
+
+/** The paper's runs (v0 profiles) are of 2025, before vLLM scheduled asynchronously by default. */
+function generationFlags(given: Case): EngineOverrides {
+  return given.profileFormat === 'llmservingsim-v0' ? { async_scheduling: false } : {};
 }
 
 async function judged(
