@@ -15,6 +15,9 @@ const count = z.number().int().nonnegative();
 const amount = z.number().positive();
 const nonNegative = z.number().nonnegative();
 
+/** PCIe 4.0 x16 moves 31.5 GB/s, of which DMA of blocks of a megabyte gets about 85 %. */
+export const defaultHostLinkGBps = 26.8;
+
 const placementRuleSchema = z.strictObject({
   weights: z.string().optional().describe('npu, cpu or cxl:<device>'),
   kv_loc: z.string().optional(),
@@ -128,6 +131,9 @@ export const nodeSchema = z.strictObject({
   num_instances: positive.optional(),
   cpu_mem: hostMemorySchema,
   storage: storageSchema.optional(),
+  host_link_bw: amount
+    .default(defaultHostLinkGBps)
+    .describe('GB/s between each device and host memory, each way; PCIe'),
   instances: z.array(instanceSchema).min(1),
   power: powerSchema.optional(),
 });

@@ -50,6 +50,8 @@ export interface DeviceMemory {
 export interface ClusterNode {
   readonly index: number;
   readonly hostMemory: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
+  /** Between each device and host memory, each way. */
+  readonly hostLinkGBps: number;
   readonly power: PowerFile | undefined;
   readonly storage?: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
 }
@@ -105,6 +107,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
         bandwidthGBps: node.cpu_mem.mem_bw,
         latencyNs: node.cpu_mem.mem_latency,
       },
+      hostLinkGBps: node.host_link_bw,
       power: node.power,
       ...(node.storage === undefined
         ? {}

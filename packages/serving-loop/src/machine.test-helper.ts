@@ -124,7 +124,7 @@ export class FixedMachine implements Backend {
 }
 
 type FixedRun = Pick<RunInputs, 'cluster' | 'requests'> &
-  Partial<Omit<RunInputs, 'backend'>> & { readonly times?: FixedTimes };
+  Partial<RunInputs> & { readonly times?: FixedTimes };
 
 /** Runs a workload on the fixed machine, round robin, 1 s intervals, unless said otherwise. */
 export function runFixed({

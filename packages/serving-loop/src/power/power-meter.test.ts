@@ -71,7 +71,7 @@ function instance(index: number, tp: number, firstNpu: number): Instance {
 function cluster(instances: readonly Instance[], constants: PowerFile | undefined): Cluster {
   const hostMemory = { sizeBytes: 128 * bytesPerGiB, bandwidthGBps: 100, latencyNs: 0 };
   return {
-    nodes: [{ index: 0, hostMemory, power: constants }],
+    nodes: [{ index: 0, hostMemory, hostLinkGBps: 26.8, power: constants }],
     instances,
     numNpus: instances.reduce((sum, entry) => sum + entry.npus.length, 0),
     linkBandwidthGBps: [1],
