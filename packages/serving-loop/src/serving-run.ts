@@ -134,6 +134,9 @@ class ServingRun {
       chooseDecode: (request, leg) => this.chooseDecode(request, leg),
       identify: (leg, prefill) => this.identify(leg, prefill),
       submit: (transfer) => this.transfer(transfer),
+      firstToken: (request, nowNs) => {
+        this.lastToken[request.index] = nowNs;
+      },
       finished: (request, nowNs) => this.finish(request, nowNs),
     });
     this.groupWaves();

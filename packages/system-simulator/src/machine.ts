@@ -76,7 +76,8 @@ class SimulatedMachine implements Machine, NodeActions {
   /** By lane, then NPU. */
   private readonly lanes: Lane[][] = [];
   private readonly releases = new ReleaseHeap<SetState>();
-  private readonly completed: Completion[] = [];
+  /** All of one instant, in order of submission: the order must not depend on the fast paths. */
+  private readonly completed: { sequence: number; completion: Completion }[] = [];
   private readonly stateOf = new Map<Run, SetState>();
   private readonly busyNs: { compute: Float64Array; comm: Float64Array; memory: Float64Array };
   private readonly collectiveBytes: Float64Array;
@@ -143,7 +144,7 @@ class SimulatedMachine implements Machine, NodeActions {
     const { queue } = this.core;
     for (;;) {
       const next = this.completed.shift();
-      if (next !== undefined) return next;
+      if (next !== undefined) return next.completion;
       const eventNs = queue.peekTime();
       const releaseNs = this.releases.peekTime();
       if (eventNs <= releaseNs) {
@@ -287,7 +288,7 @@ class SimulatedMachine implements Machine, NodeActions {
       startNs = Math.min(startNs, npu.startNs);
       finishNs = Math.max(finishNs, npu.finishNs);
     }
-    this.completed.push({
+    const completion = {
       instance: set.instance,
       iteration: set.iteration,
       lane: set.lane,
@@ -296,7 +297,12 @@ class SimulatedMachine implements Machine, NodeActions {
       npus: results,
       commBytes: state.commBytes,
       memoryBytes: state.memoryBytes,
-    });
+    };
+    const { completed } = this;
+    const { sequence } = state;
+    let at = completed.length;
+    while (at > 0 && completed[at - 1].sequence > sequence) at--;
+    completed.splice(at, 0, { sequence, completion });
   }
 
   private compile(graph: ExecutionGraph, at: string): Program {

@@ -23,7 +23,9 @@ export interface DisaggregationEvents {
   /** Tells a prefill leg what its blocks hold. */
   identify(leg: RequestState, prefill: InstanceEngine): void;
   submit(transfer: Transfer): void;
-  /** Only with the first token from prefill: it was the last one, too. */
+  /** Only with the first token from prefill. */
+  firstToken(request: RequestState, nowNs: number): void;
+  /** The first token from prefill was the last one, too. */
   finished(request: RequestState, nowNs: number): void;
 }
 
@@ -136,6 +138,7 @@ export class Disaggregation {
     request.numOutputTokens = 1;
     request.firstTokenNs = nowNs;
     request.lastTokenNs = nowNs;
+    this.events.firstToken(request, nowNs);
     if (request.outputTokens > 1) return false;
     request.instance = handOff.prefill.index;
     request.finishNs = nowNs;

@@ -1,0 +1,192 @@
+/**
+ * Random clusters and workloads through the real generator and machine: every request finishes or the
+ * run is refused with a reason, tokens are conserved, no block leaks, nothing hangs, and the same
+ * seed gives the same bytes. A watchdog bounds the events of a run, so a livelock is a failure too.
+ */
+import { UserError } from '@astrolabe/base';
+import type { Cluster } from '@astrolabe/config';
+import { type Backend, type RunResult, requestResults, runServing } from '@astrolabe/serving-loop';
+import {
+  type Completion,
+  clusterMachine,
+  createMachine,
+  type Machine,
+} from '@astrolabe/system-simulator';
+import {
+  createTraceGenerator,
+  type Iteration,
+  type TraceGenerator,
+  type Transfer,
+  transferLane,
+} from '@astrolabe/trace-generator';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { clusterOf, formulas, type ServingCase, servingCase } from './arbitrary-serving.js';
+
+const numRuns = 500;
+/** Far above what any case needs: 20 requests of at most 72 tokens. */
+const mostEvents = 20_000;
+
+class WatchedBackend implements Backend {
+  readonly iterations: Iteration[] = [];
+  readonly transfers: Transfer[] = [];
+  readonly completions: Completion[] = [];
+  readonly machine: Machine;
+  private readonly generator: TraceGenerator;
+  private events = 0;
+
+  constructor(cluster: Cluster, fastPaths: boolean) {
+    this.generator = createTraceGenerator({ cluster, latencyModelFor: () => formulas });
+    this.machine = createMachine({ ...clusterMachine(cluster), fastPaths });
+  }
+
+  submit(iteration: Iteration): void {
+    this.iterations.push(iteration);
+    this.machine.submit(this.generator.generate(iteration));
+  }
+
+  transfer(transfer: Transfer): void {
+    this.transfers.push(transfer);
+    this.machine.submit(this.generator.generateTransfer(transfer));
+  }
+
+  next(untilNs: number): Promise<Completion | undefined> {
+    expect(this.events++, 'the watchdog').toBeLessThan(mostEvents);
+    const completion = this.machine.runUntil(untilNs);
+    if (completion !== undefined) this.completions.push(completion);
+    return Promise.resolve(completion);
+  }
+
+  close(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+}
+
+interface Outcome {
+  readonly backend: WatchedBackend;
+  readonly run: RunResult;
+}
+
+/** Undefined: refused with a reason. */
+async function serve(entry: ServingCase, fastPaths = true): Promise<Outcome | undefined> {
+  try {
+    const cluster = clusterOf(entry.file);
+    const backend = new WatchedBackend(cluster, fastPaths);
+    const run = await runServing({
+      cluster,
+      requests: entry.requests,
+      backend,
+      routing: entry.routing,
+      seed: entry.seed,
+      hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+      intervalNs: 1e6,
+    });
+    return { backend, run };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    expect(error.message.length).toBeGreaterThan(10);
+    return undefined;
+  }
+}
+
+function makespanNs({ run }: Outcome): number {
+  return run.states.reduce((latest, state) => Math.max(latest, state.finishNs), 0);
+}
+
+describe('serving', () => {
+  it('finishes every request or refuses with a reason; tokens and blocks are conserved', async () => {
+    let served = 0;
+    await fc.assert(
+      fc.asyncProperty(servingCase, async (entry) => {
+        const outcome = await serve(entry);
+        if (outcome === undefined) return;
+        served++;
+        const { run, backend } = outcome;
+        expect(backend.machine.stuck()).toMatchObject({ stuck: false });
+        for (const row of requestResults(run)) expect(row.status).toBe('finished');
+        for (const state of run.states) expect(state.numOutputTokens).toBe(state.outputTokens);
+        for (const { kv } of run.engines) expect(kv.pool.usedBlocks).toBe(0);
+        const gaps = entry.requests.reduce((sum, request) => sum + request.outputTokens - 1, 0);
+        expect(run.itlNs).toHaveLength(gaps);
+        checkPositions(entry, outcome);
+        checkTransfers(outcome);
+      }),
+      { numRuns, seed: 4 },
+    );
+    expect(served).toBeGreaterThan(numRuns / 2);
+  });
+
+  it('gives the same bytes with the same seed, and the same with every message an event', async () => {
+    await fc.assert(
+      fc.asyncProperty(servingCase, async (entry) => {
+        const first = await serve(entry);
+        const again = await serve(entry);
+        const plain = await serve(entry, false);
+        const bytes = (outcome: Outcome | undefined): string =>
+          JSON.stringify([outcome?.backend.completions, outcome && requestResults(outcome.run)]);
+        expect(bytes(again)).toBe(bytes(first));
+        expect(bytes(plain)).toBe(bytes(first));
+      }),
+      { numRuns: 120, seed: 5 },
+    );
+  });
+
+  it('more link bandwidth does not worsen the makespan by more than 2 %', async () => {
+    await fc.assert(
+      fc.asyncProperty(servingCase, async (entry) => {
+        // Batches depend on timing, so single requests may lose; saturated pools are chaotic.
+        const roomy = withLimits(entry, { kv_blocks: 2000, max_num_seqs: 64 });
+        const narrow = await serve(roomy);
+        const wide = await serve({
+          ...roomy,
+          file: { ...roomy.file, link_bw: roomy.file.link_bw * 10 },
+        });
+        if (narrow === undefined || wide === undefined) return;
+        expect(makespanNs(wide)).toBeLessThanOrEqual(makespanNs(narrow) * 1.02 + 50_000);
+      }),
+      { numRuns: 80, seed: 6 },
+    );
+  });
+});
+
+function withLimits(entry: ServingCase, limits: object): ServingCase {
+  const nodes = entry.file.nodes.map((node) => ({
+    ...node,
+    instances: node.instances.map((instance) => ({ ...instance, ...limits })),
+  }));
+  return { ...entry, file: { ...entry.file, nodes } };
+}
+
+/**
+ * Every position of a request is computed, in order, from what is known: a step goes on where an
+ * earlier one ended (or at a prefix hit, or again from the start after a preemption), and the last
+ * one ends just before the last token, which is never computed.
+ */
+function checkPositions(entry: ServingCase, { backend, run }: Outcome): void {
+  const ends = entry.requests.map(() => 0);
+  for (const { requests, newTokens, contextTokens } of backend.iterations) {
+    requests.forEach((index, i) => {
+      ends[index] = Math.max(ends[index], contextTokens[i] + newTokens[i]);
+    });
+  }
+  entry.requests.forEach(({ promptTokens, outputTokens }, index) => {
+    expect(ends[index]).toBe(promptTokens + outputTokens - 1);
+    const state = run.states[index];
+    expect(state.firstTokenNs).toBeGreaterThanOrEqual(state.arrivalNs);
+    expect(state.finishNs).toBeGreaterThanOrEqual(state.firstTokenNs);
+  });
+}
+
+/** Every transfer arrives, and none faster than its bytes over all links of its receiver. */
+function checkTransfers({ backend, run }: Outcome): void {
+  const completions = backend.completions.filter(({ lane }) => lane === transferLane);
+  expect(completions).toHaveLength(backend.transfers.length);
+  expect(run.transfers.count).toBe(backend.transfers.length);
+  for (const transfer of backend.transfers) {
+    const done = completions.find(
+      ({ instance, iteration }) => instance === transfer.to && iteration === transfer.transfer,
+    );
+    expect(done).toBeDefined();
+    expect(done?.finishNs).toBeGreaterThanOrEqual(transfer.releaseNs);
+  }
+}
