@@ -1,0 +1,140 @@
+/** Reads the folder of a run into what timelines and pages are drawn from. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '@astrolabe/base';
+import { openInput, readNdjson } from '@astrolabe/base/cli';
+import type { CounterSeries, RequestSpan, RunRecords, StepSpan } from '../timeline/run-records.js';
+import { trafficCounters } from '../timeline/traffic-counters.js';
+import { cell, readTable, type TableRow } from './read-real.js';
+
+/** @throws UserError naming the file that is missing or broken */
+export async function readRecords(folder: string): Promise<RunRecords> {
+  const path = join(folder, 'requests.csv');
+  const requests = readTable(path, ',').map((row) => requestSpan(row, path));
+  const steps = await readSteps(folder);
+  const intervals = intervalCounters(folder);
+  const intervalNs = intervals[0]?.intervalNs ?? 1e9;
+  return {
+    source: folder,
+    requests,
+    steps,
+    counters: [...intervals, ...powerCounters(folder), ...trafficCounters(steps, intervalNs)],
+  };
+}
+
+function requestSpan(row: TableRow, path: string): RequestSpan | undefined {
+  if (row.status !== 'finished') return undefined;
+  return {
+    id: row.request,
+    instance: cell(row, 'instance', path),
+    promptTokens: cell(row, 'prompt_tokens', path),
+    outputTokens: cell(row, 'output_tokens', path),
+    arrivalNs: cell(row, 'arrival_ns', path),
+    scheduledNs: cell(row, 'scheduled_ns', path),
+    firstTokenNs: cell(row, 'first_token_ns', path),
+    finishNs: cell(row, 'finish_ns', path),
+    preemptions: cell(row, 'preemptions', path),
+    prefixHitTokens: cell(row, 'prefix_hit_tokens', path),
+  };
+}
+
+/** The fields of an iteration that a picture needs. */
+interface Batch {
+  readonly requests: readonly number[];
+  readonly prefillTokens: number;
+  readonly prefillRequests: number;
+  readonly decodeRequests: number;
+  readonly contextTokens: number;
+}
+
+interface IterationLine {
+  readonly instance: number;
+  readonly iteration: number;
+  readonly lane?: number;
+  readonly requests: readonly number[];
+  readonly newTokens: readonly number[];
+  readonly contextTokens: readonly number[];
+}
+
+async function readSteps(folder: string): Promise<StepSpan[]> {
+  const batches = new Map<string, Batch>();
+  const iterations = join(folder, 'iterations.ndjson');
+  for await (const { value, line } of readNdjson(openInput(iterations), iterations)) {
+    const iteration = value as IterationLine;
+    if (!Array.isArray(iteration.newTokens) || !Array.isArray(iteration.contextTokens)) {
+      throw new UserError('not an iteration', { at: `${iterations}:${line}` });
+    }
+    batches.set(key(iteration), batch(iteration));
+  }
+  const steps: StepSpan[] = [];
+  const completions = join(folder, 'completions.ndjson');
+  for await (const { value, line } of readNdjson(openInput(completions), completions)) {
+    const completion = value as StepSpan;
+    const found = batches.get(key(completion));
+    if (found === undefined || !Array.isArray(completion.npus)) {
+      throw new UserError('not the completion of an iteration', { at: `${completions}:${line}` });
+    }
+    steps.push({ ...completion, ...found });
+  }
+  return steps;
+}
+
+function key(step: { instance: number; iteration: number; lane?: number }): string {
+  return `${step.instance}/${step.iteration}/${step.lane ?? 0}`;
+}
+
+/** One new token on top of a context is decoding; everything else is prefill. */
+function batch({ requests, newTokens, contextTokens }: IterationLine): Batch {
+  let prefillTokens = 0;
+  let prefillRequests = 0;
+  let decodeRequests = 0;
+  let context = 0;
+  for (const [i, tokens] of newTokens.entries()) {
+    context += contextTokens[i];
+    if (tokens === 1 && contextTokens[i] > 0) decodeRequests++;
+    else {
+      prefillTokens += tokens;
+      prefillRequests++;
+    }
+  }
+  return { requests, prefillTokens, prefillRequests, decodeRequests, contextTokens: context };
+}
+
+function intervalCounters(folder: string): CounterSeries[] {
+  const path = join(folder, 'intervals.csv');
+  if (!existsSync(path)) return [];
+  const rows = readTable(path, ',');
+  if (rows.length === 0) return [];
+  const second = rows[1] ?? { start_ns: '1000000000' };
+  const intervalNs = cell(second, 'start_ns', path) - cell(rows[0], 'start_ns', path);
+  const series = (name: string, unit: string, column: string, scale: number): CounterSeries => ({
+    name,
+    unit,
+    intervalNs,
+    values: rows.map((row) => cell(row, column, path) * scale),
+  });
+  const perS = 1e9 / intervalNs;
+  return [
+    series('output throughput', 'tokens/s', 'output_tokens', perS),
+    series('prompt throughput', 'tokens/s', 'prompt_tokens', perS),
+    series('running', 'requests', 'running', 1),
+    series('waiting', 'requests', 'waiting', 1),
+    series('KV in use', '%', 'kv_usage', 100),
+  ];
+}
+
+function powerCounters(folder: string): CounterSeries[] {
+  const path = join(folder, 'power.csv');
+  if (!existsSync(path)) return [];
+  const rows = readTable(path, ',').filter((row) => row.scope === 'system');
+  if (rows.length === 0) return [];
+  const second = rows[1] ?? { start_ns: '1000000000' };
+  return [
+    {
+      name: 'power',
+      unit: 'W',
+      intervalNs: cell(second, 'start_ns', path) - cell(rows[0], 'start_ns', path),
+      values: rows.map((row) => cell(row, 'power_w', path)),
+    },
+  ];
+}

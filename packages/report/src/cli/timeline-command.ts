@@ -1,0 +1,42 @@
+/** `report timeline`: a run for Perfetto or chrome://tracing. */
+import { gzipSync } from 'node:zlib';
+import {
+  nonNegativeInteger,
+  positiveInteger,
+  positiveNumber,
+  writeFileWhole,
+  writeStdout,
+} from '@astrolabe/base/cli';
+import type { Command } from 'commander';
+import { buildTimeline, timelineJson } from '../timeline/chrome-trace.js';
+import { readRecords } from './read-records.js';
+
+interface Flags {
+  output: string;
+  from: number;
+  to?: number;
+  maxEvents: number;
+}
+
+export function addTimeline(program: Command): void {
+  program
+    .command('timeline')
+    .description('a run as a Chrome trace for Perfetto (ui.perfetto.dev) or chrome://tracing')
+    .argument('<dir>', 'folder written by serving-loop --output')
+    .option('-o, --output <file>', 'where to write; .gz is packed; - is stdout', '-')
+    .option('--from <s>', 'start of the part to draw, s', nonNegativeInteger, 0)
+    .option('--to <s>', 'end of the part to draw, s', positiveNumber)
+    .option('--max-events <count>', 'thin out to stay below', positiveInteger, 200_000)
+    .action(async (folder: string, flags: Flags) => {
+      const records = await readRecords(folder);
+      const timeline = buildTimeline(records, {
+        fromNs: flags.from * 1e9,
+        toNs: flags.to === undefined ? Number.POSITIVE_INFINITY : flags.to * 1e9,
+        maxEvents: flags.maxEvents,
+      });
+      const text = timelineJson(timeline, records.source);
+      for (const note of timeline.notes) process.stderr.write(`report: ${note}\n`);
+      if (flags.output === '-') await writeStdout(text);
+      else writeFileWhole(flags.output, flags.output.endsWith('.gz') ? gzipSync(text) : text);
+    });
+}
