@@ -12,7 +12,7 @@ import { fromLong, type LongLike, readAttribute, tagOfField } from './attribute.
 import { type Dialect, maxWireType, nodeTypeTables } from './dialect.js';
 import { Attr, type Attribute, type ExecutionGraph } from './graph.js';
 import type { GraphBuilder } from './graph-builder.js';
-import { Known, knownAttributes, knownCode } from './known-attributes.js';
+import { attributePrefixes, Known, knownAttributes, knownCode } from './known-attributes.js';
 import { NodeType } from './node-type.js';
 
 /** Something in a message is not as the format wants it; the caller adds the place. */
@@ -42,6 +42,9 @@ export class NodeDecoder {
   private seen = 0;
   private isPim = false;
   private hasDurationNs = false;
+  private lastCode = -1;
+  /** Attribute that came next the last time, by node type and attribute before it; -1 = none. */
+  private readonly follower = new Int8Array(256 * 32).fill(-1);
 
   /** @param reader its `buf`, `pos` and `len` are set for each message by the caller. */
   constructor(builder: GraphBuilder, reader: ProtobufReader, options: NodeDecoderOptions) {
@@ -61,6 +64,7 @@ export class NodeDecoder {
     this.seen = 0;
     this.isPim = false;
     this.hasDurationNs = false;
+    this.lastCode = -1;
     while (reader.pos < end) {
       const start = reader.pos;
       const tag = reader.buf[start] < 128 ? reader.buf[reader.pos++] : reader.tag();
@@ -97,8 +101,10 @@ export class NodeDecoder {
         }
         case 0x52: {
           const length = reader.uint32();
-          this.take(length, end);
-          this.attribute(node, reader.pos - length, reader.pos);
+          const at = this.take(length, end);
+          if (!this.expectedAttribute(node, at, at + length)) {
+            this.attribute(node, at, at + length);
+          }
           break;
         }
         default:
@@ -126,6 +132,33 @@ export class NodeDecoder {
   private addDep(node: number, isCtrl: boolean): void {
     if (isCtrl) this.builder.addCtrlDepId(node, readCount(this.reader, 'ctrl_deps'));
     else this.builder.addDepId(node, readCount(this.reader, 'data_deps'));
+  }
+
+  /**
+   * Tries the attribute that followed last time in the form we write it: one comparison instead of
+   * taking it apart. Leaves the reader at `end` if that works.
+   */
+  private expectedAttribute(node: number, start: number, end: number): boolean {
+    const code = this.follower[(this.builder.columns.type[node] << 5) + this.lastCode + 1];
+    if (code < 0 || (this.seen & (1 << code)) !== 0) return false;
+    const { reader } = this;
+    const { buf } = reader;
+    const prefix = attributePrefixes[code];
+    const { length } = prefix;
+    const valueAt = start + length;
+    if (valueAt >= end) return false;
+    for (let i = 1; i < length; i++) if (buf[start + i] !== prefix[i]) return false;
+    // Nothing may follow the value.
+    let last = valueAt;
+    if (code === Known.pgName || code === Known.involvedDim) last += buf[valueAt];
+    else while (last < end && buf[last] > 127) last++;
+    if (last + 1 !== end) return false;
+    reader.pos = valueAt;
+    if (!this.toColumn(node, code, knownAttributes[code].field)) return false;
+    reader.pos = end;
+    this.seen |= 1 << code;
+    this.lastCode = code;
+    return true;
   }
 
   /** The attribute in `[start, end)`; leaves the reader at `end`. */
@@ -163,6 +196,8 @@ export class NodeDecoder {
       }
     }
     if (pos !== end) throw new WireError('an attribute runs past the end of its message');
+    this.follower[(this.builder.columns.type[node] << 5) + this.lastCode + 1] = code;
+    this.lastCode = code;
     const bit = code < 0 ? 0 : 1 << code;
     const isFirst = (this.seen & bit) === 0 && field !== 0;
     this.seen |= bit;
@@ -235,7 +270,10 @@ export class NodeDecoder {
     if (field !== stringField) return false;
     const { reader, builder } = this;
     const length = reader.uint32();
-    const name = builder.strings.internBytes(reader.buf, reader.pos, reader.pos + length);
+    const at = reader.pos;
+    reader.pos += length;
+    if (reader.pos > reader.len) return false;
+    const name = builder.strings.internBytes(reader.buf, at, reader.pos);
     builder.columns.pgName[node] = name;
     builder.columns.present[node] |= Attr.pgName;
     return true;

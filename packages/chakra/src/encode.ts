@@ -5,10 +5,10 @@
  */
 import { assert } from '@astrolabe/base';
 import protobuf, { type Writer as ProtobufWriter } from 'protobufjs/minimal.js';
-import { tagOfField, writeAttribute } from './attribute.js';
+import { writeAttribute } from './attribute.js';
 import { type Dialect, nodeTypeTables } from './dialect.js';
 import { Attr, type Attribute, type ExecutionGraph } from './graph.js';
-import { Known, knownAttributes } from './known-attributes.js';
+import { attributePrefixes, Known } from './known-attributes.js';
 import { NodeType } from './node-type.js';
 import { streamAttribute } from './stream-metadata.js';
 import { utf8Of } from './string-table.js';
@@ -17,12 +17,6 @@ export interface EncodeOptions {
   /** Default `upstream`. */
   readonly dialect?: Dialect;
 }
-
-/** Name field and value tag of each known attribute, ready to copy. */
-const prefixes: readonly Uint8Array[] = knownAttributes.map(({ name, field }) => {
-  const writer = protobuf.Writer.create();
-  return writer.uint32(0x0a).string(name).uint32(tagOfField[field]).finish().slice();
-});
 
 /** The graph as one .et file. @throws assertion when an id or a duration is no safe integer */
 export function encodeGraph(graph: ExecutionGraph, options: EncodeOptions = {}): Uint8Array {
@@ -162,7 +156,7 @@ function writeAttributes(
   }
   if (present & Attr.pgName) {
     const bytes = utf8Of(graph.strings, graph.pgName[node]);
-    const prefix = prefixes[Known.pgName];
+    const prefix = attributePrefixes[Known.pgName];
     writer.uint32(0x52).uint32(prefix.length + sizeOf(bytes.length) + bytes.length);
     writer.raw(prefix).uint32(bytes.length).raw(bytes);
   }
@@ -172,7 +166,7 @@ function writeAttributes(
 }
 
 function writeNumber(writer: ProtobufWriter, code: number, value: number): void {
-  const prefix = prefixes[code];
+  const prefix = attributePrefixes[code];
   writer
     .uint32(0x52)
     .uint32(prefix.length + sizeOf(value))
@@ -182,7 +176,7 @@ function writeNumber(writer: ProtobufWriter, code: number, value: number): void 
 }
 
 function writeDims(writer: ProtobufWriter, bits: number, count: number): void {
-  const prefix = prefixes[Known.involvedDim];
+  const prefix = attributePrefixes[Known.involvedDim];
   const listSize = count === 0 ? 0 : 2 + count;
   writer
     .uint32(0x52)

@@ -2,6 +2,7 @@
  * The attributes that have columns: their names, wire kinds and limits. Readers take any integer or
  * bool kind (as ASTRA-sim's feeder v3 converts); writers use the kind of this table.
  */
+import { tagOfField } from './attribute.js';
 import { Attr } from './graph.js';
 
 /** Codes are bit positions: 0..13 as in `Attr`, then those that become something else. */
@@ -84,6 +85,13 @@ export const knownAttributes: readonly KnownAttribute[] = rows.map(
 );
 
 const nameBytes = knownAttributes.map((attribute) => new TextEncoder().encode(attribute.name));
+/** The bytes of each attribute up to its value: name field and value tag. */
+export const attributePrefixes: readonly Uint8Array[] = knownAttributes.map(({ field }, code) => {
+  const tag = tagOfField[field];
+  const tagBytes = tag < 128 ? [tag] : [(tag & 127) | 128, tag >> 7];
+  return Uint8Array.from([0x0a, nameBytes[code].length, ...nameBytes[code], ...tagBytes]);
+});
+
 /** Codes by length of the name. */
 const codesByLength: number[][] = Array.from({ length: 16 }, () => []);
 for (const [code, bytes] of nameBytes.entries()) codesByLength[bytes.length].push(code);

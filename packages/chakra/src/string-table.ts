@@ -15,6 +15,9 @@ export class StringTable {
   private slots = new Int32Array(256);
   private slotHash = new Int32Array(256);
   private used = 0;
+  /** Graphs repeat: the text that followed each text the last time is tried first. */
+  private readonly follower: number[] = [];
+  private last = 0;
 
   constructor() {
     this.intern('');
@@ -32,6 +35,18 @@ export class StringTable {
   /** Index of the UTF-8 text in `buffer[start, end)`. */
   internBytes(buffer: Uint8Array, start: number, end: number): number {
     if (start === end) return 0;
+    const guess = this.follower[this.last];
+    if (guess !== undefined && sameBytes(this.bytes[guess], buffer, start, end)) {
+      this.last = guess;
+      return guess;
+    }
+    const index = this.find(buffer, start, end);
+    this.follower[this.last] = index;
+    this.last = index;
+    return index;
+  }
+
+  private find(buffer: Uint8Array, start: number, end: number): number {
     let hash = end - start;
     for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + buffer[i]) | 0;
     hash ^= hash >>> 15;
