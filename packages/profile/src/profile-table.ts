@@ -16,7 +16,7 @@ import { z } from 'zod';
  * skew           as attention, the decodes' contexts averaging `decodeContextTokens` between
  *                `decodeContextMin` and `decodeContextMax`; `meanDurationNs` and `maxDurationNs` are
  *                the same batch with every context at the mean and at the maximum
- * collective     communication of `sizeBytes` among `sequences` devices
+ * collective     communication of `sizeBytes` among `sequences` devices, `devicesPerNode` to a node
  */
 export const rowKinds = [
   'dense',
@@ -64,6 +64,7 @@ export const keyColumns = [
   'decodeContextMax',
   'activatedExperts',
   'sizeBytes',
+  'devicesPerNode',
 ] as const;
 export type KeyColumn = (typeof keyColumns)[number];
 
@@ -126,6 +127,7 @@ export class ProfileTableBuilder {
     keys.decodeContextMax[at] = row.decodeContextMax ?? -1;
     keys.activatedExperts[at] = row.activatedExperts ?? -1;
     keys.sizeBytes[at] = row.sizeBytes ?? -1;
+    keys.devicesPerNode[at] = row.devicesPerNode ?? -1;
     values.durationNs[at] = row.durationNs;
     values.meanDurationNs[at] = row.meanDurationNs ?? Number.NaN;
     values.maxDurationNs[at] = row.maxDurationNs ?? Number.NaN;

@@ -54,7 +54,7 @@ function inspectTp(table: ProfileTable, tp: number): string[] {
         `${range(times)}`,
     );
   }
-  lines.push(...attentionLines(table, tp), ...moeLines(table, tp));
+  lines.push(...attentionLines(table, tp), ...moeLines(table, tp), ...collectiveLines(table, tp));
   const known = new Set(series.map(({ operator }) => operator));
   for (const kind of ['attention', 'moe'] as const) {
     if (rowsOfKind(table, tp, kind).length > 0) known.add(kind);
@@ -62,7 +62,8 @@ function inspectTp(table: ProfileTable, tp: number): string[] {
   const missing = blockSteps
     .filter((ways) => !ways.some((operators) => operators.every((name) => known.has(name))))
     .map((ways) => ways.map((operators) => operators.join('+')).join(' or '));
-  if (missing.length > 0) lines.push(`  missing for a decoder block: ${missing.join('; ')}`);
+  if (known.size > 0 && missing.length > 0)
+    lines.push(`  missing for a decoder block: ${missing.join('; ')}`);
   const outliers = series.flatMap(findOutliers);
   lines.push(`  points more than ${outlierShare * 100} % off their neighbours: ${outliers.length}`);
   for (const outlier of outliers.slice(0, 5)) lines.push(`    ${outlier}`);
@@ -133,6 +134,22 @@ function moeLines(table: ProfileTable, tp: number): string[] {
     `  ${'moe'.padEnd(18)} ${''.padEnd(13)} ${String(rows.length).padStart(5)} points: ` +
       `${tokens} tokens x ${experts} experts`,
   ];
+}
+
+function collectiveLines(table: ProfileTable, tp: number): string[] {
+  const groups = new Map<string, number[]>();
+  for (const i of rowsOfKind(table, tp, 'collective')) {
+    const perNode = table.keys.devicesPerNode[i];
+    const place = perNode < 0 ? '' : `, ${perNode} a node`;
+    const name = `${table.operators[table.operator[i]]} of ${table.keys.sequences[i]}${place}`;
+    const list = groups.get(name) ?? [];
+    list.push(table.keys.sizeBytes[i]);
+    groups.set(name, list);
+  }
+  return [...groups].map(
+    ([name, sizes]) =>
+      `  ${name.padEnd(32)} ${String(sizes.length).padStart(5)} sizes, ${span(sizes)} bytes`,
+  );
 }
 
 function span(values: readonly number[]): string {

@@ -15,7 +15,7 @@ export type GivenNames = { readonly [name in keyof ProfileNames]?: string | unde
 export function loadTable(path: string, given: GivenNames): ProfileTable {
   if (path === '-' || !existsSync(path))
     throw new UserError('no such file or directory', { at: path });
-  if (statSync(path).isFile()) return decodeProfile(readBytes(path), path);
+  if (statSync(path).isFile()) return loadFile(path);
   if (tpFolders(path).length > 0) return importBundle(path, given);
   const inside = findProfiles(path).filter((entry) => entry.form !== 'fitted');
   if (inside.length === 1) {
@@ -27,6 +27,17 @@ export function loadTable(path: string, given: GivenNames): ProfileTable {
     at: path,
     hint: inside.map((entry) => entry.path).join(', ') || 'expected tpN folders',
   });
+}
+
+/** @throws UserError not an Arrow profile */
+function loadFile(path: string): ProfileTable {
+  if (path.endsWith('.json')) {
+    throw new UserError('a fitted model, expected measurements', { at: path });
+  }
+  if (/\.csv(\.gz)?$/.test(path)) {
+    throw new UserError('CSV needs names', { at: path, hint: 'profiler-ingest import reads it' });
+  }
+  return decodeProfile(readBytes(path), path);
 }
 
 /** .../<hardware>/<org>/<model>/<dtype> (v1) or .../<hardware>/<org>/<model> (v0), unless given. */

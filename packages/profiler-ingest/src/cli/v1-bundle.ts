@@ -10,6 +10,7 @@ import {
   ProfileTableBuilder,
   type TableSource,
 } from '@astrolabe/profile';
+import { CsvTable } from '../importers/csv.js';
 import { readV1Table, v1Info, v1Tables } from '../importers/llmservingsim-v1.js';
 
 export interface ProfileNames {
@@ -67,7 +68,7 @@ function readTp(directory: string, tp: number, into: ProfileTableBuilder): void 
   for (const name of v1Tables) {
     const file = findFile(join(directory, `tp${tp}`, `${name}.csv`));
     if (file === undefined) continue;
-    readV1Table(name, readText(file), tp, file, into);
+    readV1Table(name, new CsvTable(readText(file), file), tp, into);
     found++;
   }
   if (found === 0) {

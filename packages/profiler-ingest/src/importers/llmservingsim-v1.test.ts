@@ -1,11 +1,12 @@
 /** Goal: bundle tables become rows in ns, damage is named. Method: a few lines of each table. */
 import { ProfileTableBuilder, rowsOf } from '@astrolabe/profile';
 import { expect, test } from 'vitest';
+import { CsvTable } from './csv.js';
 import { readV1Table, type V1Table, v1Info } from './llmservingsim-v1.js';
 
 function read(name: V1Table, text: string) {
   const builder = new ProfileTableBuilder();
-  readV1Table(name, text, 2, `${name}.csv`, builder);
+  readV1Table(name, new CsvTable(text, `${name}.csv`), 2, builder);
   return [
     ...rowsOf(
       builder.build({ hardware: 'G', model: 'm', dtype: 'b', source: '', measurement: 'kernel' }),

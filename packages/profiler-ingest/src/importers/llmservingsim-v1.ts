@@ -6,7 +6,7 @@ import { nsPerUs, parseWith } from '@astrolabe/base';
 import type { ProfileInfo, ProfileTableBuilder } from '@astrolabe/profile';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { CsvTable } from './csv.js';
+import type { CsvTable } from './csv.js';
 
 const metaSchema = z.looseObject({
   vllm_version: z.coerce.string().optional(),
@@ -37,12 +37,11 @@ const readers: Record<V1Table, (csv: CsvTable, tp: number, into: ProfileTableBui
 /** @throws UserError file, line and reason */
 export function readV1Table(
   name: V1Table,
-  text: string,
+  csv: CsvTable,
   tp: number,
-  at: string,
   into: ProfileTableBuilder,
 ): void {
-  readers[name](new CsvTable(text, at), tp, into);
+  readers[name](csv, tp, into);
 }
 
 /** @param meta text of meta.yaml, if there is one */
