@@ -2,6 +2,7 @@
 import { makeCommand, runMain } from '@astrolabe/base/cli';
 import { addCalibrate } from './cli/calibrate-command.js';
 import { addCompare } from './cli/compare-command.js';
+import { addHtml } from './cli/html-command.js';
 import { addSummary } from './cli/summary-command.js';
 import { addTimeline } from './cli/timeline-command.js';
 
@@ -9,11 +10,13 @@ await runMain('report', async () => {
   const program = makeCommand('report', 'Reports on simulated runs', [
     'report summary out/run',
     'report compare --simulated out/run --real bench/vllm --format json',
+    'report html out/run -o run.html',
     'report timeline out/run -o run.trace.json.gz',
   ]);
   addSummary(program);
   addCompare(program);
   addCalibrate(program);
   addTimeline(program);
+  addHtml(program);
   await program.parseAsync();
 });

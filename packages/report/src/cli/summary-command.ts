@@ -13,14 +13,20 @@ export function addSummary(program: Command): void {
     .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
     .action(async (folder: string, flags: { format: 'text' | 'json' }) => {
       const path = join(folder, 'summary.json');
-      const summary = readJson(path) as Summary;
-      if (summary?.requests?.total === undefined || !Array.isArray(summary.instances)) {
-        throw new UserError('not a summary of serving-loop', { at: path });
-      }
+      const summary = checkSummary(readJson(path), path);
       await writeStdout(
         flags.format === 'json'
           ? `${JSON.stringify(summary, null, 2)}\n`
           : formatSummary({ ...summary, fitted: summary.fitted ?? [] }),
       );
     });
+}
+
+/** @throws UserError when this is no summary of a run */
+export function checkSummary(value: unknown, path: string): Summary {
+  const summary = value as Summary | null;
+  if (summary?.requests?.total === undefined || !Array.isArray(summary.instances)) {
+    throw new UserError('not a summary of serving-loop', { at: path });
+  }
+  return summary;
 }

@@ -1,0 +1,42 @@
+/** `report html`: a run as one page. */
+import { join } from 'node:path';
+import { readJson, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
+import type { Command } from 'commander';
+import { compareRuns } from '../compare.js';
+import { renderPage } from '../html/page.js';
+import { readVllmBench } from './read-real.js';
+import { readRecords } from './read-records.js';
+import { readSimulated } from './read-simulated.js';
+import { checkSummary } from './summary-command.js';
+
+interface Flags {
+  real?: string;
+  output: string;
+  title?: string;
+}
+
+export function addHtml(program: Command): void {
+  program
+    .command('html')
+    .description('a run as one HTML page without script or network')
+    .argument('<dir>', 'folder written by serving-loop --output')
+    .option('--real <dir>', 'a measured run to draw beside it (requests.jsonl)')
+    .option('--title <text>', 'title of the page')
+    .option('-o, --output <file>', 'where to write; - is stdout', '-')
+    .action(async (folder: string, flags: Flags) => {
+      const path = join(folder, 'summary.json');
+      const summary = checkSummary(readJson(path), path);
+      const run = readSimulated(folder);
+      const { counters } = await readRecords(folder);
+      const real = flags.real === undefined ? undefined : await readVllmBench(flags.real);
+      const text = renderPage({
+        title: flags.title ?? folder,
+        summary,
+        run,
+        counters,
+        comparison: real === undefined ? undefined : { errors: compareRuns(run, real), real },
+      });
+      if (flags.output === '-') await writeStdout(text);
+      else writeFileWhole(flags.output, text);
+    });
+}

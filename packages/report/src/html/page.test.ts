@@ -1,0 +1,147 @@
+// Goal: the page holds every figure, escapes what it is given, needs nothing from outside, and a real
+// browser lays its charts out (skipped without Chromium).
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Summary } from '@astrolabe/serving-loop';
+import { describe, expect, it } from 'vitest';
+import { compareRuns } from '../compare.js';
+import type { RunData } from '../run-data.js';
+import { renderChart, ticks } from './chart.js';
+import { type PageInput, renderPage } from './page.js';
+
+const figures = { count: 2, mean: 1, p50: 1, p90: 2, p95: 2, p99: 2, max: 2 };
+const summary: Summary = {
+  complete: false,
+  requests: { total: 3, finished: 2 },
+  makespanS: 4,
+  throughput: { requestsPerS: 0.5, promptTokensPerS: 4, outputTokensPerS: 2 },
+  ttftMs: figures,
+  tpotMs: figures,
+  itlMs: null,
+  latencyMs: figures,
+  queueingMs: figures,
+  iterations: 9,
+  preemptions: 1,
+  recomputedTokens: 0,
+  promptTokens: 16,
+  outputTokens: 8,
+  prefixHitTokens: 4,
+  instances: [
+    {
+      name: 'i<0>',
+      model: 'm',
+      hardware: 'h',
+      requests: 2,
+      kvBlocks: 100,
+      kvPeakBlocks: 50,
+      kvPeakUsage: 0.5,
+      preemptions: 1,
+    },
+  ],
+  fitted: ['x & y'],
+  lookups: { total: 10, extrapolatedShare: 0.1 },
+};
+
+const row = (id: string, arrivalNs: number, slow: number) => ({
+  id,
+  promptTokens: 8,
+  outputTokens: 4,
+  arrivalNs,
+  scheduledNs: arrivalNs + slow * 1e6,
+  firstTokenNs: arrivalNs + slow * 2e6,
+  lastTokenNs: arrivalNs + slow * 5e6,
+});
+const run: RunData = {
+  source: 's',
+  rows: [row('0', 0, 1), row('1', 5, 2)],
+  totalRequests: 2,
+  notes: [],
+};
+const input: PageInput = {
+  title: '<script>alert(1)</script>',
+  summary,
+  run,
+  counters: [
+    { name: 'output throughput', unit: 'tokens/s', intervalNs: 1e9, values: [1, 2, 3] },
+    { name: 'KV in use', unit: '%', intervalNs: 1e9, values: [0, 50, 10] },
+  ],
+  comparison: { errors: compareRuns(run, run), real: run },
+};
+const page = renderPage(input);
+
+describe('renderPage', () => {
+  it('shows figures, charts, instances, comparison and notes', () => {
+    for (const text of [
+      'Incomplete: 2 of 3 requests finished.',
+      '<dt>prefix hits</dt><dd>25.0 %</dd>',
+      '<td>TTFT</td><td>1.00</td>',
+      'i&lt;0&gt;',
+      'x &amp; y',
+      '10 latency lookups, 10.00 % extrapolated',
+      '+0.00',
+    ]) {
+      expect(page).toContain(text);
+    }
+    // Throughput, KV, and four distributions.
+    expect(page.match(/<figure>/g)?.length).toBe(6);
+  });
+
+  it('escapes names and loads nothing', () => {
+    expect(page).not.toContain('<script');
+    expect(page).not.toMatch(/(src|href)=|url\(|@import/);
+  });
+});
+
+describe('charts', () => {
+  it('have round ticks that cover the data', () => {
+    expect(ticks(0, 97)).toEqual([0, 20, 40, 60, 80, 100]);
+    expect(ticks(0.1, 0.3)).toEqual([0.1, 0.15, 0.2, 0.25, 0.3]);
+    expect(ticks(5, 5)[0]).toBeLessThanOrEqual(5);
+    expect(ticks(0, 0)[0]).toBe(0);
+  });
+
+  it('draw nothing without points and stay small with many', () => {
+    const chart = { title: 't', xLabel: 'x', yLabel: 'y' };
+    expect(renderChart({ ...chart, lines: [{ name: 'a', xs: [], ys: [], colour: 1 }] })).toBe('');
+    const xs = Array.from({ length: 100_000 }, (_, i) => i);
+    const svg = renderChart({ ...chart, lines: [{ name: 'a', xs, ys: xs, colour: 1 }] });
+    expect(svg.length).toBeLessThan(30_000);
+    expect(svg).not.toContain('NaN');
+  });
+});
+
+const browsers = ['/usr/bin/chromium', '/usr/bin/google-chrome', '/usr/bin/chromium-browser'];
+const browser = browsers.find((path) => existsSync(path));
+
+describe.skipIf(browser === undefined)('in a browser (needs Chromium)', () => {
+  it('lays every chart out with a size', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'page-'));
+    const path = join(dir, 'page.html');
+    // The probe writes what it measured into the document.
+    const probe =
+      '<script>document.title = [...document.querySelectorAll("figure > svg path.line")]' +
+      '.map((p) => Math.round(p.getTotalLength() > 0 && p.getBoundingClientRect().width > 0))' +
+      '.join("")</script>';
+    writeFileSync(path, page.replace('</body>', `${probe}</body>`));
+    try {
+      const dom = execFileSync(
+        browser as string,
+        [
+          '--headless',
+          '--no-sandbox',
+          '--disable-gpu',
+          `--user-data-dir=${dir}/profile`,
+          '--dump-dom',
+          `file://${path}`,
+        ],
+        { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], timeout: 45_000 },
+      );
+      // One line in each of two counters, two in each of four distributions.
+      expect(/<title>(\d+)<\/title>/.exec(dom)?.[1]).toBe('1'.repeat(10));
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});
