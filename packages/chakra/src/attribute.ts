@@ -1,6 +1,6 @@
 /**
  * AttributeProto (name 1, doc_string 2, a oneof of 30 value kinds): reading and writing attributes
- * that have no column. Attributes from a file keep their bytes and decode their value when asked.
+ * that have no column. Attributes from a file keep their bytes beside their value.
  */
 import { assert } from '@astrolabe/base';
 import protobuf, {
@@ -69,50 +69,25 @@ for (let field = 3; field <= 32; field++) {
 }
 const fieldOfKind = new Map(kindOfField.map((kind, field) => [kind, field]));
 
-/** An attribute as it stands in a file. `value` is decoded at each access. */
-class WireAttribute implements Attribute {
-  readonly name: string;
-  readonly kind: string;
-  readonly raw: Uint8Array;
-  readonly doc?: string;
-
-  constructor(name: string, kind: string, raw: Uint8Array, doc: string | undefined) {
-    this.name = name;
-    this.kind = kind;
-    this.raw = raw;
-    if (doc !== undefined) this.doc = doc;
-  }
-
-  get value(): Attribute['value'] {
-    const reader = Reader.create(this.raw);
-    let value: Attribute['value'];
-    while (reader.pos < reader.len) {
-      const tag = reader.tag();
-      const field = tag >>> 3;
-      if (field >= 3 && field <= 32 && tag === tagOfField[field]) value = readValue(reader, field);
-      else reader.skipType(tag & 7, 0, field);
-    }
-    return value;
-  }
-}
-
 /** Reads an AttributeProto from a copy of its bytes. @throws Error when they are malformed. */
 export function readAttribute(raw: Uint8Array): Attribute {
   const reader = Reader.create(raw);
   let name = '';
   let doc: string | undefined;
   let kind = noKind;
+  let value: Attribute['value'];
   while (reader.pos < reader.len) {
     const tag = reader.tag();
     const field = tag >>> 3;
     if (tag === 0x0a) name = reader.string();
     else if (tag === 0x12) doc = reader.string();
-    else {
-      if (field >= 3 && field <= 32 && tag === tagOfField[field]) kind = kindOfField[field];
-      reader.skipType(tag & 7, 0, field);
-    }
+    else if (field >= 3 && field <= 32 && tag === tagOfField[field]) {
+      kind = kindOfField[field];
+      value = readValue(reader, field);
+    } else reader.skipType(tag & 7, 0, field);
   }
-  return new WireAttribute(name, kind, raw, doc);
+  const attribute = { name, kind, value, raw };
+  return doc === undefined ? attribute : { ...attribute, doc };
 }
 
 function readValue(reader: ProtobufReader, field: number): Attribute['value'] {
@@ -126,9 +101,16 @@ function readValue(reader: ProtobufReader, field: number): Attribute['value'] {
     else if ((tag & 7) === 2 && wireTypeOf[scalar] !== 2) {
       const packedEnd = reader.uint32() + reader.pos;
       while (reader.pos < packedEnd) list.push(readScalar(reader, scalar));
+      checkEnd(reader, packedEnd);
     } else list.push(readScalar(reader, scalar));
   }
+  checkEnd(reader, end);
   return list;
+}
+
+/** Nested lengths must agree. */
+export function checkEnd(reader: ProtobufReader, end: number): void {
+  if (reader.pos !== end) throw new Error('a value runs past the end of its message');
 }
 
 function readScalar(

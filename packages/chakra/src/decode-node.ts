@@ -13,6 +13,7 @@ import { type Dialect, maxWireType, nodeTypeTables } from './dialect.js';
 import { Attr, type Attribute, type ExecutionGraph } from './graph.js';
 import type { GraphBuilder } from './graph-builder.js';
 import { attributePrefixes, Known, knownAttributes, knownCode } from './known-attributes.js';
+import { readNodeFields } from './node-fields.js';
 import { NodeType } from './node-type.js';
 
 /** Something in a message is not as the format wants it; the caller adds the place. */
@@ -107,9 +108,12 @@ export class NodeDecoder {
           }
           break;
         }
-        default:
+        default: {
           reader.skipType(tag & 7, 0, tag >>> 3);
-          builder.addFields(node, reader.buf.slice(start, reader.pos));
+          const bytes = reader.buf.slice(start, reader.pos);
+          readNodeFields(bytes);
+          builder.addFields(node, bytes);
+        }
       }
     }
     if (reader.pos !== end) throw new WireError('a field runs past the end of its message');

@@ -1,6 +1,6 @@
 /** Node fields that have no column, decoded on demand: start time and IOInfo. */
 import protobuf, { type Reader as ProtobufReader } from 'protobufjs/minimal.js';
-import { fromLong, type LongLike } from './attribute.js';
+import { checkEnd, fromLong, type LongLike } from './attribute.js';
 import type { ExecutionGraph } from './graph.js';
 
 export interface IoInfo {
@@ -19,7 +19,11 @@ export interface NodeFields {
 /** Present fields of the node; unknown ones are left out. */
 export function nodeFields(graph: ExecutionGraph, node: number): NodeFields {
   const bytes = graph.fields?.get(node);
-  if (bytes === undefined) return {};
+  return bytes === undefined ? {} : readNodeFields(bytes);
+}
+
+/** The fields in their wire bytes. @throws Error when they are malformed */
+export function readNodeFields(bytes: Uint8Array): NodeFields {
   const result: { startTimeMicros?: number | bigint; inputs?: IoInfo; outputs?: IoInfo } = {};
   const reader = protobuf.Reader.create(bytes);
   while (reader.pos < reader.len) {
@@ -43,5 +47,6 @@ function readIoInfo(reader: ProtobufReader): IoInfo {
     else if (tag === 0x1a) info.types = reader.string();
     else reader.skipType(tag & 7, 0, tag >>> 3);
   }
+  checkEnd(reader, end);
   return info;
 }

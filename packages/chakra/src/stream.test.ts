@@ -2,6 +2,7 @@
  * Goal: streams cut anywhere read the same, and broken ones name the place. Method: three graphs fed
  * in pieces of every size; hand-made broken bytes.
  */
+import { Random, UserError } from '@astrolabe/base';
 import { describe, expect, test } from 'vitest';
 import {
   decodeGraph,
@@ -12,8 +13,10 @@ import {
   GraphBuilder,
   GraphStreamDecoder,
   NodeType,
+  nodeRecord,
   writeStreamMetadata,
 } from './index.js';
+import { randomGraph } from './random-graph.test-helper.js';
 import { attr, file, hex, metadata, same, worked } from './wire.test-helper.js';
 
 describe('the push parser', () => {
@@ -137,5 +140,34 @@ describe('broken input names its place', () => {
     expect(() => decodeGraph(Uint8Array.from([...worked, ...worked]), { at: 'f' })).toThrow(
       /^f: 2 graphs, expected one/,
     );
+  });
+
+  test('4,000 corrupted streams either read or name their place', () => {
+    const random = new Random(3, 'corrupt');
+    const stream = encodeGraphs(Array.from({ length: 4 }, () => randomGraph(random)));
+    let refused = 0;
+    for (let trial = 0; trial < 4000; trial++) {
+      const bytes = stream.slice();
+      for (let flips = 1 + random.below(3); flips > 0; flips--) {
+        bytes[random.below(bytes.length)] = random.below(256);
+      }
+      const decoder = new GraphStreamDecoder({ at: 'f' });
+      try {
+        const cut = random.below(bytes.length);
+        const graphs = decoder.push(bytes.subarray(0, cut));
+        graphs.push(...decoder.push(bytes.subarray(cut)), ...decoder.end());
+        // What was read can be written and read again; its values can be decoded.
+        const again = decodeGraphs(encodeGraphs(graphs));
+        for (const [i, graph] of again.entries()) {
+          for (let node = 0; node < graph.nodeCount; node++) nodeRecord(graph, node);
+          expect(graph.nodeCount).toBe(graphs[i].nodeCount);
+        }
+      } catch (error) {
+        refused++;
+        expect(error).toBeInstanceOf(UserError);
+        expect((error as Error).message).toMatch(/^(f|graph stream): .*byte \d+: /);
+      }
+    }
+    expect(refused).toBeGreaterThan(1000);
   });
 });
