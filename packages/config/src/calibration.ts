@@ -14,6 +14,9 @@ export const deviceCalibrationSchema = z.strictObject({
   front_end_delay_ns: ns.default(0).describe('arrival to the engine, at idle'),
   front_end_delay_interval_ns: interval.describe('90 % interval of its fit'),
   warm_up_ns: ns.default(0).describe('extra time of the first step of an instance'),
+  power_meter_lag_ns: ns
+    .optional()
+    .describe('time constant of the power meter at the wall: its readings follow, energy does not'),
 });
 
 export const calibrationSchema = z.strictObject({

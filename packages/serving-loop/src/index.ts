@@ -4,6 +4,7 @@ export type { Interval } from './interval-series.js';
 export { type MemoryBudget, memoryBudget } from './kv/memory-budget.js';
 export { type RequestResult, requestResultSchema, requestResults } from './metrics.js';
 export type { PowerReading } from './power/power-meter.js';
+export { meterReadings } from './power/power-report.js';
 export { parseRoutingPolicy, type RoutingPolicy } from './router.js';
 export { type HostTerms, type RunInputs, type RunResult, runServing } from './serving-run.js';
 export { formatSummary, type Summary, summarise } from './summary.js';

@@ -35,6 +35,8 @@ export interface HostTerms {
   readonly frontEndDelayNs: number;
   /** Extra time of the first forward pass of each instance. */
   readonly warmUpNs: number;
+  /** Time constant of the power meter whose readings are shown; default 0. */
+  readonly powerMeterLagNs?: number;
 }
 
 export interface RunInputs {
@@ -142,7 +144,12 @@ class ServingRun {
     this.groupWaves();
     this.series = new IntervalSeries(inputs.intervalNs);
     this.tierSeries = new TierSeries(inputs.intervalNs, this.engines, tiers.pools);
-    this.meter = createPowerMeter(inputs.cluster, inputs.intervalNs, this.states.length);
+    this.meter = createPowerMeter(
+      inputs.cluster,
+      inputs.intervalNs,
+      this.states.length,
+      inputs.hostTerms.powerMeterLagNs,
+    );
     for (const request of inputs.requests) this.admission.check(request);
   }
 

@@ -110,13 +110,15 @@ async function openGenerator(folder: string, cluster: Cluster, calibration: Cali
 function hostTerms(cluster: Cluster, calibration: Calibration): HostTerms {
   let frontEndDelayNs = 0;
   let warmUpNs = 0;
+  let powerMeterLagNs = 0;
   for (const instance of cluster.instances) {
     const device = calibration.devices[instance.hardware];
     if (device === undefined) continue;
     frontEndDelayNs = Math.max(frontEndDelayNs, device.front_end_delay_ns);
     warmUpNs = Math.max(warmUpNs, device.warm_up_ns);
+    powerMeterLagNs = Math.max(powerMeterLagNs, device.power_meter_lag_ns ?? 0);
   }
-  return { frontEndDelayNs, warmUpNs };
+  return { frontEndDelayNs, warmUpNs, powerMeterLagNs };
 }
 
 function fittedSources(cluster: Cluster, calibration: Calibration): string[] {

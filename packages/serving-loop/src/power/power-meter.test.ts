@@ -13,7 +13,7 @@ import {
 import { describe, expect, it } from 'vitest';
 import { powerComponents, sumJoules } from './components.js';
 import { createPowerMeter, type PowerReading } from './power-meter.js';
-import { powerRows, requestEnergyRows, summarisePower } from './power-report.js';
+import { meterReadings, powerRows, requestEnergyRows, summarisePower } from './power-report.js';
 
 const model = parseModel(
   'tiny',
@@ -174,6 +174,21 @@ describe('power meter', () => {
     expect(plain?.accelerator).toBeCloseTo(220, 6);
     expect(added?.accelerator).toBeCloseTo(220, 6);
     expect(added?.acceleratorMemory).toBeCloseTo(carved?.acceleratorMemory ?? 0, 9);
+  });
+
+  it('a meter that lags shows a step as its response, and the same energy in the end', () => {
+    const meter = createPowerMeter(one, nsPerS, 1, nsPerS / 2);
+    expect(meter).toBeDefined();
+    const reading = {
+      ...(measure(one, [{ instance: 0, startS: 1, endS: 4 }], 40) as PowerReading),
+      lagNs: nsPerS / 2,
+    };
+    const shown = meterReadings(reading, reading.system);
+    // From 213 to 333 W at 1 s: 1 - 0.5 (1 - e^-2) of the step in the first second.
+    expect(shown[0]).toBeCloseTo(213, 6);
+    expect(shown[1]).toBeCloseTo(213 + 120 * (1 - 0.5 * (1 - Math.exp(-2))), 6);
+    const sum = (watts: readonly number[]): number => watts.reduce((a, b) => a + b, 0);
+    expect(sum(shown)).toBeCloseTo(sumJoules(reading.system.total()), 3);
   });
 
   it('a cap bounds the active power, devices without an instance idle', () => {

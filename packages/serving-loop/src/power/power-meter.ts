@@ -29,6 +29,8 @@ export interface DeviceEnergy extends StateTimes {
 export interface PowerReading {
   readonly intervalNs: number;
   readonly endNs: number;
+  /** Time constant of the readings at the wall. */
+  readonly lagNs: number;
   /** Accelerators, their memory and the tier and link traffic they cause, per instance. */
   readonly instances: readonly (EnergySeries | undefined)[];
   readonly nodes: readonly (EnergySeries | undefined)[];
@@ -52,6 +54,7 @@ export function createPowerMeter(
   cluster: Cluster,
   intervalNs: number,
   numRequests: number,
+  lagNs = 0,
 ): PowerMeter | undefined {
   if (cluster.nodes.every((node) => node.power === undefined)) return undefined;
   for (const { power, index } of cluster.nodes) {
@@ -63,7 +66,7 @@ export function createPowerMeter(
       throw new UserError(`has no constants for ${hardware}`, { at: `nodes[${index}].power.npu` });
     }
   }
-  return new Meter(cluster, intervalNs, numRequests);
+  return new Meter(cluster, intervalNs, numRequests, lagNs);
 }
 
 interface MeteredInstance {
@@ -84,12 +87,14 @@ interface MeteredInstance {
 class Meter implements PowerMeter {
   private readonly cluster: Cluster;
   private readonly intervalNs: number;
+  private readonly lagNs: number;
   private readonly metered: (MeteredInstance | undefined)[];
   private readonly nodes: (EnergySeries | undefined)[];
   private readonly requestJ: Float64Array;
 
-  constructor(cluster: Cluster, intervalNs: number, numRequests: number) {
+  constructor(cluster: Cluster, intervalNs: number, numRequests: number, lagNs: number) {
     this.cluster = cluster;
+    this.lagNs = lagNs;
     this.intervalNs = intervalNs;
     this.requestJ = new Float64Array(numRequests);
     this.nodes = cluster.nodes.map((node) =>
@@ -256,6 +261,7 @@ class Meter implements PowerMeter {
     return {
       intervalNs: this.intervalNs,
       endNs,
+      lagNs: this.lagNs,
       instances: this.metered.map((metered) => metered?.series),
       nodes: this.nodes,
       system,

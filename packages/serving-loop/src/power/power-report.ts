@@ -9,6 +9,7 @@ export const powerColumns = [
   'startNs',
   'scope',
   'powerW',
+  'meterW',
   ...powerComponents.map((name) => `${name}W` as const),
 ] as const;
 
@@ -41,6 +42,9 @@ export function powerRows(reading: PowerReading): Row[] {
     if (series !== undefined) scopes.push([`instance${index}`, series]);
   });
   const rows: Row[] = [];
+  const readings = new Map(
+    scopes.map(([scope, series]) => [scope, meterReadings(reading, series)]),
+  );
   for (let i = 0; i < reading.system.numIntervals; i++) {
     const startNs = i * reading.intervalNs;
     const lengthNs = Math.min(reading.intervalNs, reading.endNs - startNs);
@@ -52,11 +56,31 @@ export function powerRows(reading: PowerReading): Row[] {
         startNs,
         scope,
         powerW: watts(sumJoules(joules)),
+        meterW: readings.get(scope)?.[i] ?? 0,
         ...Object.fromEntries(powerComponents.map((name) => [`${name}W`, watts(joules[name])])),
       });
     }
   }
   return rows;
+}
+
+/**
+ * What a meter at the wall shows, W, mean of each interval: a first-order response to the power
+ * drawn, which is taken as constant over an interval. With no lag it is that power.
+ */
+export function meterReadings(reading: PowerReading, series: EnergySeries): number[] {
+  const { intervalNs, endNs, lagNs } = reading;
+  const shown: number[] = [];
+  let meterW = 0;
+  for (let i = 0; i < series.numIntervals && i * intervalNs < endNs; i++) {
+    const lengthNs = Math.min(intervalNs, endNs - i * intervalNs);
+    const powerW = (sumJoules(series.interval(i)) * nsPerS) / lengthNs;
+    if (i === 0) meterW = powerW;
+    const left = lagNs === 0 ? 0 : Math.exp(-lengthNs / lagNs);
+    shown.push(powerW + (meterW - powerW) * (lagNs / lengthNs) * (1 - left));
+    meterW = powerW + (meterW - powerW) * left;
+  }
+  return shown;
 }
 
 export function summarisePower(

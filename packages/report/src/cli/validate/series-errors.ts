@@ -4,6 +4,7 @@
  * - power: value k is the interval [k, k + 1);
  * - memory: the first sample is the end of the interval of the first arrival.
  */
+import { meterReadings } from '@astrolabe/serving-loop';
 import type { Served } from '@astrolabe/serving-loop/cli';
 import type { RunData } from '../../run-data.js';
 import { compareSeries, errorPct, mapePct } from '../../series.js';
@@ -32,17 +33,10 @@ export function seriesErrors(
   return { throughputWape: found.wapePct, cumulativeTokens: found.cumulativePct };
 }
 
-/** Mean W of each interval of the whole system; the last may be shorter. */
+/** What a meter at the wall would show of the whole system, W per interval. */
 function powerW(served: Served): number[] {
   const reading = served.run.power;
-  if (reading === undefined) return [];
-  const watts: number[] = [];
-  for (let i = 0; i * reading.intervalNs < reading.endNs; i++) {
-    const lengthNs = Math.min(reading.intervalNs, reading.endNs - i * reading.intervalNs);
-    const joules = Object.values(reading.system.interval(i));
-    watts.push((joules.reduce((sum, value) => sum + value, 0) * 1e9) / lengthNs);
-  }
-  return watts;
+  return reading === undefined ? [] : meterReadings(reading, reading.system);
 }
 
 /** Over the intervals that both have. */
