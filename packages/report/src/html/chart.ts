@@ -141,7 +141,8 @@ function legend(lines: readonly Line[]): string {
   if (lines.length < 2) return '';
   const items = lines.map((line) => {
     const dash = line.dashed === true ? ' dashed' : '';
-    return `<span><svg width="22" height="8"><path class="line c${line.colour}${dash}" d="M1,4H21"/></svg>${escapeHtml(line.name)}</span>`;
+    const key = `<path class="line c${line.colour}${dash}" d="M1,4H21"/>`;
+    return `<span><svg width="22" height="8">${key}</svg>${escapeHtml(line.name)}</span>`;
   });
   return `<div class="legend">${items.join('')}</div>`;
 }

@@ -17,9 +17,10 @@ export interface PageInput {
 
 export function renderPage(input: PageInput): string {
   const { summary } = input;
+  const { finished, total } = summary.requests;
   const incomplete = summary.complete
     ? ''
-    : `<p class="warning">Incomplete: ${summary.requests.finished} of ${summary.requests.total} requests finished.</p>`;
+    : `<p class="warning">Incomplete: ${finished} of ${total} requests finished.</p>`;
   const sections = [
     `<h1>${escapeHtml(input.title)}</h1>`,
     incomplete,
