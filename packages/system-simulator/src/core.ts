@@ -19,14 +19,7 @@ export interface Network {
 
 /** How messages are sent and received; the core itself, or a protocol over it. */
 export interface Transport {
-  send(
-    src: number,
-    dst: number,
-    tag: number,
-    sizeBytes: number,
-    kind: number,
-    arg: number,
-  ): number;
+  send(src: number, dst: number, tag: number, sizeBytes: number, kind: number, arg: number): number;
   receive(
     src: number,
     dst: number,

@@ -54,13 +54,7 @@ export class AstraRemoteMemory {
     if (next !== undefined) this.start(server, id, next.npu, next.durationNs, next.task);
   }
 
-  private start(
-    server: Server,
-    id: number,
-    npu: number,
-    durationNs: number,
-    task: number,
-  ): void {
+  private start(server: Server, id: number, npu: number, durationNs: number, task: number): void {
     server.busy = true;
     this.core.after(npu, durationNs, Kind.nodeEnd, task);
     this.core.after(npu, durationNs, Kind.serverDone, id);

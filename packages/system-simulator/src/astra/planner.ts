@@ -187,10 +187,7 @@ export class Planner {
     return new Array<number>(sizeBytes > 0 ? Math.ceil(sizeBytes / chunk) : 0).fill(chunk);
   }
 
-  private groupDimension(
-    request: CollectiveRequest,
-    members: readonly number[],
-  ): LogicalDimension {
+  private groupDimension(request: CollectiveRequest, members: readonly number[]): LogicalDimension {
     const configured = this.implementation(request.kind, request.at);
     const only = configured.length === 1 ? configured[0] : undefined;
     if (only?.algorithm === 'doubleBinaryTree') {

@@ -26,7 +26,14 @@ export class Rendezvous implements Transport {
     this.core = core;
   }
 
-  send(src: number, dst: number, tag: number, sizeBytes: number, kind: number, arg: number): number {
+  send(
+    src: number,
+    dst: number,
+    tag: number,
+    sizeBytes: number,
+    kind: number,
+    arg: number,
+  ): number {
     const id = this.keep({ src, dst, tag, sizeBytes, kind, arg });
     const request = tag + requestTagOffset;
     this.core.receive(dst, src, request, requestBytes, Kind.rendezvousSend, id);

@@ -6,11 +6,12 @@ import { assert, UserError } from '@astrolabe/base';
 import { Attr, type ExecutionGraph } from '@astrolabe/chakra';
 import type { AstraMemory, AstraNetwork, AstraSystem } from '@astrolabe/config';
 import type { CollectiveKind } from '../collectives/phase.js';
+import { SharedBus } from '../collectives/shared-bus.js';
 import { StreamEngine } from '../collectives/streams.js';
 import { Core, type MessageListener, type Transport } from '../core.js';
 import type { Counters } from '../counters.js';
 import { Feeder, type NodeActions, type NodeListener } from '../feeder/issue.js';
-import { compileProgram, type NodeRules, type Program, rowOf } from '../feeder/program.js';
+import { compileProgram, type NodeRules, Op, type Program, rowOf } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { Kind } from '../kernel/kinds.js';
 import { createNetwork } from '../network/create-network.js';
@@ -59,9 +60,14 @@ export class AstraSimulation implements NodeActions {
   /** In order of finishing. */
   readonly finished: Run[] = [];
   readonly numNpus: number;
+  /** A program has nodes that take no time. */
+  hasSkips = false;
+  /** Something was scheduled for time 0, where stock ASTRA-sim dies. */
+  eventAtZero = false;
   private readonly inputs: AstraInputs;
   private readonly planner: Planner;
   private readonly engine: StreamEngine;
+  private readonly bus: SharedBus | undefined;
   private readonly memory: AstraRemoteMemory;
   private readonly transport: Transport;
   private readonly rendezvous: Rendezvous | undefined;
@@ -72,7 +78,11 @@ export class AstraSimulation implements NodeActions {
     const { network, system } = inputs;
     this.numNpus = network.npus_count.reduce((product, n) => product * n, 1);
     const spec = networkSpec(inputs);
-    if (inputs.backend === 'congestion-aware' && spec.dims.length > 1 && !inputs.repairs.routeAllDims) {
+    if (
+      inputs.backend === 'congestion-aware' &&
+      spec.dims.length > 1 &&
+      !inputs.repairs.routeAllDims
+    ) {
       throw new UserError(
         '[Error] (network/analytical/congestion_aware) only support 1-dim topology',
         { hint: 'without --compat astra-sim any number of dimensions runs' },
@@ -93,7 +103,13 @@ export class AstraSimulation implements NodeActions {
       groups: inputs.groups,
       repairs: inputs.repairs,
     });
+    const { sharedBus, localReductionDelay } = system;
+    this.bus =
+      sharedBus === undefined
+        ? undefined
+        : new SharedBus(this.core, { ...sharedBus, localReductionDelay });
     this.engine = new StreamEngine({
+      ...(this.bus === undefined ? {} : { bus: this.bus }),
       core: this.core,
       transport: checkedTransport(this.transport, inputs.backend, network),
       localMemoryBytesPerSecond: system.localMemoryBandwidthGBps * 1e9,
@@ -128,11 +144,13 @@ export class AstraSimulation implements NodeActions {
           });
         }
         programs.set(graph, program);
+        this.hasSkips ||= program.op.includes(Op.skip);
       }
       this.runs.push(this.feeder.start(program, [npu]));
     }
     for (const run of this.runs) this.feeder.begin(run);
     const { queue } = this.core;
+    this.eventAtZero = queue.peekTime() === 0;
     while (queue.pop()) this.dispatch(queue.kind, queue.arg);
   }
 
@@ -267,6 +285,11 @@ export class AstraSimulation implements NodeActions {
       case Kind.linkDone:
       case Kind.linkArrive:
         this.core.network.handle?.(this.core, kind, arg);
+        break;
+      case Kind.busSent:
+      case Kind.busReceived:
+      case Kind.busProcessed:
+        this.bus?.handle(kind, arg);
         break;
       case Kind.rendezvousSend:
       case Kind.rendezvousReceive:

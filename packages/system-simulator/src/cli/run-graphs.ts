@@ -3,7 +3,7 @@
  * every request to run the clock (`advance_ns`, or a line `{"advanceNs": n}`) has exactly one answer,
  * the next completion by then or `{"advancedNs": n}`. At the end of input all that is left runs.
  */
-import { UserError } from '@astrolabe/base';
+import { parseWith, UserError } from '@astrolabe/base';
 import {
   openInput,
   readBytes,
@@ -22,7 +22,6 @@ import {
   graphFilesSchema,
   readGraphs,
 } from '@astrolabe/chakra';
-import { parseWith } from '@astrolabe/base';
 import { z } from 'zod';
 import type { Machine } from '../machine.js';
 import type { StuckReport } from '../stuck.js';

@@ -48,7 +48,7 @@ export function ringTimes(kind: CollectiveKind, step: StepTimes, times: Float64A
     let before = times[n - 1] + hopNs[n - 1];
     for (let i = 0; i < n; i++) {
       const own = times[i];
-      times[i] = (before > own ? before : own) + extra;
+      times[i] = Math.max(before, own) + extra;
       before = own + hopNs[i];
     }
   }

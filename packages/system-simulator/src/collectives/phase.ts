@@ -93,8 +93,11 @@ export interface PhaseContext {
   reduceNs(npu: number, sizeBytes: number): number;
   send(phase: Phase, to: number, sizeBytes: number): void;
   receive(phase: Phase, from: number, sizeBytes: number): void;
-  /** A packet enters the NPU: the endpoint delay, then a wake. Default: `plainEndpoint`. */
-  enter(phase: Phase, reduce: boolean, sendBack: boolean): void;
+  /**
+   * A packet crosses the NPU's boundary: the endpoint delay (or the shared bus), then (kind, phase).
+   * `leaving`: from the NPU to memory. The flags matter to the shared bus only.
+   */
+  enter(phase: Phase, kind: number, leaving: boolean, reduce: boolean, sendBack: boolean): void;
   phaseEnded(phase: Phase): void;
 }
 
@@ -159,7 +162,7 @@ function insertPacket(context: PhaseContext, phase: Phase): void {
   addPacket(phase, spec);
   if (phase.plain > 0) {
     phase.plain--;
-    context.enter(phase, false, false);
+    context.enter(phase, Kind.phaseEndpoint, true, false, false);
   } else {
     const reduce =
       spec.kind === CollectiveKind.reduceScatter ||
@@ -167,7 +170,8 @@ function insertPacket(context: PhaseContext, phase: Phase): void {
     const sendBack = phase.other > phase.window;
     phase.other--;
     if (reduce) phase.reduceNs = context.reduceNs(phase.npu, phase.messageBytes);
-    context.enter(phase, reduce, sendBack);
+    const kind = reduce ? Kind.phaseEndpointReduce : Kind.phaseEndpoint;
+    context.enter(phase, kind, false, reduce, sendBack);
   }
   if (spec.algorithm === 'halvingDoubling') advanceHalvingDoubling(phase, spec);
 }
@@ -207,12 +211,6 @@ function advanceHalvingDoubling(phase: Phase, spec: PhaseSpec): void {
     phase.offset = Math.trunc(phase.offset * phase.scale);
     phase.messageBytes = Math.trunc(phase.messageBytes / phase.scale);
   }
-}
-
-/** The endpoint delay without a shared bus. */
-export function plainEndpoint(core: Core, phase: Phase, reduce: boolean): void {
-  const kind = reduce ? Kind.phaseEndpointReduce : Kind.phaseEndpoint;
-  core.after(phase.npu, phase.endpointNs, kind, phase.id);
 }
 
 /** The packet has passed the endpoint and is to be reduced first. */

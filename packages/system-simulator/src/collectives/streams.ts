@@ -10,12 +10,12 @@ import {
   type PhaseContext,
   type PhaseSpec,
   Phase as PhaseState,
-  plainEndpoint,
   receivePhase,
   reducePacket,
   startPhase,
   wakePhase,
 } from './phase.js';
+import type { SharedBus } from './shared-bus.js';
 import { startTree, treeEvent } from './tree.js';
 
 export interface StreamQueue {
@@ -56,8 +56,8 @@ export interface StreamOptions {
   /** Bytes per ns of the NPU's own memory; reductions are free at 0. */
   readonly localMemoryBytesPerSecond: number;
   readonly onDataSetDone: (dataSet: DataSet) => void;
-  /** Replaces the constant endpoint delay (shared bus). */
-  readonly enter?: (phase: Phase, reduce: boolean, sendBack: boolean) => void;
+  /** Replaces the constant endpoint delay, except in groups' own rings. */
+  readonly bus?: SharedBus;
 }
 
 export class StreamEngine implements PhaseContext {
@@ -68,14 +68,14 @@ export class StreamEngine implements PhaseContext {
   private readonly streamOf: (Stream | undefined)[] = [];
   private readonly bytesPerSecond: number;
   private readonly onDataSetDone: (dataSet: DataSet) => void;
-  private readonly enterBus: StreamOptions['enter'];
+  private readonly bus: SharedBus | undefined;
 
   constructor(options: StreamOptions) {
     this.core = options.core;
     this.transport = options.transport ?? options.core;
     this.bytesPerSecond = options.localMemoryBytesPerSecond;
     this.onDataSetDone = options.onDataSetDone;
-    this.enterBus = options.enter;
+    this.bus = options.bus;
   }
 
   /** Puts a new stream into its first phase's queue. It must have a phase. */
@@ -114,10 +114,13 @@ export class StreamEngine implements PhaseContext {
     this.transport.receive(from, phase.npu, phase.tag, sizeBytes, Kind.phaseReceived, phase.id);
   }
 
-  enter(phase: Phase, reduce: boolean, sendBack: boolean): void {
-    const spec = phase.spec as PhaseSpec;
-    if (this.enterBus !== undefined && !spec.groupRing) this.enterBus(phase, reduce, sendBack);
-    else plainEndpoint(this.core, phase, reduce);
+  enter(phase: Phase, kind: number, leaving: boolean, reduce: boolean, sendBack: boolean): void {
+    const { bus } = this;
+    if (bus === undefined || (phase.spec as PhaseSpec).groupRing) {
+      this.core.after(phase.npu, phase.endpointNs, kind, phase.id);
+      return;
+    }
+    bus.pass(phase.npu, leaving, phase.messageBytes, reduce, sendBack, kind, phase.id);
   }
 
   phaseEnded(phase: Phase): void {

@@ -55,10 +55,11 @@ export function startTree(context: PhaseContext, phase: Phase): void {
   phase.childA = id(node.left);
   phase.childB = id(node.right);
   phase.reduced = 0;
+  phase.received = 0;
   phase.messageBytes = spec.dataBytes;
   phase.reduceNs = context.reduceNs(phase.npu, spec.dataBytes);
   if (phase.childA < 0 && phase.childB < 0) {
-    after(context, phase, phase.endpointNs, Kind.treeStartLeaf);
+    context.enter(phase, Kind.treeStartLeaf, true, false, false);
     return;
   }
   if (phase.childA >= 0) receive(context, phase, phase.childA, Kind.treeChild);
@@ -73,7 +74,7 @@ export function treeEvent(context: PhaseContext, phase: Phase, kind: number): vo
       receive(context, phase, phase.parent, Kind.treeParent);
       break;
     case Kind.treeChild:
-      after(context, phase, phase.endpointNs, Kind.treeChildEndpoint);
+      childCame(context, phase);
       break;
     case Kind.treeChildEndpoint:
       after(context, phase, phase.reduceNs, Kind.treeChildReduced);
@@ -98,6 +99,14 @@ export function treeEvent(context: PhaseContext, phase: Phase, kind: number): vo
   }
 }
 
+/** The packet that completes a node's children goes on up. */
+function childCame(context: PhaseContext, phase: Phase): void {
+  phase.received++;
+  const children = (phase.childA >= 0 ? 1 : 0) + (phase.childB >= 0 ? 1 : 0);
+  const sendBack = phase.received === children;
+  context.enter(phase, Kind.treeChildEndpoint, false, true, sendBack);
+}
+
 function childReduced(context: PhaseContext, phase: Phase): void {
   phase.reduced++;
   const children = (phase.childA >= 0 ? 1 : 0) + (phase.childB >= 0 ? 1 : 0);
@@ -112,7 +121,8 @@ function childReduced(context: PhaseContext, phase: Phase): void {
 
 function parentCame(context: PhaseContext, phase: Phase): void {
   const leaf = phase.childA < 0 && phase.childB < 0;
-  after(context, phase, phase.endpointNs, leaf ? Kind.treeLeafEnd : Kind.treeParentEndpoint);
+  if (leaf) context.enter(phase, Kind.treeLeafEnd, false, false, false);
+  else context.enter(phase, Kind.treeParentEndpoint, false, true, true);
 }
 
 function sendDown(context: PhaseContext, phase: Phase): void {

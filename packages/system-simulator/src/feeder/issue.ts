@@ -24,7 +24,7 @@ export interface NodeActions {
 export type NodeListener = (event: 'issue' | 'end', run: Run, node: number, timeNs: number) => void;
 
 export interface FeederOptions {
-  /** Successors of skipped nodes wait until another node of the NPU ends, if one is under way. */
+  /** Successors of skipped nodes wait until another node of the NPU ends, perhaps for ever. */
   readonly stockSkips: boolean;
   /** Run chains of compute nodes as one event where nothing can interfere. */
   readonly chains: boolean;
@@ -139,7 +139,7 @@ export class Feeder {
       if (deferred.length === 0) return;
       for (const node of deferred) pushReady(ready[run.program.slot[node]], node);
       deferred.length = 0;
-      if (this.options.stockSkips && run.ongoing > 0) return;
+      if (this.options.stockSkips) return;
     }
   }
 

@@ -96,7 +96,15 @@ export function compileProgram(graph: ExecutionGraph, rules: NodeRules, at: stri
   const roots: number[] = [];
   for (let i = 0; i < n; i++) if (parents[i] === 0) roots.push(i);
   findChains(columns);
-  const program: Program = { graph, nodeCount: n, row, roots, ...columns, hasMemory, hasPointToPoint };
+  const program: Program = {
+    graph,
+    nodeCount: n,
+    row,
+    roots,
+    ...columns,
+    hasMemory,
+    hasPointToPoint,
+  };
   if (rules.refuseCycles) refuseCycles(program, at);
   return program;
 }

@@ -10,7 +10,6 @@ export const Kind = {
   phaseWake: 7, // phase: packet ready to send
   phaseReceived: 8, // phase: a message came
   nodeEnd: 9, // task
-  nodeReceive: 10, // task: the message of a RECV node came
   treeStartLeaf: 11, // phase
   treeLeafEnd: 12, // phase
   treeChild: 13, // phase: a child's data came
@@ -27,8 +26,6 @@ export const Kind = {
   busSent: 22, // bus end
   busReceived: 23, // bus end
   busProcessed: 24, // bus end
-  busInner: 25, // bus packet passed an inner bus
   customNodeEnd: 26, // task of a custom collective
   customReceive: 27, // task of a custom collective
-  memoryRequest: 28, // task: arrives at its memory server
 } as const;

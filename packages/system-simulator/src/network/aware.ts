@@ -311,7 +311,9 @@ export function levelLinks(levels: readonly LevelSpec[], numNpus: number): LinkM
     name: (link) => {
       const inner = link % (2 * numNpus);
       const level = Math.trunc(link / (2 * numNpus));
-      return inner >= numNpus ? `level${level}: in ${inner - numNpus}` : `level${level}: out ${inner}`;
+      return inner >= numNpus
+        ? `level${level}: in ${inner - numNpus}`
+        : `level${level}: out ${inner}`;
     },
   };
 }

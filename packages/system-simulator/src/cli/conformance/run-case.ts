@@ -12,7 +12,8 @@ import {
 } from '@astrolabe/config';
 import { type Figures, figuresOf } from '../../astra/figures.js';
 import { allRepairs } from '../../astra/repairs.js';
-import { type AstraInputs, AstraSimulation } from '../../astra/simulation.js';
+import { runAstra } from '../../astra/run.js';
+import type { AstraInputs, AstraSimulation } from '../../astra/simulation.js';
 import { describeUnfinished } from '../../astra/unfinished.js';
 import { decodeList, encodeList, type GoldenCase } from './golden-case.js';
 
@@ -77,10 +78,9 @@ export function caseInputs(golden: GoldenCase, folder: GraphFolder): AstraInputs
 }
 
 export function answerCase(golden: GoldenCase, folder: GraphFolder): CaseAnswer {
-  let simulation: AstraSimulation | undefined;
+  let simulation: AstraSimulation;
   try {
-    simulation = new AstraSimulation(caseInputs(golden, folder));
-    simulation.run();
+    simulation = runAstra(caseInputs(golden, folder));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { figures: [], refusal: error.message };
@@ -101,11 +101,21 @@ export function judge(golden: GoldenCase, answer: CaseAnswer): string | undefine
   if (answer.refusal !== undefined) {
     if (answer.refusal.trim() === '') return 'refused without a reason';
     if (answer.figures.length === 0 || fixed?.finish_ns === undefined) return undefined;
-    return compare('finish', fixed.finish_ns, answer.figures.map(({ finish }) => finish), golden.id);
+    return compare(
+      'finish',
+      fixed.finish_ns,
+      answer.figures.map(({ finish }) => finish),
+      golden.id,
+    );
   }
   if (fixed?.outcome !== 'ok') return `finished, expected ${fixed?.outcome ?? expect.outcome}`;
   if (fixed.finish_ns === undefined) return undefined;
-  return compare('finish', fixed.finish_ns, answer.figures.map(({ finish }) => finish), golden.id);
+  return compare(
+    'finish',
+    fixed.finish_ns,
+    answer.figures.map(({ finish }) => finish),
+    golden.id,
+  );
 }
 
 function compareAll(
