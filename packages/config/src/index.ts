@@ -9,6 +9,8 @@ export * from './experts.js';
 export * from './interconnect.js';
 export * from './kv-tiers.js';
 export * from './model.js';
+export { isMoeLayer, type MoeShape } from './model-experts.js';
+export type { LatentAttentionShape } from './model-latent.js';
 export * from './model-size.js';
 export * from './resolve-cluster.js';
 export * from './weight-placement.js';

@@ -6,6 +6,8 @@
  */
 import { type Dtype, dtypeBytes } from './engine.js';
 import type { ModelShape } from './model.js';
+import { isMoeLayer } from './model-experts.js';
+import { latentAttentionElements, latentKvElements } from './model-latent.js';
 
 /**
  * Layers of each pipeline stage as vLLM divides them: an even share, the remainder one each to the
@@ -25,7 +27,11 @@ export function kvHeadsPerRank(model: ModelShape, tp: number): number {
 
 /** K and V of one token on one layer of one rank, bytes. */
 export function kvBytesPerTokenPerLayer(model: ModelShape, tp: number, dtype: Dtype): number {
-  return 2 * kvHeadsPerRank(model, tp) * model.headDim * dtypeBytes[dtype];
+  const elements =
+    model.mla === undefined
+      ? 2 * kvHeadsPerRank(model, tp) * model.headDim
+      : latentKvElements(model.mla);
+  return elements * dtypeBytes[dtype];
 }
 
 export interface Sharding {
@@ -35,24 +41,40 @@ export interface Sharding {
   readonly ep: number;
 }
 
-/** Weight elements of one decoder block on one rank. */
-export function blockElements(model: ModelShape, sharding: Sharding): number {
-  const { tp } = sharding;
+/** Weight elements of one decoder block on one rank. @param moe the block has experts */
+export function blockElements(
+  model: ModelShape,
+  sharding: Sharding,
+  moe = model.moe !== undefined,
+): number {
+  const norms = 2 * model.hiddenSize + (model.qkNorm ? 2 * model.headDim : 0);
+  return norms + attentionElements(model, sharding.tp) + feedForwardElements(model, sharding, moe);
+}
+
+function attentionElements(model: ModelShape, tp: number): number {
   const h = model.hiddenSize;
+  if (model.mla !== undefined) return latentAttentionElements(model.mla, h, model.numHeads / tp);
   const q = (model.numHeads * model.headDim) / tp;
   const kv = kvHeadsPerRank(model, tp) * model.headDim;
   const bias = model.attentionBias ? q + 2 * kv : 0;
-  const attention = h * (q + 2 * kv) + q * h + bias;
-  const norms = 2 * h + (model.qkNorm ? 2 * model.headDim : 0);
-  return norms + attention + feedForwardElements(model, sharding);
+  return h * (q + 2 * kv) + q * h + bias;
 }
 
-function feedForwardElements(model: ModelShape, sharding: Sharding): number {
+function feedForwardElements(model: ModelShape, sharding: Sharding, experts: boolean): number {
   const h = model.hiddenSize;
-  if (model.moe === undefined) return (3 * h * model.intermediateSize) / sharding.tp;
+  const { moe } = model;
+  if (moe === undefined || !experts) return (3 * h * model.intermediateSize) / sharding.tp;
   const divisor = sharding.ep > 1 ? sharding.ep : sharding.tp;
-  const experts = (model.moe.numExperts * 3 * h * model.moe.intermediateSize) / divisor;
-  return h * model.moe.numExperts + experts;
+  const routed = (moe.numExperts * 3 * h * moe.intermediateSize) / divisor;
+  const shared = (3 * h * (moe.sharedIntermediateSize ?? 0)) / sharding.tp;
+  return h * moe.numExperts + routed + shared;
+}
+
+/** First layer of a pipeline stage. */
+export function firstLayerOf(numLayers: number, pp: number, stage: number): number {
+  return pipelineLayers(numLayers, pp)
+    .slice(0, stage)
+    .reduce((sum, layers) => sum + layers, 0);
 }
 
 /** Weight bytes of one rank of one stage, embedding and head where they live. */
@@ -66,7 +88,11 @@ export function weightBytes(
   const vocabulary = Math.ceil(model.vocabSize / sharding.tp) * model.hiddenSize;
   const first = stage === 0;
   const last = stage === sharding.pp - 1;
-  let elements = layers * blockElements(model, sharding);
+  const firstLayer = firstLayerOf(model.numLayers, sharding.pp, stage);
+  let elements = 0;
+  for (let layer = firstLayer; layer < firstLayer + layers; layer++) {
+    elements += blockElements(model, sharding, isMoeLayer(model, layer));
+  }
   if (first) elements += vocabulary;
   if (last) {
     elements += model.hiddenSize + (model.lmHeadBias ? model.vocabSize / sharding.tp : 0);

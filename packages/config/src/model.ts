@@ -6,6 +6,13 @@
 import { parseWith, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import { type Dtype, dtypeBytes } from './engine.js';
+import { expertFields, type MoeShape, parseExperts } from './model-experts.js';
+import {
+  type LatentAttentionShape,
+  latentFields,
+  latentKvElements,
+  parseLatentAttention,
+} from './model-latent.js';
 
 const positive = z.number().int().positive();
 
@@ -31,16 +38,11 @@ const hfConfigSchema = z.looseObject({
   num_experts: positive.nullish(),
   num_experts_per_tok: positive.nullish(),
   moe_intermediate_size: positive.nullish(),
+  ...expertFields,
+  ...latentFields,
 });
 
 export type HfConfig = z.infer<typeof hfConfigSchema>;
-
-/** Experts of a mixture-of-experts model. */
-export interface MoeShape {
-  readonly numExperts: number;
-  readonly expertsPerToken: number;
-  readonly intermediateSize: number;
-}
 
 export interface ModelShape {
   readonly name: string;
@@ -61,6 +63,8 @@ export interface ModelShape {
   readonly slidingWindow: number | undefined;
   readonly qkNorm: boolean;
   readonly moe: MoeShape | undefined;
+  /** Multi-head latent attention; absent: plain or grouped heads. */
+  readonly mla?: LatentAttentionShape;
 }
 
 /** Families we can describe: how they differ from the plain Llama block. */
@@ -71,7 +75,12 @@ export const modelFamilies = {
   qwen3: { qkNorm: true, moe: false },
   mixtral: { qkNorm: false, moe: true },
   phimoe: { qkNorm: false, moe: true },
+  qwen2_moe: { qkNorm: false, moe: true },
   qwen3_moe: { qkNorm: true, moe: true },
+  llama4: { qkNorm: false, moe: true },
+  llama4_text: { qkNorm: false, moe: true },
+  deepseek_v2: { qkNorm: false, moe: true },
+  deepseek_v3: { qkNorm: false, moe: true },
 } as const;
 export type ModelFamily = keyof typeof modelFamilies;
 
@@ -82,7 +91,7 @@ const dtypeAliases: Record<string, Dtype> = { half: 'float16', float: 'float32' 
  * @throws UserError unknown family, or a field that changes cost and is not modelled
  */
 export function parseModel(name: string, value: unknown, at: string): ModelShape {
-  const hf = parseWith(hfConfigSchema, value, at);
+  const hf = parseWith(hfConfigSchema, textPart(value), at);
   const family = hf.model_type as ModelFamily;
   const traits = modelFamilies[family];
   if (traits === undefined) {
@@ -92,8 +101,9 @@ export function parseModel(name: string, value: unknown, at: string): ModelShape
     });
   }
   refuseUnmodelled(hf, at);
+  const mla = parseLatentAttention(hf, at);
   const headDim = hf.head_dim ?? Math.floor(hf.hidden_size / hf.num_attention_heads);
-  const intermediateSize = hf.intermediate_size ?? hf.ffn_dim;
+  const intermediateSize = hf.intermediate_size_mlp ?? hf.intermediate_size ?? hf.ffn_dim;
   if (intermediateSize === null || intermediateSize === undefined) {
     throw new UserError('intermediate_size is missing', { at });
   }
@@ -103,31 +113,27 @@ export function parseModel(name: string, value: unknown, at: string): ModelShape
     hiddenSize: hf.hidden_size,
     numLayers: hf.num_hidden_layers,
     numHeads: hf.num_attention_heads,
-    numKvHeads: hf.num_key_value_heads ?? hf.num_attention_heads,
-    headDim,
+    // A latent is one for all heads: every rank holds it, as a single head would be replicated.
+    numKvHeads: mla === undefined ? (hf.num_key_value_heads ?? hf.num_attention_heads) : 1,
+    headDim: mla === undefined ? headDim : mla.nopeDim + mla.ropeDim,
     intermediateSize,
     vocabSize: hf.vocab_size,
     maxPositionEmbeddings: hf.max_position_embeddings,
     dtype: parseDtype(hf.torch_dtype ?? hf.dtype ?? 'bfloat16', at),
     tiedEmbeddings: hf.tie_word_embeddings ?? false,
-    attentionBias: hf.attention_bias ?? family === 'qwen2',
+    attentionBias: hf.attention_bias ?? (family === 'qwen2' || family === 'qwen2_moe'),
     lmHeadBias: hf.lm_head_bias ?? false,
     slidingWindow: hf.use_sliding_window === false ? undefined : (hf.sliding_window ?? undefined),
-    qkNorm: traits.qkNorm,
-    moe: traits.moe ? parseMoe(hf, intermediateSize, at) : undefined,
+    qkNorm: traits.qkNorm || hf.use_qk_norm === true,
+    moe: traits.moe ? parseExperts(hf, intermediateSize, at) : undefined,
+    ...(mla === undefined ? {} : { mla }),
   };
 }
 
-function parseMoe(hf: HfConfig, intermediateSize: number, at: string): MoeShape {
-  const numExperts = hf.num_local_experts ?? hf.num_experts;
-  if (numExperts === null || numExperts === undefined) {
-    throw new UserError('num_experts (or num_local_experts) is missing', { at });
-  }
-  return {
-    numExperts,
-    expertsPerToken: hf.num_experts_per_tok ?? 1,
-    intermediateSize: hf.moe_intermediate_size ?? intermediateSize,
-  };
+/** Multimodal checkpoints hold the decoder's configuration in `text_config`. */
+function textPart(value: unknown): unknown {
+  const part = (value as { text_config?: object } | null)?.text_config;
+  return part === undefined ? value : { ...(value as object), ...part };
 }
 
 function parseDtype(text: string, at: string): Dtype {
@@ -145,12 +151,6 @@ function parseDtype(text: string, at: string): Dtype {
 function refuseUnmodelled(hf: HfConfig, at: string): void {
   const refused: Record<string, (value: unknown) => boolean> = {
     quantization_config: (value) => value != null,
-    mlp_only_layers: (value) => Array.isArray(value) && value.length > 0,
-    decoder_sparse_step: (value) => value != null && value !== 1,
-    n_shared_experts: (value) => value != null && value !== 0,
-    shared_expert_intermediate_size: (value) => value != null && value !== 0,
-    first_k_dense_replace: (value) => value != null && value !== 0,
-    kv_lora_rank: (value) => value != null,
     layer_types: (value) => Array.isArray(value) && new Set(value).size > 1,
   };
   for (const [key, changesCost] of Object.entries(refused)) {
@@ -160,7 +160,14 @@ function refuseUnmodelled(hf: HfConfig, at: string): void {
   }
 }
 
+/** Elements that one token leaves in the KV cache of one layer, on all ranks without replication. */
+export function kvElementsPerTokenPerLayer(model: ModelShape): number {
+  return model.mla === undefined
+    ? 2 * model.numKvHeads * model.headDim
+    : latentKvElements(model.mla);
+}
+
 /** Bytes of K and V of one token on all layers and all ranks together, without replication. */
 export function kvBytesPerToken(model: ModelShape, kvDtype: Dtype): number {
-  return 2 * model.numLayers * model.numKvHeads * model.headDim * dtypeBytes[kvDtype];
+  return model.numLayers * kvElementsPerTokenPerLayer(model) * dtypeBytes[kvDtype];
 }

@@ -95,6 +95,18 @@ const experts: Elements = (m, { expertRanks }) =>
   ((m.moe?.numExperts ?? 0) * expertElements(m)) / expertRanks;
 const expertMatrix: Elements = (m, sharding) => experts(m, sharding) / 3;
 
+function sharedSize(model: ModelShape): number {
+  return model.moe?.sharedIntermediateSize ?? 0;
+}
+
+/** To the latent and rotary key on every rank, and to the compressed query or a rank's heads. */
+function latentDown(model: ModelShape, tp: number): number {
+  const { mla, hiddenSize, numHeads, headDim } = model;
+  if (mla === undefined) return 0;
+  const query = mla.queryRank ?? (numHeads * headDim) / tp;
+  return hiddenSize * (query + mla.kvRank + mla.ropeDim);
+}
+
 /** By the names profiles use, fused and unfused. */
 const operatorElements: Readonly<Record<string, Elements>> = {
   layernorm: norm,
@@ -106,11 +118,18 @@ const operatorElements: Readonly<Record<string, Elements>> = {
   q_proj: queries,
   k_proj: keys,
   v_proj: keys,
-  o_proj: queries,
+  o_proj: (m, { tp }) => (m.hiddenSize * m.numHeads * (m.mla?.valueDim ?? m.headDim)) / tp,
   gate_up_proj: (m, s) => 2 * projection(m, s),
   gate_proj: projection,
   up_proj: projection,
   down_proj: projection,
+  qkv_a_proj: (m, { tp }) => latentDown(m, tp),
+  latent_norm: (m) => (m.mla?.kvRank ?? 0) + (m.mla?.queryRank ?? 0),
+  q_b_proj: (m, { tp }) => ((m.mla?.queryRank ?? 0) * m.numHeads * m.headDim) / tp,
+  kv_b_proj: (m, { tp }) =>
+    m.mla === undefined ? 0 : (m.mla.kvRank * m.numHeads * (m.mla.nopeDim + m.mla.valueDim)) / tp,
+  shared_gate_up_proj: (m, { tp }) => (2 * m.hiddenSize * sharedSize(m)) / tp,
+  shared_down_proj: (m, { tp }) => (m.hiddenSize * sharedSize(m)) / tp,
   gate,
   moe: (m, s) => gate(m, s) + experts(m, s),
   'expert.w1': expertMatrix,

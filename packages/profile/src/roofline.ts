@@ -8,7 +8,7 @@
  * RTX 4090 and RTX PRO 6000 bundles; no device's measured times enter its own roofline.
  */
 import { UserError } from '@astrolabe/base';
-import type { ModelShape } from '@astrolabe/config';
+import type { LatentAttentionShape, ModelShape } from '@astrolabe/config';
 import type { Device } from './device.js';
 import { type ProfileTable, ProfileTableBuilder } from './profile-table.js';
 
@@ -106,13 +106,23 @@ function addRank(rank: Rank, into: ProfileTableBuilder): void {
   const dense: Record<string, (tokens: number) => number> = {
     embedding: (t) => elementwise(rank, 2 * t * h),
     layernorm: (t) => elementwise(rank, 4 * t * h),
-    qkv_proj: (t) => gemm(rank, t, h, q + 2 * kv),
     rotary_emb: (t) => elementwise(rank, 2 * t * (q + kv)),
-    o_proj: (t) => gemm(rank, t, q, h),
     final_layernorm: (t) => elementwise(rank, 4 * t * h),
+    ...(shape.mla === undefined
+      ? {
+          qkv_proj: (t: number) => gemm(rank, t, h, q + 2 * kv),
+          o_proj: (t: number) => gemm(rank, t, q, h),
+        }
+      : latentProjections(rank, shape.mla)),
   };
   if (shape.qkNorm) dense.qk_norm = (t) => 2 * elementwise(rank, t * (q + kv));
-  if (shape.moe === undefined) {
+  const shared = (shape.moe?.sharedIntermediateSize ?? 0) / tp;
+  if (shared > 0) {
+    dense.shared_gate_up_proj = (t) => gemm(rank, t, h, 2 * shared);
+    dense.shared_act_fn = (t) => elementwise(rank, 3 * t * shared);
+    dense.shared_down_proj = (t) => gemm(rank, t, shared, h);
+  }
+  if (shape.moe === undefined || shape.moe.denseLayers !== undefined) {
     const inner = shape.intermediateSize / tp;
     dense.gate_up_proj = (t) => gemm(rank, t, h, 2 * inner);
     dense.act_fn = (t) => elementwise(rank, 3 * t * inner);
@@ -134,6 +144,28 @@ function addRank(rank: Rank, into: ProfileTableBuilder): void {
   }
   addAttention(rank, into);
   if (shape.moe !== undefined) addMoe(rank, into);
+}
+
+/** Projections of multi-head latent attention: the latent is the same on every rank. */
+function latentProjections(
+  rank: Rank,
+  mla: LatentAttentionShape,
+): Record<string, (tokens: number) => number> {
+  const { shape, tp } = rank;
+  const heads = shape.numHeads / tp;
+  const h = shape.hiddenSize;
+  const query = heads * (mla.nopeDim + mla.ropeDim);
+  const { queryRank, kvRank } = mla;
+  const latent = kvRank + mla.ropeDim;
+  return {
+    qkv_a_proj: (t) => gemm(rank, t, h, (queryRank ?? query) + latent),
+    latent_norm: (t) => elementwise(rank, 2 * t * (kvRank + (queryRank ?? 0))),
+    ...(queryRank === undefined
+      ? {}
+      : { q_b_proj: (t: number) => gemm(rank, t, queryRank, query) }),
+    kv_b_proj: (t) => gemm(rank, t, kvRank, heads * (mla.nopeDim + mla.valueDim)),
+    o_proj: (t) => gemm(rank, t, heads * mla.valueDim, h),
+  };
 }
 
 /** t rows by k by n, with the tile shape and split of k that suit it best, as libraries choose. */
@@ -243,7 +275,17 @@ function decodeNs(rank: Rank, sequences: number, context: number): number {
   const heads = Math.max(1, Math.floor(shape.numKvHeads / tp));
   const startNs = (sequences - 1) * decodeStartNs * (heads / 8) * (128 / device.compute_units);
   const streamNs = traffic / (rank.bandwidthBytesPerNs * device.kv_efficiency);
-  return attentionLaunches * device.launch_ns + startNs + streamNs;
+  const computeNs = latentDecodeNs(rank, sequences * windowed(shape, context));
+  const readNs = computeNs === 0 ? streamNs : softMax(streamNs, computeNs);
+  return attentionLaunches * device.launch_ns + startNs + readNs;
+}
+
+/** Absorbed latent attention: every head multiplies with the whole latent, for scores and values. */
+function latentDecodeNs({ device, shape, tp, peakPerNs }: Rank, keys: number): number {
+  if (shape.mla === undefined) return 0;
+  const { kvRank, ropeDim } = shape.mla;
+  const operations = (2 * (kvRank + ropeDim) + 2 * kvRank) * (shape.numHeads / tp) * keys;
+  return operations / (peakPerNs * device.attention_efficiency);
 }
 
 function windowed(shape: ModelShape, context: number): number {
@@ -253,6 +295,7 @@ function windowed(shape: ModelShape, context: number): number {
 /** K and V of one token on one layer of one rank. */
 function kvBytes(rank: Rank): number {
   const { shape, tp } = rank;
+  if (shape.mla !== undefined) return (shape.mla.kvRank + shape.mla.ropeDim) * rank.bytes;
   return 2 * Math.max(1, Math.floor(shape.numKvHeads / tp)) * shape.headDim * rank.bytes;
 }
 

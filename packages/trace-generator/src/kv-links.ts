@@ -3,7 +3,12 @@
  * both sides: every decode rank fetches the heads it holds, of the layers of its stage, from ranks
  * that hold them. When TP exceeds the KV heads ranks hold copies, and decode ranks spread over them.
  */
-import { dtypeBytes, type Instance, pipelineLayers } from '@astrolabe/config';
+import {
+  dtypeBytes,
+  type Instance,
+  kvElementsPerTokenPerLayer,
+  pipelineLayers,
+} from '@astrolabe/config';
 
 /** From one NPU to another: so many heads of each of these layers, ascending. */
 export interface KvLink {
@@ -13,9 +18,9 @@ export interface KvLink {
   readonly layers: readonly number[];
 }
 
-/** Bytes of K and V of one head of one layer of one token. */
+/** Bytes of K and V (or the latent) of one head of one layer of one token. */
 export function kvHeadBytes({ model, engine }: Instance): number {
-  return 2 * model.headDim * dtypeBytes[engine.kvCacheDtype];
+  return (kvElementsPerTokenPerLayer(model) / model.numKvHeads) * dtypeBytes[engine.kvCacheDtype];
 }
 
 /** Tags of KV messages lie above those of pipeline stages: two per transfer, request and KV. */

@@ -7,7 +7,9 @@ import { CollectiveType, type StringTable } from '@astrolabe/chakra';
 import {
   dtypeBytes,
   type ExpertOptions,
+  firstLayerOf,
   type Instance,
+  isMoeLayer,
   pipelineLayers,
   type WeightPlacement,
 } from '@astrolabe/config';
@@ -71,7 +73,7 @@ export function lowerStage(lowering: Lowering, position: Position): Template {
   lowerHost(context);
   if (stage === 0) lowerOperators(context, -1, '', lowering.sequence.embedding);
   const layers = pipelineLayers(instance.model.numLayers, instance.pp);
-  const first = layers.slice(0, stage).reduce((sum, count) => sum + count, 0);
+  const first = firstLayerOf(instance.model.numLayers, instance.pp, stage);
   for (let layer = first; layer < first + layers[stage]; layer++) lowerLayer(context, layer);
   if (stage === instance.pp - 1) lowerOperators(context, -1, '', lowering.sequence.head);
   sendToNextStage(context);
@@ -91,8 +93,8 @@ function lowerLayer(context: Context, layer: number): void {
   const prefix = `layer${layer}.`;
   context.layerStarts.push(context.chain.last);
   lowerOperators(context, layer, prefix, sequence.attention);
-  if (!sequence.moe) {
-    lowerOperators(context, layer, prefix, sequence.feedForward);
+  if (!isMoeLayer(context.instance.model, layer)) {
+    lowerOperators(context, layer, prefix, sequence.dense);
     return;
   }
   const { chain, hiddenBytes, position } = context;

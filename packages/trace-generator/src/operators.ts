@@ -36,7 +36,8 @@ export function chooseSequence(instance: Instance, latency: LatencyModel): Seque
     ...sequence,
     embedding: known(sequence.embedding),
     attention: known(sequence.attention),
-    feedForward: known(sequence.feedForward),
+    dense: known(sequence.dense),
+    moe: known(sequence.moe),
     head: known(sequence.head),
   };
 }

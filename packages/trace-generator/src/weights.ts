@@ -61,8 +61,8 @@ export function fetchWeights(
 /** @throws UserError a placement that names no operator of the sequence, or memory that is not there */
 export function checkPlacement(cluster: Cluster, instance: Instance, sequence: Sequence): void {
   const at = `instance "${instance.name}": placement`;
-  const { embedding, attention, feedForward, head } = sequence;
-  const known = [embedding, attention, feedForward, head].flat().map(profileName);
+  const { embedding, attention, dense, moe, head } = sequence;
+  const known = [embedding, attention, dense, moe, head].flat().map(profileName);
   const placement = weightPlacement(instance.placement);
   for (const operator of placement.operators) {
     if (known.includes(operator)) continue;

@@ -36,12 +36,10 @@ export function lowerExperts(site: ExpertSite): void {
   const { groups, chain, lowering, prefix } = site;
   const { expert, tensor } = groups;
   const name = `${prefix}moe`;
+  const { moe } = lowering.sequence;
+  for (const operator of moe) if (!isExpert(operator)) lowerOperator(site, operator);
   if (expert !== undefined) dispatch(site, `${name}.dispatch`, expert);
-  for (const operator of lowering.sequence.feedForward) {
-    const weights = isExpert(operator) ? fetchExperts(site, operator) : site.fetch(operator);
-    const node = chain.compute(`${prefix}${operator.name}`, timeOf(site, operator));
-    if (weights >= 0) chain.join(node, weights);
-  }
+  for (const operator of moe) if (isExpert(operator)) lowerOperator(site, operator);
   if (expert !== undefined) combine(site, `${name}.combine`, expert);
   if (tensor === undefined) return;
   if (expert === undefined) {
@@ -51,6 +49,13 @@ export function lowerExperts(site: ExpertSite): void {
     const shard = perToken(site, site.hiddenBytes / tensor.npus.length);
     chain.collective(`${name}.all_gather`, CollectiveType.allGather, tensor, shard);
   }
+}
+
+function lowerOperator(site: ExpertSite, operator: Operator): void {
+  const { chain, prefix } = site;
+  const weights = isExpert(operator) ? fetchExperts(site, operator) : site.fetch(operator);
+  const node = chain.compute(`${prefix}${operator.name}`, timeOf(site, operator));
+  if (weights >= 0) chain.join(node, weights);
 }
 
 function isExpert(operator: Operator): boolean {
@@ -71,7 +76,7 @@ function fetchExperts(site: ExpertSite, operator: Operator): number {
   const { lowering, chain } = site;
   const { offload } = lowering.expertOptions;
   if (offload === undefined) return site.fetch(operator);
-  const first = lowering.sequence.feedForward.find(isExpert);
+  const first = lowering.sequence.moe.find(isExpert);
   if (operator !== first) return -1;
   const bytes = lowering.quantities.add({ kind: 'expertBytes', ...loadOf(site) });
   const after = offload.prefetch ? site.ahead : chain.last;
