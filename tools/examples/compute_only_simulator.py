@@ -31,10 +31,11 @@ for metadata in stream:
         print(json.dumps(heapq.heappop(pending)[2] if due else {"advancedNs": at["advance_ns"]}), flush=True)
         continue
     start = max(at["release_ns"], free.get(at["npu"], 0))
-    busy = sum(attributes(next(stream), 10).get("duration_ns", 0) for _ in range(at["node_count"]))
+    nodes = [next(stream) for _ in range(at["node_count"])]  # exact ns, else field 7 in microseconds
+    busy = sum(attributes(n, 10).get("duration_ns", dict(fields(n)).get(7, 0) * 1000) for n in nodes)
     free[at["npu"]] = finish = start + busy
     npus = running.setdefault((at["instance"], at["iteration"]), [])
     npus.append({"npu": at["npu"], "startNs": start, "finishNs": finish, "computeNs": busy, "exposedCommNs": 0, "exposedMemoryNs": 0})
     if len(npus) == at["npu_count"]:
         finish = max(npu["finishNs"] for npu in npus)
-        heapq.heappush(pending, (finish, at["instance"], {"instance": at["instance"], "iteration": at["iteration"], "lane": at["lane"], "startNs": start, "finishNs": finish, "npus": npus, "commBytes": 0, "memoryBytes": 0}))
+        heapq.heappush(pending, (finish, at["instance"], {"instance": at["instance"], "iteration": at["iteration"], "lane": at["lane"], "startNs": min(npu["startNs"] for npu in npus), "finishNs": finish, "npus": npus, "commBytes": 0, "memoryBytes": 0}))
