@@ -131,23 +131,56 @@ describe('serving', () => {
     );
   });
 
-  it('more link bandwidth does not worsen the makespan by more than 2 %', async () => {
+  it('more link bandwidth does not worsen the makespan by more than 10 %', async () => {
     await fc.assert(
       fc.asyncProperty(servingCase, async (entry) => {
-        // Batches depend on timing, so single requests may lose; saturated pools are chaotic.
-        const roomy = withLimits(entry, { kv_blocks: 2000, max_num_seqs: 64 });
+        const roomy = withLimits({ ...entry, routing: 'round-robin' }, roomyLimits);
+        const link_bw = roomy.file.link_bw * 10;
         const narrow = await serve(roomy);
-        const wide = await serve({
-          ...roomy,
-          file: { ...roomy.file, link_bw: roomy.file.link_bw * 10 },
-        });
+        const wide = await serve({ ...roomy, file: { ...roomy.file, link_bw } });
         if (narrow === undefined || wide === undefined) return;
-        expect(makespanNs(wide)).toBeLessThanOrEqual(makespanNs(narrow) * 1.02 + 50_000);
+        expect(makespanNs(wide)).toBeLessThanOrEqual(makespanNs(narrow) * 1.1 + timingNoiseNs);
       }),
-      { numRuns: 80, seed: 6 },
+      { numRuns: 100, seed: 6 },
+    );
+  });
+
+  it('one more instance behind the router does not worsen it by more than 10 %', async () => {
+    await fc.assert(
+      fc.asyncProperty(servingCase, async (entry) => {
+        const roomy = withLimits(entry, roomyLimits);
+        const [node] = roomy.file.nodes;
+        const [first] = node.instances as { pd_type?: string; dp_group?: string }[];
+        if (first.pd_type !== undefined || first.dp_group !== undefined) return;
+        const alike = {
+          ...roomy,
+          file: { ...roomy.file, nodes: [{ ...node, instances: [first] }] },
+        };
+        const instances = [first, first];
+        const more = { ...roomy, file: { ...roomy.file, nodes: [{ ...node, instances }] } };
+        const one = await serve({ ...alike, routing: 'least-loaded' });
+        const two = await serve({ ...more, routing: 'least-loaded' });
+        if (one === undefined || two === undefined) return;
+        expect(makespanNs(two)).toBeLessThanOrEqual(makespanNs(one) * 1.1 + timingNoiseNs);
+      }),
+      { numRuns: 200, seed: 7 },
     );
   });
 });
+
+/**
+ * Comparisons across machines leave out what is chaotic in the real engine, too: preemption in a full
+ * pool, prefix hits that depend on who came first, and policies that look at queues.
+ */
+const roomyLimits = {
+  kv_blocks: 2000,
+  max_num_seqs: 64,
+  max_num_batched_tokens: 128,
+  enable_prefix_caching: false,
+};
+
+/** About one step: a request that just misses a batch waits for the next. */
+const timingNoiseNs = 50_000;
 
 function withLimits(entry: ServingCase, limits: object): ServingCase {
   const nodes = entry.file.nodes.map((node) => ({

@@ -59,8 +59,8 @@ export class InstanceEngine implements InstanceView {
   private readonly warmUpNs: number;
   private iterations = 0;
   private nowNs = 0;
-  /** A completion is being taken in; the turn comes at its end. */
-  private completing = false;
+  /** A completion is being taken in or a turn is on: what happens meanwhile is seen in this turn. */
+  private busy = false;
 
   constructor(instance: Instance, events: EngineEvents, warmUpNs: number, tiers?: KvTiers) {
     this.instance = instance;
@@ -158,7 +158,7 @@ export class InstanceEngine implements InstanceView {
 
   /** Takes part in a step that another member of its group has begun. */
   joinWave(nowNs: number): void {
-    if (this.inFlight.length < this.dummyDepth && !this.completing) this.turn(nowNs);
+    if (this.inFlight.length < this.dummyDepth && !this.busy) this.turn(nowNs);
   }
 
   /** The oldest batch is done: take in its tokens, then compose the next. */
@@ -166,12 +166,12 @@ export class InstanceEngine implements InstanceView {
     const done = this.inFlight.shift();
     assert(done !== undefined, 'completion without a batch in flight');
     const nowNs = completion.finishNs;
-    this.completing = true;
+    this.busy = true;
     this.countFirstTokens(done.batch);
     this.scheduler.update(done.batch, nowNs, (request) => this.events.finished(request, nowNs));
     this.traffic?.writeDown(done.batch, nowNs);
     this.take(done.polled);
-    this.completing = false;
+    this.busy = false;
     this.turn(nowNs);
     return done.batch;
   }
@@ -187,7 +187,7 @@ export class InstanceEngine implements InstanceView {
   }
 
   private wake(nowNs: number): void {
-    if (this.inFlight.length === 0 && !this.completing) this.turn(nowNs);
+    if (this.inFlight.length === 0 && !this.busy) this.turn(nowNs);
   }
 
   /** A rank without work joins one step at a time; through a pipeline, one per stage. */
@@ -219,6 +219,12 @@ export class InstanceEngine implements InstanceView {
 
   private turn(nowNs: number): void {
     this.nowNs = nowNs;
+    this.busy = true;
+    this.fillQueue(nowNs);
+    this.busy = false;
+  }
+
+  private fillQueue(nowNs: number): void {
     for (;;) {
       for (const request of this.inbox) this.scheduler.add(request);
       this.inbox.length = 0;
@@ -226,6 +232,7 @@ export class InstanceEngine implements InstanceView {
       const batch = this.compose(nowNs);
       this.traffic?.startLoads(this.scheduler.takeRecalls(), nowNs);
       if (batch === undefined) {
+        if (this.inbox.length > 0) continue;
         if (this.inFlight.length > 0 || this.arrivedKv.length === 0) return;
         // A step without a forward pass, only to look for arrivals.
         this.take(this.takeArrived());
