@@ -7,6 +7,36 @@ import { z } from 'zod';
 const ns = z.number().int().nonnegative();
 const interval = z.tuple([ns, ns]).optional();
 
+const hostNs = z.number().nonnegative();
+
+/**
+ * Host work of one engine step, which hides behind the previous step's device work as long as that is
+ * longer. Defaults are the start values of the design notes (vllm.md 13), not fitted.
+ */
+export const hostStepSchema = z.strictObject({
+  schedule_ns: hostNs.default(200_000).describe('scheduler and output handling, per step'),
+  schedule_per_request_ns: hostNs.default(8_000),
+  prepare_ns: hostNs.default(500_000).describe('input preparation in the worker, per step'),
+  prepare_per_request_ns: hostNs.default(2_000),
+  launch_full_graph_ns: hostNs.default(100_000).describe('replay of a full CUDA graph'),
+  launch_graph_kernel_ns: hostNs.default(300).describe('per kernel of a full graph'),
+  launch_piece_ns: hostNs.default(25_000).describe('per piece of a piecewise graph'),
+  launch_attention_ns: hostNs.default(30_000).describe('per eager attention between pieces'),
+  launch_kernel_ns: hostNs.default(6_000).describe('per kernel without a graph'),
+  ipc_ns: hostNs.default(100_000).describe('engine to workers and back, several processes'),
+});
+
+/** Host work behind the engine: what a client waits for after a token is known. */
+export const outputPathSchema = z.strictObject({
+  delay_ns: hostNs.default(500_000).describe('engine to client'),
+  detokenise_per_token_ns: hostNs
+    .default(35_000)
+    .describe('one after another in the API process, which saturates at their rate'),
+});
+
+export type HostStep = z.infer<typeof hostStepSchema>;
+export type OutputPath = z.infer<typeof outputPathSchema>;
+
 export const deviceCalibrationSchema = z.strictObject({
   source: z.string().describe('the real run these were fitted on'),
   step_overhead_ns: ns.default(0).describe('serial device time of every step outside operators'),
@@ -14,6 +44,8 @@ export const deviceCalibrationSchema = z.strictObject({
   front_end_delay_ns: ns.default(0).describe('arrival to the engine, at idle'),
   front_end_delay_interval_ns: interval.describe('90 % interval of its fit'),
   warm_up_ns: ns.default(0).describe('extra time of the first step of an instance'),
+  host_step: hostStepSchema.optional().describe('absent: host work takes no time'),
+  output_path: outputPathSchema.optional().describe('absent: clients see tokens at once'),
   power_meter_lag_ns: ns
     .optional()
     .describe('time constant of the power meter at the wall: its readings follow, energy does not'),

@@ -6,6 +6,7 @@ import { z } from 'zod';
 
 const positive = z.number().int().positive();
 const count = z.number().int().nonnegative();
+const share = z.number().min(0).max(1);
 
 /** Weight and KV dtypes and their bytes per element. */
 export const dtypeBytes = {
@@ -48,6 +49,18 @@ export const engineOverridesSchema = z.strictObject({
     .describe('two batches in flight: a batch is composed while its predecessor runs')
     .optional(),
   kv_blocks: positive.describe('KV blocks of the device pool; default: predicted').optional(),
+  scheduling_policy: z
+    .enum(['fcfs', 'priority'])
+    .describe('priority: lower numbers first; the least urgent is preempted')
+    .optional(),
+  speculative_tokens: count.describe('draft tokens a decode verifies per step; 0 = off').optional(),
+  speculative_acceptance: share
+    .describe('chance that a draft token is accepted, given those before it were')
+    .optional(),
+  speculative_draft_ns: count.describe('time of one pass of the draft model, ns').optional(),
+  eos_share: share
+    .describe('share of requests that end by a token nobody foresaw, not by their length limit')
+    .optional(),
 });
 
 export type EngineOverrides = z.infer<typeof engineOverridesSchema>;
@@ -70,6 +83,16 @@ export interface EngineOptions {
   readonly reserveFullIsl: boolean;
   readonly asyncScheduling: boolean;
   readonly kvBlocks: number | undefined;
+  readonly schedulingPolicy: 'fcfs' | 'priority';
+  /** Undefined: one token per decode and step. */
+  readonly speculation: SpeculationOptions | undefined;
+  readonly eosShare: number;
+}
+
+export interface SpeculationOptions {
+  readonly tokens: number;
+  readonly acceptance: number;
+  readonly draftNs: number;
 }
 
 /** One place for precedence: later layers win where they say something. */
@@ -99,6 +122,15 @@ export function resolveEngine(
     reserveFullIsl: merged.reserve_full_isl ?? true,
     asyncScheduling: merged.async_scheduling ?? true,
     kvBlocks: merged.kv_blocks,
+    schedulingPolicy: merged.scheduling_policy ?? 'fcfs',
+    speculation: merged.speculative_tokens
+      ? {
+          tokens: merged.speculative_tokens,
+          acceptance: merged.speculative_acceptance ?? 0.7,
+          draftNs: merged.speculative_draft_ns ?? 0,
+        }
+      : undefined,
+    eosShare: merged.eos_share ?? 0,
   };
 }
 

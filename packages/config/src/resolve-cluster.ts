@@ -259,5 +259,10 @@ function engineKeys(entry: InstanceFile): EngineOverrides {
     reserve_full_isl: entry.reserve_full_isl,
     async_scheduling: entry.async_scheduling,
     kv_blocks: entry.kv_blocks,
+    scheduling_policy: entry.scheduling_policy,
+    speculative_tokens: entry.speculative_tokens,
+    speculative_acceptance: entry.speculative_acceptance,
+    speculative_draft_ns: entry.speculative_draft_ns,
+    eos_share: entry.eos_share,
   };
 }

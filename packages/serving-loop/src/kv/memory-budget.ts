@@ -16,8 +16,8 @@ import {
   type Instance,
   kvBytesPerTokenPerLayer,
   pipelineLayers,
+  residentWeightBytes,
   rotaryCacheBytes,
-  weightBytes,
 } from '@astrolabe/config';
 
 export const samplerBytesPerLogit = 36;
@@ -53,9 +53,7 @@ export function memoryBudget(instance: Instance): MemoryBudget {
 
 function stageBudget(instance: Instance, stage: number): MemoryBudget {
   const { model, engine, memory, tp, pp } = instance;
-  const weights =
-    weightBytes(model, { tp, pp, ep: instance.ep }, stage, engine.dtype) +
-    rotaryCacheBytes(model, engine.dtype);
+  const weights = residentWeightBytes(instance, stage) + rotaryCacheBytes(model, engine.dtype);
   const activations = activationPeakBytes(instance, stage);
   const requested = Math.floor(memory.utilization * memory.sizeBytes);
   const kvBytes = requested - weights - activations - nonTorchBytes;

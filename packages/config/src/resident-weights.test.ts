@@ -1,0 +1,43 @@
+/** What stays on the device, by hand, on a model of four equal layers. */
+import { describe, expect, it } from 'vitest';
+import { parseModel, residentWeightBytes, resolveCluster, weightBytes } from './index.js';
+
+const base = {
+  hidden_size: 64,
+  num_hidden_layers: 4,
+  num_attention_heads: 4,
+  intermediate_size: 128,
+  vocab_size: 100,
+  max_position_embeddings: 512,
+};
+
+function instance(extra: object, model: object = { model_type: 'llama' }) {
+  const entry = { model_name: 'm', hardware: 'x', npu_mem: { mem_size: 24, mem_bw: 1 }, ...extra };
+  const nodes = [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances: [entry] }];
+  return resolveCluster({ link_bw: 1, link_latency: 1, nodes }, 'test', {
+    findModel: (name) => parseModel(name, { ...base, ...model }, 'test'),
+  }).instances[0];
+}
+
+describe('resident weights', () => {
+  it('are all of them by default', () => {
+    const one = instance({});
+    const all = weightBytes(one.model, { tp: 1, pp: 1, ep: 1 }, 0, 'bfloat16');
+    expect(residentWeightBytes(one, 0)).toBe(all);
+  });
+
+  it('are less by what streams, but for two layers of buffers', () => {
+    const one = instance({ placement: { layers: { down_proj: { weights: 'cpu' } } } });
+    const all = weightBytes(one.model, { tp: 1, pp: 1, ep: 1 }, 0, 'bfloat16');
+    expect(all - residentWeightBytes(one, 0)).toBe(2 * 64 * 128 * 2);
+  });
+
+  it('keep cached experts only', () => {
+    const experts = { offload: { cached_experts: 3 } };
+    const moe = { model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
+    const one = instance({ ep_size: 1, experts, weight_prefetch_layers: 0 }, moe);
+    const all = weightBytes(one.model, { tp: 1, pp: 1, ep: 1 }, 0, 'bfloat16');
+    // Four layers without five experts of 3 x 64 x 128 each, one layer's buffer.
+    expect(all - residentWeightBytes(one, 0)).toBe(3 * 5 * 3 * 64 * 128 * 2);
+  });
+});

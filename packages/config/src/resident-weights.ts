@@ -1,0 +1,85 @@
+/**
+ * Which part of a rank's weights is on the device. What `placement` or expert offloading puts elsewhere
+ * is not, but for the buffers that streamed layers pass through: the layer in use and those ahead.
+ */
+import { dtypeBytes } from './engine.js';
+import { isMoeLayer } from './model-experts.js';
+import { firstLayerOf, pipelineLayers, weightBytes } from './model-size.js';
+import type { Instance } from './resolve-cluster.js';
+import {
+  expertElements,
+  operatorWeightElements,
+  type WeightPlacement,
+  weightPlacement,
+} from './weight-placement.js';
+
+const attention = ['layernorm', 'qkv_proj', 'qk_norm', 'o_proj'];
+const latentAttention = [
+  'layernorm',
+  'qkv_a_proj',
+  'latent_norm',
+  'q_b_proj',
+  'kv_b_proj',
+  'o_proj',
+];
+const dense = ['gate_up_proj', 'down_proj'];
+const moe = ['shared_gate_up_proj', 'shared_down_proj', 'moe'];
+const head = ['final_layernorm', 'lm_head'];
+/** Weight bytes that one rank of a stage holds on the device. */
+export function residentWeightBytes(instance: Instance, stage: number): number {
+  const { model, tp, pp, ep, engine } = instance;
+  const all = weightBytes(model, { tp, pp, ep }, stage, engine.dtype);
+  const layers = offDeviceLayers(instance, stage);
+  const streamed = layers.reduce((sum, bytes) => sum + bytes, 0);
+  const buffered = [...layers]
+    .sort((a, b) => b - a)
+    .slice(0, 1 + (instance.weightPrefetchLayers ?? 1))
+    .reduce((sum, bytes) => sum + bytes, 0);
+  return all - streamed + buffered;
+}
+
+/** Bytes off the device of every layer of a stage; embedding and head count as one more layer. */
+function offDeviceLayers(instance: Instance, stage: number): number[] {
+  const { model, pp } = instance;
+  const placement = weightPlacement(instance.placement);
+  const first = firstLayerOf(model.numLayers, pp, stage);
+  const count = pipelineLayers(model.numLayers, pp)[stage];
+  const sizes = Array.from({ length: count }, (_, i) =>
+    offDeviceBytes(instance, placement, first + i),
+  );
+  const last = stage === pp - 1 ? sumOff(instance, placement, -1, head) : 0;
+  const embedding = (model.vocabSize / instance.tp) * model.hiddenSize;
+  const off = stage === 0 && placement.of(-1, 'embedding').tier !== 'npu' ? embedding : 0;
+  return [...sizes, last + off * dtypeBytes[instance.engine.dtype]];
+}
+
+function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: number): number {
+  const { model, ep, tp } = instance;
+  const names = model.mla === undefined ? attention : latentAttention;
+  const block = sumOff(instance, placement, layer, names);
+  if (!isMoeLayer(model, layer)) return block + sumOff(instance, placement, layer, dense);
+  const offload = instance.experts?.offload;
+  if (offload === undefined) return block + sumOff(instance, placement, layer, moe);
+  const held = (model.moe?.numExperts ?? 0) / Math.max(ep, 1);
+  const away = Math.max(0, held - offload.cached_experts);
+  const slice = ep > 1 ? 1 : tp;
+  const experts = (away * expertElements(model) * dtypeBytes[instance.engine.dtype]) / slice;
+  return block + experts;
+}
+
+function sumOff(
+  instance: Instance,
+  placement: WeightPlacement,
+  layer: number,
+  operators: readonly string[],
+): number {
+  const { model, tp, ep, engine } = instance;
+  const sharding = { tp, expertRanks: ep > 1 ? ep : tp };
+  let elements = 0;
+  for (const operator of operators) {
+    if (placement.of(layer, operator).tier === 'npu') continue;
+    const times = operator === 'layernorm' ? 2 : 1;
+    elements += times * operatorWeightElements(model, sharding, operator);
+  }
+  return elements * dtypeBytes[engine.dtype];
+}
