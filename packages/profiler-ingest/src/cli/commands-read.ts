@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { differenceLines, differences } from '../diff.js';
 import { importCsvFiles } from '../importers/import-csv.js';
 import { inspectTable } from '../inspect.js';
+import { importKineto } from './kineto-file.js';
 import { loadLatencyModel, loadShape } from './load-model.js';
 import { type GivenNames, loadTable } from './load-table.js';
 import { printLines, writeOutput } from './output.js';
@@ -22,23 +23,32 @@ interface ImportFlags {
   readonly tp: number;
   readonly shape?: string;
   readonly clockGhz?: number;
+  readonly hostTrace?: string;
   readonly output: string;
 }
 
-function importInputs(inputs: readonly string[], options: GivenNames & ImportFlags): ProfileTable {
-  if (!inputs.every((path) => /\.csv(\.gz)?$/.test(path))) {
+async function importInputs(
+  inputs: readonly string[],
+  options: GivenNames & ImportFlags,
+): Promise<ProfileTable> {
+  const isCsv = inputs.every((path) => /\.csv(\.gz)?$/.test(path));
+  const isJson = inputs.length === 1 && /\.json(\.gz)?$/.test(inputs[0]);
+  if (!isCsv && !isJson) {
     if (inputs.length === 1) return loadTable(inputs[0], options);
     throw new UserError('several inputs must all be CSV files', { at: inputs.join(' ') });
   }
-  const { hardware, model, dtype } = options;
+  const { hardware, model, dtype = 'bf16' } = options;
   if (hardware === undefined || model === undefined) {
-    throw new UserError('CSV files need --hardware and --model');
+    throw new UserError('files without names need --hardware and --model');
   }
+  const names = { hardware, model, dtype };
   const shape = options.shape === undefined ? undefined : loadShape(options.shape, model);
+  const reading = { tp: options.tp, shape, clockGHz: options.clockGhz };
+  if (isJson) return await importKineto(inputs[0], names, reading, options.hostTrace);
   return importCsvFiles(
     inputs.map((at) => ({ at, text: readText(at) })),
-    { hardware, model, dtype: dtype ?? 'bf16' },
-    { tp: options.tp, shape, clockGHz: options.clockGhz },
+    names,
+    reading,
   );
 }
 
@@ -47,13 +57,17 @@ export function addReadingCommands(program: Command): void {
     program
       .command('import')
       .description('read measurements of any known profiler, write one Arrow profile')
-      .argument('<inputs...>', 'bundle directory, or CSV files (.gz too) told apart by header')
+      .argument(
+        '<inputs...>',
+        'bundle directory, Kineto trace, or CSV files told apart by header; .gz too',
+      )
       .option('--tp <degree>', 'TP degree of files that do not say', positiveInteger, 1)
       .option('--shape <file>', 'config.json that names GEMMs given by their sizes only')
+      .option('--host-trace <file>', 'PyTorch host trace with the shapes of a Kineto trace')
       .option('--clock-ghz <f>', 'clock of a simulator that reports cycles', positiveNumber)
       .option('-o, --output <file>', 'Arrow file; - is stdout', '-'),
   ).action(async (inputs: string[], options: GivenNames & ImportFlags) => {
-    await writeOutput(options.output, encodeProfile(importInputs(inputs, options)));
+    await writeOutput(options.output, encodeProfile(await importInputs(inputs, options)));
   });
   withNames(
     program
