@@ -68,7 +68,9 @@ async function calibrate(flags: Flags): Promise<Calibration> {
   return {
     devices: {
       [hardware]: {
-        source: `step overhead and front-end delay fitted on ${name}: ${fit.requests} requests, ${fit.unqueuedRequests} of them unqueued`,
+        source:
+          `step overhead and front-end delay fitted on ${name}: ${fit.requests} requests, ` +
+          `${fit.unqueuedRequests} of them unqueued`,
         step_overhead_ns: Math.round(fit.stepOverhead.valueNs),
         step_overhead_interval_ns: interval(fit.stepOverhead),
         front_end_delay_ns: Math.round(fit.frontEndDelay.valueNs),
