@@ -9,6 +9,8 @@ export const RequestStatus = {
   rejected: 4,
   /** Holds blocks whose KV is on its way from elsewhere; holds no seat. */
   waitingForRemoteKv: 5,
+  /** The client went away. */
+  aborted: 6,
 } as const;
 export type RequestStatus = (typeof RequestStatus)[keyof typeof RequestStatus];
 
@@ -17,7 +19,11 @@ export class RequestState {
   readonly index: number;
   readonly promptTokens: number;
   readonly outputTokens: number;
-  readonly priority: number;
+  /** Lower goes first, under the priority policy. */
+  priority = 0;
+  /** Its end comes as a surprise: by a token, not by its length limit. */
+  endsByEos = false;
+  abortPending = false;
   /** When the client sent it. */
   arrivalNs: number;
   instance = -1;
@@ -64,7 +70,6 @@ export class RequestState {
     this.promptTokens = promptTokens;
     this.outputTokens = outputTokens;
     this.arrivalNs = arrivalNs;
-    this.priority = 0;
   }
 
   /** Tokens of the sequence that are known: prompt and output so far. */
@@ -72,8 +77,13 @@ export class RequestState {
     return this.promptTokens + this.numOutputTokens;
   }
 
+  get hasEnded(): boolean {
+    return this.status === RequestStatus.finished || this.status === RequestStatus.aborted;
+  }
+
   /** Nothing is left to schedule: every output token is there or in flight. */
   get isFullyScheduled(): boolean {
+    if (this.endsByEos) return false;
     return this.numOutputTokens + this.numPlaceholders >= this.outputTokens;
   }
 }

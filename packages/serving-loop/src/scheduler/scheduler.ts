@@ -9,21 +9,11 @@ import type { KvCacheManager } from '../kv/kv-cache-manager.js';
 import type { KvTiers, Recall } from '../kv/kv-tiers.js';
 import type { ParkedRecall } from '../kv/tier-traffic.js';
 import { type RequestState, RequestStatus } from '../request-state.js';
+import { type Batch, emptyBatch, withdraw } from './batch.js';
+import { type QueueOrder, queueOrders } from './queue-order.js';
+import { Acceptance } from './speculation.js';
 
-/** What one step computes. Parallel arrays in batch order. */
-export interface Batch {
-  readonly requests: RequestState[];
-  readonly newTokens: number[];
-  readonly contextTokens: number[];
-  /** Whether the request's last token is computed, so that it yields an output token. */
-  readonly samples: boolean[];
-  /** KV from below the device that the batch waits for. */
-  recalls?: Recall[];
-}
-
-export function emptyBatch(): Batch {
-  return { requests: [], newTokens: [], contextTokens: [], samples: [] };
-}
+export { type Batch, emptyBatch } from './batch.js';
 
 export class Scheduler {
   readonly running: RequestState[] = [];
@@ -41,6 +31,9 @@ export class Scheduler {
   private readonly kv: KvCacheManager;
   private readonly decodeAhead: boolean;
   private readonly tiers: KvTiers | undefined;
+  private readonly order: QueueOrder;
+  /** Undefined: one token per decode and step. */
+  readonly acceptance: Acceptance | undefined;
 
   /**
    * @param decodeAhead a request may be in several batches in flight: its next input token never
@@ -51,6 +44,9 @@ export class Scheduler {
     this.kv = kv;
     this.decodeAhead = decodeAhead;
     this.tiers = tiers;
+    this.order = queueOrders[options.schedulingPolicy];
+    const { speculation } = options;
+    this.acceptance = speculation === undefined ? undefined : new Acceptance(speculation);
   }
 
   get hasRequests(): boolean {
@@ -59,7 +55,7 @@ export class Scheduler {
 
   add(request: RequestState): void {
     request.status = RequestStatus.waiting;
-    this.waiting.push(request);
+    this.order.add(this.waiting, request);
   }
 
   /** Composes the next step. Its batch may be empty. */
@@ -81,23 +77,42 @@ export class Scheduler {
       if (request.isFullyScheduled) continue;
       // Without look-ahead a token in flight must be known before the next can be computed.
       const known = request.numTokens + (this.decodeAhead ? request.numPlaceholders : 0);
-      const tokens = this.chunk(known - request.numComputedTokens, budget);
+      const missing = known - request.numComputedTokens;
+      const drafts = missing === 1 ? this.draftsFor(request, budget) : 0;
+      const tokens = this.chunk(missing, budget) + drafts;
       if (tokens <= 0) continue;
-      if (!this.allocateOrPreempt(request, tokens)) break;
-      this.take(batch, request, tokens);
-      budget -= tokens;
+      const refund = this.allocateOrPreempt(batch, request, tokens);
+      if (refund < 0) break;
+      this.take(batch, request, tokens, drafts);
+      budget += refund - tokens;
+      i = this.running.indexOf(request);
     }
     return budget;
   }
 
-  /** Makes room by preempting from the tail; false when the request itself had to go. */
-  private allocateOrPreempt(request: RequestState, tokens: number): boolean {
+  /** Draft tokens to verify with a decode: as many as budget and context allow. */
+  private draftsFor(request: RequestState, budget: number): number {
+    const { speculation, maxModelLen = Number.POSITIVE_INFINITY } = this.options;
+    // A draft follows a token of the model's own.
+    const decoding = request.numOutputTokens + request.numPlaceholders > 0;
+    if (speculation === undefined || !decoding) return 0;
+    const room = maxModelLen - 1 - request.numTokens - request.numPlaceholders;
+    return Math.max(0, Math.min(speculation.tokens, budget - 1, room));
+  }
+
+  /**
+   * Makes room by preempting. A victim that this step has scheduled already leaves it.
+   * @returns tokens given back to the budget; -1 when the request itself had to go
+   */
+  private allocateOrPreempt(batch: Batch, request: RequestState, tokens: number): number {
+    let refund = 0;
     while (!this.kv.allocate(request, tokens, 0, false)) {
-      const victim = this.running.pop() as RequestState;
+      const [victim] = this.running.splice(this.order.victim(this.running), 1);
+      refund += withdraw(batch, victim);
       this.preempt(victim);
-      if (victim === request) return false;
+      if (victim === request) return -1;
     }
-    return true;
+    return refund;
   }
 
   private preempt(victim: RequestState): void {
@@ -106,7 +121,7 @@ export class Scheduler {
     victim.numComputedTokens = 0;
     victim.preemptions++;
     this.preemptions++;
-    this.waiting.unshift(victim);
+    this.order.putBack(this.waiting, victim);
   }
 
   /**
@@ -138,6 +153,10 @@ export class Scheduler {
   kvReady(request: RequestState, computedTokens: number): void {
     this.numAwaitingKv--;
     request.status = RequestStatus.waiting;
+    if (request.abortPending) {
+      this.abort(request);
+      return;
+    }
     request.numComputedTokens = computedTokens;
     this.kv.cacheFullBlocks(request, Math.min(computedTokens, request.numTokens));
     this.ready.push(request);
@@ -237,7 +256,7 @@ export class Scheduler {
     this.running.push(request);
   }
 
-  private take(batch: Batch, request: RequestState, tokens: number): void {
+  private take(batch: Batch, request: RequestState, tokens: number, drafts = 0): void {
     const known = request.numTokens + request.numPlaceholders;
     batch.requests.push(request);
     batch.newTokens.push(tokens);
@@ -245,7 +264,12 @@ export class Scheduler {
     request.numComputedTokens += tokens;
     const samples = request.numComputedTokens >= known;
     batch.samples.push(samples);
-    if (samples) request.numPlaceholders++;
+    if (samples) request.numPlaceholders += 1 + drafts;
+    if (this.acceptance === undefined) return;
+    batch.drafts ??= [];
+    batch.drafts.push(drafts);
+    batch.lives ??= [];
+    batch.lives.push(request.preemptions);
   }
 
   /**
@@ -272,8 +296,12 @@ export class Scheduler {
     for (let i = 0; i < batch.requests.length; i++) {
       if (!batch.samples[i]) continue;
       const request = batch.requests[i];
-      request.numPlaceholders--;
-      request.numOutputTokens++;
+      if (request.hasEnded) {
+        // It ended by surprise while this step ran: the row was computed for nothing.
+        batch.samples[i] = false;
+        continue;
+      }
+      this.append(batch, i, request);
       request.lastTokenNs = nowNs;
       if (request.firstTokenNs < 0) request.firstTokenNs = nowNs;
       if (request.numOutputTokens < request.outputTokens) {
@@ -291,7 +319,43 @@ export class Scheduler {
     if (anyFinished) this.dropFinished();
   }
 
+  /** The tokens a step gave one request: one, or with speculation those accepted and one more. */
+  private append(batch: Batch, i: number, request: RequestState): void {
+    const drafts = batch.drafts?.[i] ?? 0;
+    const accepted = drafts > 0 ? (this.acceptance?.accept(request.index, drafts) ?? 0) : 0;
+    const gained = Math.min(1 + accepted, request.outputTokens - request.numOutputTokens);
+    request.numPlaceholders -= 1 + drafts;
+    request.numOutputTokens += gained;
+    if (batch.drafts === undefined) return;
+    batch.gained ??= new Array(batch.requests.length).fill(0);
+    batch.gained[i] = gained;
+    // What was rejected was not computed, unless a preemption has forgotten it already.
+    if (batch.lives?.[i] !== request.preemptions) return;
+    request.numComputedTokens -= drafts - accepted;
+  }
+
+  /**
+   * The client went away: the request leaves wherever it is, and rows in flight come to nothing.
+   * While its KV is on the way it stays until that has come.
+   */
+  abort(request: RequestState): void {
+    if (request.hasEnded) return;
+    if (request.status === RequestStatus.waitingForRemoteKv) {
+      request.abortPending = true;
+      return;
+    }
+    for (const list of [this.running, this.waiting, this.ready]) {
+      const at = list.indexOf(request);
+      if (at >= 0) list.splice(at, 1);
+    }
+    request.status = RequestStatus.aborted;
+    this.kv.free(request);
+    this.acceptance?.forget(request.index);
+  }
+
   private finish(request: RequestState, nowNs: number): void {
+    this.acceptance?.forget(request.index);
+
     // A request preempted while its last step was in flight finishes from the waiting queue.
     if (request.status === RequestStatus.preempted) {
       this.waiting.splice(this.waiting.indexOf(request), 1);
