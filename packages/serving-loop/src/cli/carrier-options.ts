@@ -4,7 +4,7 @@ import { positiveNumber } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { splitCommand } from './carriers/stage-command.js';
 
-export const carriers = ['in-process', 'pipe', 'files'] as const;
+export const carriers = ['in-process', 'pipe', 'files', 'astra-sim'] as const;
 export type Carrier = (typeof carriers)[number];
 
 export interface CarrierOptions {
@@ -42,10 +42,15 @@ export function carrierOptions(raw: Readonly<Record<string, unknown>>): CarrierO
   const systemSimulator = words(raw.systemSimulator, '--system-simulator');
   const foreign = traceGenerator !== undefined || systemSimulator !== undefined;
   const carrier = (raw.carrier as Carrier | undefined) ?? (foreign ? 'pipe' : 'in-process');
-  if (foreign && carrier === 'in-process') {
+  if (carrier === 'in-process' && foreign) {
     throw new UserError('a stage of its own needs a carrier between processes', {
       at: '--carrier in-process',
       hint: 'use --carrier pipe (the default with a command) or files',
+    });
+  }
+  if (carrier === 'astra-sim' && (systemSimulator === undefined || traceGenerator !== undefined)) {
+    throw new UserError('needs the binary as --system-simulator, and our own trace generator', {
+      at: '--carrier astra-sim',
     });
   }
   if (

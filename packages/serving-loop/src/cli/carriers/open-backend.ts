@@ -2,13 +2,17 @@
  * The backend that the carrier flags ask for. Whatever it is made of, it is ended by `finish` after a
  * run or by `abort` after a failure, and leaves no process and no temporary file.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cluster } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
 import { clusterMachine, createMachine } from '@astrolabe/system-simulator';
 import type { TraceGenerator } from '@astrolabe/trace-generator';
+import { astraInputs } from '../../carriers/astra-inputs.js';
 import { InProcessBackend } from '../../carriers/in-process.js';
 import type { CarrierOptions } from '../carrier-options.js';
+import { AstraSimBackend } from './astra-sim.js';
 import { openStages, type StageFlags } from './open-stages.js';
 import type { OpenedBackend } from './opened-backend.js';
 import { keptNames, type LookupCounts, Recorder, readLookups } from './recorder.js';
@@ -28,7 +32,14 @@ export interface BackendInputs extends StageFlags {
 export async function openBackend(inputs: BackendInputs): Promise<OpenedBackend> {
   const { options } = inputs;
   if (options.replay !== undefined) return openReplay(options.replay);
-  return options.carrier === 'in-process' ? openInProcess(inputs) : openStages(options, inputs);
+  switch (options.carrier) {
+    case 'in-process':
+      return openInProcess(inputs);
+    case 'astra-sim':
+      return openAstraSim(inputs);
+    default:
+      return openStages(options, inputs);
+  }
 }
 
 async function openInProcess({
@@ -51,6 +62,36 @@ async function openInProcess({
       return counts;
     },
     abort: async () => recorder?.breakOff(),
+  };
+}
+
+/** The binary is a stage per iteration; the generator runs here. */
+async function openAstraSim({
+  options,
+  cluster,
+  generator,
+}: BackendInputs): Promise<OpenedBackend> {
+  const made = await generator();
+  const temporary = mkdtempSync(join(tmpdir(), 'serving-loop-'));
+  const backend = new AstraSimBackend({
+    generator: made.generator,
+    command: { words: options.systemSimulator!, foreign: true },
+    inputs: astraInputs(cluster),
+    folder: options.keep ?? temporary,
+    keep: options.keep !== undefined,
+    timeoutMs: options.stageTimeoutMs,
+  });
+  const clean = (): void => rmSync(temporary, { recursive: true, force: true });
+  return {
+    backend,
+    finish: async () => {
+      clean();
+      return countLookups(made.models);
+    },
+    abort: async () => {
+      await backend.abort();
+      clean();
+    },
   };
 }
 
