@@ -39,8 +39,16 @@ export interface AstraMemory {
   readonly npusPerNode: number;
 }
 
-/** @throws UserError with file and JSON path */
-export function parseAstraMemory(value: unknown, at: string, mode: ReadMode): AstraMemory {
+/**
+ * @param exact keep fractions of latency and bandwidth
+ * @throws UserError with file and JSON path
+ */
+export function parseAstraMemory(
+  value: unknown,
+  at: string,
+  mode: ReadMode,
+  exact = mode === 'default',
+): AstraMemory {
   const compat = mode === 'compat';
   const file = compat
     ? parseWith(compatMemorySchema, value, at)
@@ -57,7 +65,7 @@ export function parseAstraMemory(value: unknown, at: string, mode: ReadMode): As
       at: `${at}: num-npus-per-node`,
     });
   }
-  const whole = (n: number): number => (compat ? Math.trunc(n) : n);
+  const whole = (n: number): number => (exact ? n : Math.trunc(n));
   return {
     type: type as AstraMemory['type'],
     latencyNs: whole(file['remote-mem-latency']),

@@ -4,7 +4,7 @@
  * reads and refuses what it refuses, in its words.
  */
 import { parseWith, UserError } from '@astrolabe/base';
-import { parse as parseYaml } from 'yaml';
+import { parse } from 'yaml';
 import { z } from 'zod';
 
 const list = <T extends z.ZodType>(item: T) => z.array(item).min(1);
@@ -35,13 +35,16 @@ export type ReadMode = 'default' | 'compat';
 
 /** @throws UserError with file and path */
 export function parseAstraNetwork(text: string, at: string, mode: ReadMode): AstraNetwork {
-  let value: unknown;
+  return checkAstraNetwork(parseYaml(text, at), at, mode);
+}
+
+/** @throws UserError naming file, line and column */
+export function parseYaml(text: string, at: string): unknown {
   try {
-    value = parseYaml(text);
+    return parse(text);
   } catch (error) {
     throw new UserError(`not valid YAML: ${(error as Error).message.split('\n')[0]}`, { at });
   }
-  return checkAstraNetwork(value, at, mode);
 }
 
 /** As `parseAstraNetwork`, from the parsed document. */

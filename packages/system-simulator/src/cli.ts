@@ -4,6 +4,7 @@ import { makeCommand, runMain } from '@astrolabe/base/cli';
 import { dialects } from '@astrolabe/chakra';
 import { loadCluster } from '@astrolabe/config/cli';
 import { Option } from 'commander';
+import { addAstraOptions, astraCommand, isAstraCommand, runAstraCommand } from './cli/astra-run.js';
 import { runGraphs } from './cli/run-graphs.js';
 import { clusterMachine } from './cluster-machine.js';
 import { createMachine } from './machine.js';
@@ -16,12 +17,20 @@ interface Options {
 }
 
 await runMain('system-simulator', async () => {
+  if (isAstraCommand(process.argv)) {
+    const astra = astraCommand();
+    astra.parse();
+    await runAstraCommand(astra);
+    return;
+  }
   const command = makeCommand(
     'system-simulator',
     'Runs Chakra execution graphs on a simulated machine and writes a completion per iteration.',
     [
       'trace-generator --cluster-config c.json < it.ndjson | system-simulator --cluster-config c.json',
       'cat step.0.et step.1.et | system-simulator --cluster-config c.json',
+      'system-simulator --workload-configuration=PREFIX --system-configuration=system.json \\',
+      '    --network-configuration=network.yml --remote-memory-configuration=memory.json',
     ],
   )
     .argument('[input...]', 'graph streams or .et files, - is stdin', ['-'])
@@ -33,6 +42,7 @@ await runMain('system-simulator', async () => {
         .default('upstream'),
     )
     .option('--counters <file>', 'write the counters of NPUs, links and memory at the end');
+  addAstraOptions(command);
   command.parse();
   const options = command.opts<Options>();
   if (options.clusterConfig === undefined) {

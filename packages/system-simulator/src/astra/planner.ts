@@ -126,6 +126,10 @@ export class Planner {
     return { dataSet, streams };
   }
 
+  static nameOf(kind: CollectiveKind): keyof AstraSystem['implementations'] {
+    return kindNames[kind];
+  }
+
   /** Streams of a custom collective bypass the phases but not the numbering. */
   customTag(npu: number, group: number): number {
     return this.nextTag(this.npus[npu], group);
@@ -141,6 +145,13 @@ export class Planner {
     const members = this.options.groups.get(request.group);
     if (members === undefined) {
       throw new UserError(`communicator group ${request.group} is not defined`, { at: request.at });
+    }
+    const wrong = members.find((npu, i) => npu >= this.numNpus || members.indexOf(npu) !== i);
+    if (wrong !== undefined) {
+      throw new UserError(`communicator group ${request.group} names NPU ${wrong} wrongly`, {
+        at: request.at,
+        hint: `each of NPUs 0 to ${this.numNpus - 1} at most once`,
+      });
     }
     if (!members.includes(request.npu)) {
       throw new UserError(`NPU ${request.npu} is not in communicator group ${request.group}`, {

@@ -11,7 +11,7 @@ export const repairList = [
   ['wakeAfterSkip', 'successors of nodes that take no time are issued at once'],
   ['loneMembers', 'a collective without another member ends at once instead of never'],
   ['exactMemory', 'memory bandwidth and latency keep their fractions'],
-  ['chunkOrder', 'every NPU admits chunks to a dimension in the order of their issue'],
+  ['customChunks', 'a custom collective runs once whatever the number of chunks'],
 ] as const satisfies readonly (readonly [string, string])[];
 
 export type RepairName = (typeof repairList)[number][0];

@@ -16,6 +16,7 @@ import type { Run } from '../feeder/run.js';
 import { Kind } from '../kernel/kinds.js';
 import { createNetwork } from '../network/create-network.js';
 import type { DimensionSpec, NetworkSpec } from '../network/topology.js';
+import { CustomCollectives } from './custom.js';
 import { AstraRemoteMemory } from './memory.js';
 import { type CollectiveRequest, collectiveTagBase, Planner } from './planner.js';
 import { Rendezvous } from './rendezvous.js';
@@ -37,6 +38,10 @@ export interface AstraInputs {
   readonly graphs: readonly ExecutionGraph[];
   /** Names an NPU's graph in errors. */
   readonly graphName: (npu: number) => string;
+  /** Algorithm of a custom collective: the trace of one rank. */
+  readonly customGraph?: (prefix: string, rank: number) => ExecutionGraph;
+  /** Path prefixes of custom collectives by node id. */
+  readonly perNodeCustom?: ReadonlyMap<number, string>;
 }
 
 export interface NpuResult {
@@ -68,6 +73,8 @@ export class AstraSimulation implements NodeActions {
   private readonly planner: Planner;
   private readonly engine: StreamEngine;
   private readonly bus: SharedBus | undefined;
+  private readonly custom: CustomCollectives;
+  private readonly groupCustom = new Map<string, string | undefined>();
   private readonly memory: AstraRemoteMemory;
   private readonly transport: Transport;
   private readonly rendezvous: Rendezvous | undefined;
@@ -114,6 +121,15 @@ export class AstraSimulation implements NodeActions {
       transport: checkedTransport(this.transport, inputs.backend, network),
       localMemoryBytesPerSecond: system.localMemoryBandwidthGBps * 1e9,
       onDataSetDone: ({ task }) => this.feeder.finish(task),
+    });
+    this.custom = new CustomCollectives({
+      core: this.core,
+      transport: this.transport,
+      load: (prefix, rank) => {
+        if (inputs.customGraph !== undefined) return inputs.customGraph(prefix, rank);
+        throw new UserError(`custom collective ${prefix}: there are no files here`);
+      },
+      onDone: (task) => this.feeder.finish(task),
     });
     this.memory = new AstraRemoteMemory(this.core, inputs.memory);
     this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
@@ -193,6 +209,11 @@ export class AstraSimulation implements NodeActions {
       task,
       at,
     };
+    const prefix = this.customPrefix(request, graph.id[row]);
+    if (prefix !== undefined) {
+      this.beginCustom(request, prefix);
+      return;
+    }
     const { streams } = this.planner.plan(request);
     const endless = streams.length === 0 || streams[0].phases.length === 0;
     if (endless) {
@@ -201,6 +222,31 @@ export class AstraSimulation implements NodeActions {
       return;
     }
     for (const stream of streams) this.engine.submit(stream);
+  }
+
+  /** Path prefix of the traces that replace the built-in algorithm. */
+  private customPrefix(request: CollectiveRequest, id: number): string | undefined {
+    const { system, perNodeCustom } = this.inputs;
+    const name = Planner.nameOf(request.kind);
+    const own = perNodeCustom?.get(id) ?? system.custom[name];
+    if (request.group === 0) return own;
+    // A group keeps the first choice per kind.
+    const key = `${request.npu}/${request.group}/${request.kind}`;
+    if (!this.groupCustom.has(key)) this.groupCustom.set(key, own);
+    return this.groupCustom.get(key);
+  }
+
+  private beginCustom(request: CollectiveRequest, prefix: string): void {
+    const members = this.planner.membersOf(request);
+    this.planner.customTag(request.npu, request.group);
+    const chunks = this.planner.chunkCount(request);
+    if (chunks !== 1 && !this.inputs.repairs.customChunks) {
+      throw new UserError(
+        `a custom collective runs as one chunk, but preferred-dataset-splits makes ${chunks}`,
+        { at: request.at, hint: 'ASTRA-sim waits for ever here' },
+      );
+    }
+    this.custom.begin(request.npu, prefix, members, request.task);
   }
 
   memoryAccess(run: Run, node: number, task: number): void {
@@ -285,6 +331,9 @@ export class AstraSimulation implements NodeActions {
       case Kind.linkDone:
       case Kind.linkArrive:
         this.core.network.handle?.(this.core, kind, arg);
+        break;
+      case Kind.customNodeEnd:
+        this.custom.handle(arg);
         break;
       case Kind.busSent:
       case Kind.busReceived:
@@ -379,7 +428,7 @@ function checkedTransport(
   };
 }
 
-function resultOf(run: Run): NpuResult {
+export function resultOf(run: Run): NpuResult {
   assert(run.npus.length === 1, 'one NPU per run');
   const kinds = kindsOf(run.program);
   return {

@@ -67,7 +67,7 @@ export function caseInputs(golden: GoldenCase, folder: GraphFolder): AstraInputs
       golden.remote === undefined
         ? undefined
         : parseAstraMemory(golden.remote, `${at}: remote`, 'compat'),
-    groups: parseAstraGroups(golden.groups ?? {}, `${at}: groups`, numNpus),
+    groups: parseAstraGroups(golden.groups ?? {}, `${at}: groups`),
     queuesPerDim: Number(flags.get('num-queues-per-dim') ?? 1),
     injectionScale: Number(flags.get('injection-scale') ?? 1),
     rendezvous: flags.get('rendezvous-protocol') === 'true',

@@ -1,0 +1,121 @@
+/** Reads what ASTRA-sim's own command line names. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { parseWith, UserError } from '@astrolabe/base';
+import { readBytes, readJson, readText } from '@astrolabe/base/cli';
+import { type Dialect, decodeGraph, type ExecutionGraph, graphFileName } from '@astrolabe/chakra';
+import {
+  parseAstraGroups,
+  parseAstraMemory,
+  parseAstraNetwork,
+  parseAstraSystem,
+  parseYaml,
+  type ReadMode,
+} from '@astrolabe/config';
+import { z } from 'zod';
+import type { Repairs } from '../astra/repairs.js';
+import type { AstraBackend, AstraInputs } from '../astra/simulation.js';
+
+export interface AstraFiles {
+  readonly workload: string;
+  readonly system: string;
+  readonly network: string;
+  readonly remoteMemory: string;
+  /** A path with `empty` in it means none. */
+  readonly groups: string;
+  readonly backend: AstraBackend;
+  readonly mode: ReadMode;
+  readonly dialect: Dialect;
+  readonly queuesPerDim: number;
+  readonly injectionScale: number;
+  readonly rendezvous: boolean;
+  readonly repairs: Repairs;
+}
+
+/** @throws UserError naming file and place */
+export function readAstraInputs(files: AstraFiles): AstraInputs {
+  const { mode } = files;
+  const network = parseAstraNetwork(readText(files.network), files.network, mode);
+  const numNpus = network.npus_count.reduce((product, n) => product * n, 1);
+  const groups = files.groups.includes('empty') ? {} : readJson(files.groups);
+  const system = parseAstraSystem(readJson(files.system), files.system, mode);
+  return {
+    backend: files.backend,
+    network,
+    system,
+    memory: parseAstraMemory(
+      readJson(files.remoteMemory),
+      files.remoteMemory,
+      mode,
+      files.repairs.exactMemory,
+    ),
+    groups: parseAstraGroups(groups, files.groups),
+    queuesPerDim: files.queuesPerDim,
+    injectionScale: files.injectionScale,
+    rendezvous: files.rendezvous,
+    repairs: files.repairs,
+    graphs: readGraphs(files, numNpus),
+    graphName: (npu) => graphFileName(files.workload, npu),
+    customGraph: customGraphs(files, mode),
+    ...(system.perNodeCustom === undefined
+      ? {}
+      : { perNodeCustom: readPerNode(system.perNodeCustom) }),
+  };
+}
+
+/**
+ * NPUs whose files hold the same bytes share one graph. Where there is no file for NPU 0 but one of
+ * the bare prefix, that one is everybody's (ASTRA-sim wants a copy each).
+ */
+function readGraphs({ workload, dialect, mode }: AstraFiles, numNpus: number): ExecutionGraph[] {
+  const options = { dialect, ignoreDurationNs: mode === 'compat' };
+  const common = `${workload}.et`;
+  if (!existsSync(graphFileName(workload, 0)) && existsSync(common)) {
+    const graph = decodeGraph(readBytes(common), { ...options, at: common });
+    return new Array<ExecutionGraph>(numNpus).fill(graph);
+  }
+  const known = new Map<string, ExecutionGraph>();
+  return Array.from({ length: numNpus }, (_, npu) => {
+    const path = graphFileName(workload, npu);
+    const bytes = readBytes(path);
+    const key = createHash('sha1').update(bytes).digest('hex');
+    let graph = known.get(key);
+    if (graph === undefined) {
+      graph = decodeGraph(bytes, { ...options, at: path });
+      known.set(key, graph);
+    }
+    return graph;
+  });
+}
+
+function customGraphs(
+  { dialect }: AstraFiles,
+  mode: ReadMode,
+): (prefix: string, rank: number) => ExecutionGraph {
+  const known = new Map<string, ExecutionGraph>();
+  return (prefix, rank) => {
+    const path = graphFileName(prefix, rank);
+    let graph = known.get(path);
+    if (graph === undefined) {
+      graph = decodeGraph(readBytes(path), {
+        at: path,
+        dialect,
+        ignoreDurationNs: mode === 'compat',
+      });
+      known.set(path, graph);
+    }
+    return graph;
+  };
+}
+
+function readPerNode(path: string): Map<number, string> {
+  const schema = z.record(z.string().regex(/^\d+$/, 'expected a node id'), z.string());
+  const value = parseWith(schema, parseYaml(readText(path), path), path);
+  return new Map(Object.entries(value).map(([id, prefix]) => [Number(id), prefix]));
+}
+
+export function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= 0) return value;
+  throw new UserError(`expected a number >= 0, got "${text}"`, { at: `--${name}` });
+}

@@ -1,0 +1,210 @@
+/** ASTRA-sim's command line: its files in, its lines out; results of ours beside them. */
+import { UserError } from '@astrolabe/base';
+import {
+  booleanFlag,
+  makeCommand,
+  Verdict,
+  writeFileWhole,
+  writeStdout,
+} from '@astrolabe/base/cli';
+import { type Dialect, dialects } from '@astrolabe/chakra';
+import type { ReadMode } from '@astrolabe/config';
+import { type Command, Option } from 'commander';
+import { figuresOf } from '../astra/figures.js';
+import { allRepairs, type RepairName, type Repairs, repairList } from '../astra/repairs.js';
+import { astraReport } from '../astra/report.js';
+import { type AstraListeners, runAstra } from '../astra/run.js';
+import type { AstraBackend } from '../astra/simulation.js';
+import { describeUnfinished } from '../astra/unfinished.js';
+import { positive, readAstraInputs } from './astra-inputs.js';
+import { Fingerprint, MessageTrace, NodeResults } from './results.js';
+
+interface Options {
+  readonly workloadConfiguration: string;
+  readonly systemConfiguration?: string;
+  readonly networkConfiguration?: string;
+  readonly remoteMemoryConfiguration?: string;
+  readonly commGroupConfiguration: string;
+  readonly numQueuesPerDim: string;
+  readonly injectionScale: string;
+  readonly rendezvousProtocol: boolean;
+  readonly backend: AstraBackend;
+  readonly compat: 'astra-sim' | 'off';
+  readonly repair: readonly string[];
+  readonly withoutRepair: readonly string[];
+  readonly dialect: Dialect;
+  readonly format: 'astra' | 'ndjson';
+  readonly nodeResults?: string;
+  readonly messageTrace?: string;
+  readonly counters?: string;
+  readonly fingerprint: boolean;
+}
+
+/** True if the arguments are those of ASTRA-sim's binaries. */
+export function isAstraCommand(args: readonly string[]): boolean {
+  return args.some((arg) => /^--workload-configuration(=|$)/.test(arg));
+}
+
+/** Adds the options of this way of running; `--help` shows them beside the others. */
+export function addAstraOptions(command: Command): Command {
+  const names = repairList.map(([name]) => name);
+  const several = (value: string, before: readonly string[] = []): string[] => [...before, value];
+  return command
+    .option('--workload-configuration <prefix>', 'NPU i runs <prefix>.<i>.et')
+    .option('--system-configuration <file>', 'system JSON')
+    .option('--network-configuration <file>', 'network YAML')
+    .option('--remote-memory-configuration <file>', 'memory JSON')
+    .option('--comm-group-configuration <file>', 'communicator groups JSON', 'empty')
+    .option('--num-queues-per-dim <n>', 'queues in every dimension', '1')
+    .option('--injection-scale <factor>', "factor on the system file's endpoint-delay", '1')
+    .option('--rendezvous-protocol <on>', 'receivers ask before senders send', booleanFlag, false)
+    .addOption(
+      new Option('--backend <name>', 'network model')
+        .choices(['congestion-unaware', 'congestion-aware'])
+        .default('congestion-unaware'),
+    )
+    .addOption(
+      new Option('--compat <mode>', "ASTRA-sim's figures exactly, or with its defects repaired")
+        .choices(['astra-sim', 'off'])
+        .default('astra-sim'),
+    )
+    .addOption(
+      new Option('--repair <name...>', 'with this repair on').choices(names).argParser(several),
+    )
+    .addOption(
+      new Option('--without-repair <name...>', 'with it off').choices(names).argParser(several),
+    )
+    .addOption(
+      new Option('--format <name>', "stdout: ASTRA-sim's lines, or an object per NPU")
+        .choices(['astra', 'ndjson'])
+        .default('astra'),
+    )
+    .option('--node-results <file>', 'issue and end of every node: .ndjson or .arrow')
+    .option('--message-trace <file>', 'every send, receive and arrival in order, CSV')
+    .option('--fingerprint', 'a hash over all nodes and messages, on stderr', false);
+}
+
+export function astraCommand(): Command {
+  const command = makeCommand(
+    'system-simulator',
+    "Runs Chakra traces with ASTRA-sim's files and command line.",
+    [],
+  )
+    .allowUnknownOption()
+    .allowExcessArguments(true);
+  addAstraOptions(command)
+    .option('--counters <file>', 'write the counters of NPUs and links at the end')
+    .addOption(new Option('--dialect <name>').choices([...dialects]).default('upstream'));
+  return command;
+}
+
+/** @throws Verdict when NPUs never finish; UserError where the input is at fault */
+export async function runAstraCommand(command: Command): Promise<void> {
+  const options = command.opts<Options>();
+  const mode: ReadMode = options.compat === 'off' ? 'default' : 'compat';
+  const inputs = readAstraInputs({
+    workload: options.workloadConfiguration,
+    system: needed('system-configuration', options.systemConfiguration),
+    network: needed('network-configuration', options.networkConfiguration),
+    remoteMemory: needed('remote-memory-configuration', options.remoteMemoryConfiguration),
+    groups: options.commGroupConfiguration,
+    backend: options.backend,
+    mode,
+    dialect: options.dialect,
+    queuesPerDim: positive('num-queues-per-dim', options.numQueuesPerDim),
+    injectionScale: positive('injection-scale', options.injectionScale),
+    rendezvous: options.rendezvousProtocol,
+    repairs: chosenRepairs(mode, options),
+  });
+  const recorders = new Recorders(options);
+  const simulation = runAstra(inputs, () => recorders.listeners());
+  if (options.format === 'astra') {
+    await writeStdout(astraReport(simulation, inputs.system));
+  } else {
+    const lines = simulation.results().map((result) => {
+      const { finish, exposed, wall, comm, gpu, overlap } = figuresOf(result);
+      const figures = { finish, exposed, wall, comm, gpu, overlap };
+      const named = Object.entries(figures).filter(([, value]) => value !== undefined);
+      const numbers = named.map(([name, value]) => [`${name}Ns`, asNumber(value as string)]);
+      return `${JSON.stringify({ npu: result.npu, ...Object.fromEntries(numbers) })}\n`;
+    });
+    await writeStdout(lines.join(''));
+  }
+  await recorders.write();
+  if (options.counters !== undefined) {
+    writeFileWhole(options.counters, `${JSON.stringify(simulation.counters())}\n`);
+  }
+  const unfinished = describeUnfinished(simulation);
+  if (unfinished.length > 0) throw new Verdict(verdict(unfinished, simulation.core.nowNs));
+}
+
+function verdict(lines: readonly string[], nowNs: number): string {
+  const shown = lines.slice(0, 40).map((line) => `  ${line}`);
+  const more = lines.length > shown.length ? [`  and ${lines.length - shown.length} more`] : [];
+  return [`deadlock at ${nowNs} ns: nothing can happen any more`, ...shown, ...more].join('\n');
+}
+
+/** Figures beyond 2^53 (wrapped ones) stay text. */
+function asNumber(text: string): number | string {
+  const value = Number(text);
+  return Number.isSafeInteger(value) ? value : text;
+}
+
+function needed(name: string, value: string | undefined): string {
+  if (value !== undefined) return value;
+  throw new UserError(`--${name} is missing`, { hint: 'see --help' });
+}
+
+function chosenRepairs(mode: ReadMode, options: Options): Repairs {
+  const repairs: Record<RepairName, boolean> = { ...allRepairs(mode === 'default') };
+  for (const name of options.repair ?? []) repairs[name as RepairName] = true;
+  for (const name of options.withoutRepair ?? []) repairs[name as RepairName] = false;
+  return repairs;
+}
+
+/** What is recorded on the way, anew for each attempt. */
+class Recorders {
+  private readonly options: Options;
+  private nodes: NodeResults | undefined;
+  private messages: MessageTrace | undefined;
+  private hash: Fingerprint | undefined;
+
+  constructor(options: Options) {
+    this.options = options;
+  }
+
+  listeners(): AstraListeners {
+    const { nodeResults, messageTrace, fingerprint } = this.options;
+    const nodes = nodeResults === undefined ? undefined : new NodeResults();
+    const messages = messageTrace === undefined ? undefined : new MessageTrace();
+    const hash = fingerprint ? new Fingerprint() : undefined;
+    this.nodes = nodes;
+    this.messages = messages;
+    this.hash = hash;
+    return {
+      ...(nodes === undefined && hash === undefined
+        ? {}
+        : {
+            onNode: (event, run, node, timeNs) => {
+              nodes?.add(event, run, node, timeNs);
+              hash?.addNode(event, run, node, timeNs);
+            },
+          }),
+      ...(messages === undefined && hash === undefined
+        ? {}
+        : {
+            onMessage: (event, timeNs, src, dst, tag, sizeBytes) => {
+              messages?.add(event, timeNs, src, dst, tag, sizeBytes);
+              hash?.addMessage(event, timeNs, src, dst, sizeBytes);
+            },
+          }),
+    };
+  }
+
+  async write(): Promise<void> {
+    const { nodeResults, messageTrace } = this.options;
+    if (nodeResults !== undefined) await this.nodes?.write(nodeResults);
+    if (messageTrace !== undefined) this.messages?.write(messageTrace);
+    if (this.hash !== undefined) process.stderr.write(`fingerprint ${this.hash.digest()}\n`);
+  }
+}
