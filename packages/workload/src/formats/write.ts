@@ -10,13 +10,13 @@ export interface WriteOptions {
 
 type Writer = (requests: readonly Request[], options: WriteOptions) => Iterable<string>;
 
-export const workloadWriters = {
+export type WorkloadWriterName = 'astrolabe' | 'llmservingsim' | 'compact';
+
+export const workloadWriters: Readonly<Record<WorkloadWriterName, Writer>> = {
   astrolabe: writeAstrolabe,
   llmservingsim: writeLlmServingSim,
   compact: writeCompact,
-} as const satisfies Record<string, Writer>;
-
-export type WorkloadWriterName = keyof typeof workloadWriters;
+};
 
 function* writeAstrolabe(requests: readonly Request[], options: WriteOptions): Generator<string> {
   const content = options.tokenIds ? materialise(requests) : undefined;
