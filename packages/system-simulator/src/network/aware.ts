@@ -280,7 +280,8 @@ function linkName(dim: DimensionLinks, d: number, numNpus: number, index: number
 }
 
 /**
- * Links of a machine of levels: per level every NPU has one way out and one way in. The way in is cut
+ * Links of a machine of levels: per level every port, which is an NPU's own unless said otherwise, has
+ * one way out and one way in; at most as many ports as NPUs. The way in is cut
  * through, so a lone message pays one latency and one serialization, and messages to one NPU queue.
  */
 export function levelLinks(levels: readonly LevelSpec[], numNpus: number): LinkMap {
@@ -300,13 +301,22 @@ export function levelLinks(levels: readonly LevelSpec[], numNpus: number): LinkM
     while (l < last && levels[l].domain[src] !== levels[l].domain[dst]) l++;
     return l;
   };
+  const outPort = ({ port, rails }: LevelSpec, src: number, dst: number): number => {
+    if (port === undefined) return src;
+    if (rails === undefined) return port[src];
+    return port[src] - (port[src] % rails) + (port[dst] % rails);
+  };
   return {
     count,
     latencyNs,
     bytesPerNs: rate,
     cutThrough: cut,
-    next: (device, src, dst) =>
-      levelOf(src, dst) * 2 * numNpus + (device >= numNpus ? numNpus + dst : src),
+    next: (device, src, dst) => {
+      const l = levelOf(src, dst);
+      const first = l * 2 * numNpus;
+      if (device < numNpus) return first + outPort(levels[l], src, dst);
+      return first + numNpus + (levels[l].port?.[dst] ?? dst);
+    },
     target: (link, _src, dst) => (link % (2 * numNpus) >= numNpus ? dst : numNpus),
     name: (link) => {
       const inner = link % (2 * numNpus);

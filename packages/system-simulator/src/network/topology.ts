@@ -22,6 +22,13 @@ export interface LevelSpec {
   readonly domain: readonly number[];
   readonly bandwidthGBps: number;
   readonly latencyNs: number;
+  /** Port of each NPU, 0 and up, each with a link out and a link in; default: one of its own. */
+  readonly port?: readonly number[];
+  /**
+   * Rails: ports come in groups of this many (a node's cards), and card i of every node is on
+   * switch i, so that a message leaves by its own node's card on the receiver's rail.
+   */
+  readonly rails?: number;
 }
 
 export interface NetworkSpec {
