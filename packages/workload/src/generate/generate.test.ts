@@ -2,7 +2,6 @@
 // requests holds for all shapes. Large samples against the distributions' known moments.
 import { Random } from '@astrolabe/base';
 import { describe, expect, it } from 'vitest';
-import type { Request } from '../request.js';
 import { requestSchema } from '../request.js';
 import { RequestChecker } from '../request-checker.js';
 import { type ArrivalOptions, arrivals } from './arrivals.js';
