@@ -11,6 +11,9 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**'],
     testTimeout: 60_000,
     setupFiles: [new URL('./test/setup.ts', import.meta.url).pathname],
-    reporters: ['default', new URL('./tools/src/closing-line-reporter.ts', import.meta.url).pathname],
+    reporters: [
+      'default',
+      new URL('./tools/src/closing-line-reporter.ts', import.meta.url).pathname,
+    ],
   },
 });
