@@ -61,6 +61,22 @@ export const instanceSchema = z.strictObject({
     .default(1)
     .describe('weights off the device are fetched so many layers ahead; 0 = on demand'),
   experts: expertOptionsSchema.optional(),
+  stage_hardware: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe('device of every pipeline stage, when they differ'),
+  ffn: z
+    .strictObject({
+      hardware: z.string(),
+      tp_size: positive.default(1),
+      npu_mem: npuMemorySchema,
+      micro_batches: positive
+        .default(2)
+        .describe('parts of a batch that attention and feed-forward devices work on in turn'),
+    })
+    .optional()
+    .describe('feed-forward blocks or experts run on devices of their own'),
   ...engineOverridesSchema.shape,
   enable_local_offloading: z.boolean().optional(),
   enable_attn_offloading: z.boolean().optional(),

@@ -2,7 +2,8 @@
  * Which part of a rank's weights is on the device. What `placement` or expert offloading puts elsewhere
  * is not, but for the buffers that streamed layers pass through: the layer in use and those ahead.
  */
-import { dtypeBytes } from './engine.js';
+import { dtypeBytes, type EngineOptions } from './engine.js';
+import type { ModelShape } from './model.js';
 import { isMoeLayer } from './model-experts.js';
 import { firstLayerOf, pipelineLayers, weightBytes } from './model-size.js';
 import type { Instance } from './resolve-cluster.js';
@@ -28,6 +29,7 @@ const head = ['final_layernorm', 'lm_head'];
 /** Weight bytes that one rank of a stage holds on the device. */
 export function residentWeightBytes(instance: Instance, stage: number): number {
   const { model, tp, pp, ep, engine } = instance;
+  if (instance.ffn !== undefined) return attentionWeightBytes(instance);
   const all = weightBytes(model, { tp, pp, ep }, stage, engine.dtype);
   const layers = offDeviceLayers(instance, stage);
   const streamed = layers.reduce((sum, bytes) => sum + bytes, 0);
@@ -36,6 +38,29 @@ export function residentWeightBytes(instance: Instance, stage: number): number {
     .slice(0, 1 + (instance.weightPrefetchLayers ?? 1))
     .reduce((sum, bytes) => sum + bytes, 0);
   return all - streamed + buffered;
+}
+
+/** Without the feed-forward blocks, which have devices of their own. */
+function attentionWeightBytes({ model, tp, engine }: Instance): number {
+  const all = weightBytes(model, { tp, pp: 1, ep: 1 }, 0, engine.dtype);
+  return all - feedForwardBytes(model, tp, 1, engine.dtype);
+}
+
+/** Weight bytes of all feed-forward blocks on one of the ranks that they are divided over. */
+export function feedForwardBytes(
+  model: ModelShape,
+  tp: number,
+  ep: number,
+  dtype: EngineOptions['dtype'],
+): number {
+  const sharding = { tp, expertRanks: ep > 1 ? ep : tp };
+  let elements = 0;
+  for (let layer = 0; layer < model.numLayers; layer++) {
+    for (const operator of isMoeLayer(model, layer) ? moe : dense) {
+      elements += operatorWeightElements(model, sharding, operator);
+    }
+  }
+  return elements * dtypeBytes[dtype];
 }
 
 /** Bytes off the device of every layer of a stage; embedding and head count as one more layer. */

@@ -35,8 +35,21 @@ export interface Instance {
   readonly routerWeight?: number;
   /** Weights off the device are fetched so many layers ahead; absent: 1. */
   readonly weightPrefetchLayers?: number;
+  /** Device of every pipeline stage; absent: `hardware`. */
+  readonly stageHardware?: readonly string[];
+  /** Devices of the feed-forward blocks; absent: they run with attention. */
+  readonly ffn?: FfnPool;
   /** Absent: all defaults. */
   readonly experts?: ExpertOptions;
+}
+
+export interface FfnPool {
+  readonly hardware: string;
+  readonly tp: number;
+  /** Length tp. */
+  readonly npus: readonly number[];
+  readonly memory: DeviceMemory;
+  readonly microBatches: number;
 }
 
 export interface DeviceMemory {
@@ -95,7 +108,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
     node.instances.forEach((entry, i) => {
       const place = `${at}: nodes[${nodeIndex}].instances[${i}]`;
       const instance = resolveInstance(entry, place, nodeIndex, instances.length, nextNpu, options);
-      nextNpu += instance.npus.length;
+      nextNpu += instance.npus.length + (instance.ffn?.npus.length ?? 0);
       instances.push(instance);
     });
   });
@@ -189,6 +202,7 @@ function resolveInstance(
       at: `${place}.ep_size`,
     });
   }
+  checkPools(entry, place, pp);
   return {
     index,
     name: entry.name ?? `instance${index}`,
@@ -201,15 +215,7 @@ function resolveInstance(
     ep,
     dpGroup: entry.dp_group ?? undefined,
     npus: Array.from({ length: tp * pp }, (_, i) => firstNpu + i),
-    memory: {
-      sizeBytes:
-        options.deviceMemoryBytes ??
-        entry.npu_mem.device_bytes ??
-        Math.floor(entry.npu_mem.mem_size * bytesPerGiB),
-      bandwidthGBps: entry.npu_mem.mem_bw,
-      latencyNs: entry.npu_mem.mem_latency,
-      utilization: options.memoryUtilization ?? entry.npu_mem.mem_util ?? 0.9,
-    },
+    memory: deviceMemory(entry.npu_mem, options),
     engine: limitEngine(
       resolveEngine(model.dtype, engineKeys(entry), options.flags ?? {}),
       model.maxPositionEmbeddings,
@@ -217,8 +223,50 @@ function resolveInstance(
     placement: entry.placement,
     weightPrefetchLayers: entry.weight_prefetch_layers,
     ...(entry.router_weight === undefined ? {} : { routerWeight: entry.router_weight }),
+    ...(entry.stage_hardware === undefined ? {} : { stageHardware: entry.stage_hardware }),
+    ...(entry.ffn === undefined
+      ? {}
+      : {
+          ffn: {
+            hardware: entry.ffn.hardware,
+            tp: entry.ffn.tp_size,
+            npus: Array.from({ length: entry.ffn.tp_size }, (_, i) => firstNpu + tp * pp + i),
+            memory: deviceMemory(entry.ffn.npu_mem, options),
+            microBatches: entry.ffn.micro_batches,
+          },
+        }),
     ...(entry.experts === undefined ? {} : { experts: entry.experts }),
   };
+}
+
+function deviceMemory(memory: InstanceFile['npu_mem'], options: ResolveOptions): DeviceMemory {
+  return {
+    sizeBytes:
+      options.deviceMemoryBytes ?? memory.device_bytes ?? Math.floor(memory.mem_size * bytesPerGiB),
+    bandwidthGBps: memory.mem_bw,
+    latencyNs: memory.mem_latency,
+    utilization: options.memoryUtilization ?? memory.mem_util ?? 0.9,
+  };
+}
+
+/** Several pools of devices in one instance. */
+function checkPools(entry: InstanceFile, place: string, pp: number): void {
+  const { stage_hardware: stages, ffn } = entry;
+  if (stages !== undefined && stages.length !== pp) {
+    throw new UserError(`names ${stages.length} devices, but there are ${pp} stages`, {
+      at: `${place}.stage_hardware`,
+    });
+  }
+  if (ffn === undefined) return;
+  const clash = [
+    [pp > 1, 'pipeline stages'],
+    [entry.dp_group != null, 'a data-parallel group'],
+    [entry.placement !== undefined, 'weight placement'],
+    [entry.experts?.offload !== undefined, 'expert offloading'],
+  ].find(([present]) => present);
+  if (clash !== undefined) {
+    throw new UserError(`cannot be combined with ${clash[1]}`, { at: `${place}.ffn` });
+  }
 }
 
 /** TP and PP from whichever of the keys are given; both generations of LLMServingSim. */

@@ -25,11 +25,14 @@ export class Batch implements AttentionBatch {
   /**
    * Takes in an iteration's requests; padding is `pad`'s business. A chunk of one token behind a
    * context is a decode to the attention kernel, whether or not it ends a prompt.
+   * @param stride of several parts of a batch each takes every `stride`-th request from its `first`
    */
-  read(iteration: Iteration): void {
+  read(iteration: Iteration, first = 0, stride = 1): void {
     const { newTokens, contextTokens } = iteration;
     this.clear();
-    for (let i = 0; i < newTokens.length; i++) {
+    this.sequences = 0;
+    for (let i = first; i < newTokens.length; i += stride) {
+      this.sequences++;
       const added = newTokens[i];
       const context = contextTokens[i];
       this.realTokens += added;
@@ -38,7 +41,7 @@ export class Batch implements AttentionBatch {
     }
     // A data-parallel rank without work steps along with one dummy token.
     this.realTokens = Math.max(this.realTokens, 1);
-    this.sequences = Math.max(newTokens.length, 1);
+    this.sequences = Math.max(this.sequences, 1);
     this.tokens = this.realTokens;
     this.groupTokens = this.realTokens;
   }

@@ -27,6 +27,8 @@ export class Chain {
   private readonly tags: number[] = [];
   /** The node that the next one waits for; -1 at the start. */
   last = -1;
+  /** Nodes that the next one waits for too. */
+  private alsoLast: number[] = [];
 
   constructor(strings: StringTable) {
     this.builder = new GraphBuilder(512, strings);
@@ -91,6 +93,12 @@ export class Chain {
     return node;
   }
 
+  /** The next node waits for all of these. */
+  gather(nodes: readonly number[]): void {
+    this.last = nodes[0] ?? -1;
+    this.alsoLast = nodes.slice(1);
+  }
+
   /** `node` waits for `other` too. */
   join(node: number, other: number): void {
     this.builder.addDep(node, other);
@@ -127,6 +135,8 @@ export class Chain {
   private follow(type: NodeType, name: string): number {
     const node = this.add(type, name);
     if (this.last >= 0) this.builder.addDep(node, this.last);
+    for (const other of this.alsoLast) this.builder.addDep(node, other);
+    this.alsoLast = [];
     this.last = node;
     return node;
   }

@@ -15,6 +15,8 @@ export interface StageGroups {
   readonly tensor: Group | undefined;
   /** Ranks of this stage of all instances of the data-parallel group, if they share experts. */
   readonly expert: Group | undefined;
+  /** Devices of the feed-forward blocks, if there are several. */
+  readonly ffn: Group | undefined;
 }
 
 /** Instances that step together because they share experts, in data-parallel rank order. */
@@ -46,6 +48,7 @@ export function planGroups(cluster: Cluster): StageGroups[][] {
     return Array.from({ length: instance.pp }, (_, stage) => ({
       tensor: group(stageNpus(instance, stage)),
       expert: peers.length < 2 ? undefined : group(peers.flatMap((peer) => stageNpus(peer, stage))),
+      ffn: instance.ffn === undefined ? undefined : group([...instance.ffn.npus]),
     }));
   });
 }

@@ -41,6 +41,9 @@ export const iterationSchema = z
       .min(1)
       .optional()
       .describe('KV between devices and tiers; such an iteration computes nothing'),
+    draftNs: count
+      .optional()
+      .describe('drafting of speculative tokens: device time of the step beside its operators'),
     warmUpNs: count.optional().describe('host warm-up that delays this step'),
   })
   .describe('Iteration: one batch of one instance');

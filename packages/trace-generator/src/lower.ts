@@ -17,7 +17,7 @@ import { Chain, type Template } from './chain.js';
 import type { Group, StageGroups } from './groups.js';
 import { type KvLink, kvHeadBytes } from './kv-links.js';
 import { type ExpertSite, lowerExperts } from './moe/lower-experts.js';
-import type { ExpertBlock, QuantityTable } from './quantities.js';
+import type { ExpertBlock, Quantities } from './quantities.js';
 import { type Operator, profileName, type Sequence } from './sequences.js';
 import type { Terms } from './terms.js';
 import { fetchStart, fetchWeights } from './weights.js';
@@ -28,7 +28,7 @@ export const pipelineTag = 1;
 export interface Lowering {
   readonly instance: Instance;
   readonly sequence: Sequence;
-  readonly quantities: QuantityTable;
+  readonly quantities: Quantities;
   readonly terms: Terms;
   readonly stepOverheadNs: number;
   readonly strings: StringTable;
@@ -59,28 +59,36 @@ export interface Context extends Lowering {
   readonly layerStarts: number[];
 }
 
+export function contextOf(lowering: Lowering, position: Position, chain: Chain): Context {
+  const { model, engine } = lowering.instance;
+  const hiddenBytes = model.hiddenSize * dtypeBytes[engine.dtype];
+  return { ...lowering, position, chain, hiddenBytes, layerStarts: [] };
+}
+
 export function lowerStage(lowering: Lowering, position: Position): Template {
   const { instance } = lowering;
-  const context: Context = {
-    ...lowering,
-    position,
-    chain: new Chain(lowering.strings),
-    hiddenBytes: instance.model.hiddenSize * dtypeBytes[instance.engine.dtype],
-    layerStarts: [],
-  };
+  const context = contextOf(lowering, position, new Chain(lowering.strings));
   const { stage } = position;
   receiveFromPreviousStage(context);
   lowerHost(context);
-  if (stage === 0) lowerOperators(context, -1, '', lowering.sequence.embedding);
+  if (stage === 0) lowerEmbedding(context);
   const layers = pipelineLayers(instance.model.numLayers, instance.pp);
   const first = firstLayerOf(instance.model.numLayers, instance.pp, stage);
   for (let layer = first; layer < first + layers[stage]; layer++) lowerLayer(context, layer);
-  if (stage === instance.pp - 1) lowerOperators(context, -1, '', lowering.sequence.head);
+  if (stage === instance.pp - 1) lowerHead(context);
   sendToNextStage(context);
   return context.chain.seal();
 }
 
-function lowerHost(context: Context): void {
+export function lowerEmbedding(context: Context): void {
+  lowerOperators(context, -1, '', context.sequence.embedding);
+}
+
+export function lowerHead(context: Context): void {
+  lowerOperators(context, -1, '', context.sequence.head);
+}
+
+export function lowerHost(context: Context): void {
   const { chain, quantities, terms, stepOverheadNs, position } = context;
   if (position.warmUp) chain.compute('warm_up', quantities.add({ kind: 'warmUp' }));
   if (terms.stepOverhead && stepOverheadNs > 0) {
@@ -89,10 +97,18 @@ function lowerHost(context: Context): void {
 }
 
 function lowerLayer(context: Context, layer: number): void {
-  const { sequence } = context;
   const prefix = `layer${layer}.`;
   context.layerStarts.push(context.chain.last);
-  lowerOperators(context, layer, prefix, sequence.attention);
+  lowerAttention(context, layer, prefix);
+  lowerFeedForward(context, layer, prefix);
+}
+
+export function lowerAttention(context: Context, layer: number, prefix: string): void {
+  lowerOperators(context, layer, prefix, context.sequence.attention);
+}
+
+export function lowerFeedForward(context: Context, layer: number, prefix: string): void {
+  const { sequence } = context;
   if (!isMoeLayer(context.instance.model, layer)) {
     lowerOperators(context, layer, prefix, sequence.dense);
     return;

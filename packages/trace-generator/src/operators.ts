@@ -7,11 +7,18 @@ import type { Instance } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
 import { type Operator, profileName, type Sequence, sequenceOf } from './sequences.js';
 
+const sequenceParts = ['embedding', 'attention', 'dense', 'moe', 'head'] as const;
+
 /**
  * The model's sequence under the names its profile uses, without optional operators that it lacks.
+ * @param parts that the device runs; the others are left empty
  * @throws UserError naming the operator or TP degree that is missing
  */
-export function chooseSequence(instance: Instance, latency: LatencyModel): Sequence {
+export function chooseSequence(
+  instance: Instance,
+  latency: LatencyModel,
+  parts: readonly (keyof Sequence)[] = sequenceParts,
+): Sequence {
   const { tp, model } = instance;
   const at = `instance "${instance.name}" (${instance.hardware}, ${model.name})`;
   if (latency.tpDegrees.length > 0 && !latency.tpDegrees.includes(tp)) {
@@ -32,16 +39,19 @@ export function chooseSequence(instance: Instance, latency: LatencyModel): Seque
         hint: `the ${naming} operator sequence needs it`,
       });
     });
+  const part = (name: keyof Sequence): readonly Operator[] =>
+    parts.includes(name) ? known(sequence[name]) : [];
   return {
-    ...sequence,
-    embedding: known(sequence.embedding),
-    attention: known(sequence.attention),
-    dense: known(sequence.dense),
-    moe: known(sequence.moe),
-    head: known(sequence.head),
+    embedding: part('embedding'),
+    attention: part('attention'),
+    dense: part('dense'),
+    moe: part('moe'),
+    head: part('head'),
   };
 }
 
 function usesUnfusedNames(latency: LatencyModel, tp: number): boolean {
-  return !latency.has('qkv_proj', tp) && latency.has('q_proj', tp);
+  const knowsAny = (names: readonly string[]): boolean =>
+    names.some((name) => latency.has(name, tp));
+  return !knowsAny(['qkv_proj', 'gate_up_proj', 'moe']) && knowsAny(['q_proj', 'gate_proj']);
 }

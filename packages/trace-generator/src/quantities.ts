@@ -57,19 +57,37 @@ export interface ExpertBlock {
   readonly expertBytes: number;
 }
 
+/** Adds quantities that are computed from one of an instance's steps. */
+export interface Quantities {
+  /** Index of a quantity; equal quantities share one. */
+  add(quantity: Quantity): number;
+}
+
 export class QuantityTable {
   readonly list: Quantity[] = [];
+  /** Index of the step that each quantity is computed from. */
+  readonly stepOf: number[] = [];
   private readonly known = new Map<string, number>();
 
-  /** Index of a quantity; equal quantities share one. */
-  add(quantity: Quantity): number {
-    const key = JSON.stringify(quantity);
-    let index = this.known.get(key);
-    if (index === undefined) {
-      index = this.list.push(quantity) - 1;
-      this.known.set(key, index);
-    }
-    return index;
+  /** Quantity 0 is the constant 0. */
+  constructor() {
+    this.bind(0).add({ kind: 'constant', value: 0 });
+  }
+
+  /** @param step devices or parts of a batch that differ have steps of their own */
+  bind(step: number): Quantities {
+    return {
+      add: (quantity) => {
+        const key = `${step} ${JSON.stringify(quantity)}`;
+        let index = this.known.get(key);
+        if (index === undefined) {
+          index = this.list.push(quantity) - 1;
+          this.stepOf.push(step);
+          this.known.set(key, index);
+        }
+        return index;
+      },
+    };
   }
 }
 
