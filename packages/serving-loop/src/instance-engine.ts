@@ -4,11 +4,12 @@
  * the oldest batch. So under asynchronous scheduling the batch after next is composed when a batch
  * ends, one batch ahead (vllm.md 1.2 of the design notes).
  */
-import { assert } from '@astrolabe/base';
-import type { Instance, InstanceRole } from '@astrolabe/config';
+import { assert, Random } from '@astrolabe/base';
+import type { HostStep, Instance, InstanceRole } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration } from '@astrolabe/trace-generator';
 import type { WaveGroup } from './dp/wave-group.js';
+import { createHostClock, type HostClock } from './host/host-clock.js';
 import { KvCacheManager } from './kv/kv-cache-manager.js';
 import type { KvTiers } from './kv/kv-tiers.js';
 import { type MemoryBudget, memoryBudget } from './kv/memory-budget.js';
@@ -21,9 +22,17 @@ export interface EngineEvents {
   submit(iteration: Iteration, batch: Batch): void;
   /** KV between this engine's devices and a tier below them. */
   move(iteration: Iteration): void;
+  /** When clients have tokens that the engine knows of. */
+  seenAt(knownNs: number, numTokens: number): number;
   finished(request: RequestState, nowNs: number): void;
   /** A request that needs remote KV has its blocks; `hitTokens` of them hold the KV already. */
   reserved(request: RequestState, hitTokens: number, nowNs: number): void;
+}
+
+/** What a calibration says of the engine's host; nothing: it takes no time. */
+export interface EngineHost {
+  readonly warmUpNs: number;
+  readonly step?: HostStep | undefined;
 }
 
 interface InFlight {
@@ -52,20 +61,25 @@ export class InstanceEngine implements InstanceView {
   readonly traffic: TierTraffic | undefined;
   /** Set once, when this engine steps together with others that share its experts. */
   wave: WaveGroup | undefined;
+  /** When clients had the tokens of the last step that was taken in. */
+  seenNs = 0;
   private readonly inbox: RequestState[] = [];
+  private aborts: RequestState[] = [];
   private arrivedKv: ArrivedKv[] = [];
   private readonly depth: number;
   private readonly events: EngineEvents;
   private readonly warmUpNs: number;
+  private readonly host: HostClock;
   private iterations = 0;
   private nowNs = 0;
   /** A completion is being taken in or a turn is on: what happens meanwhile is seen in this turn. */
   private busy = false;
 
-  constructor(instance: Instance, events: EngineEvents, warmUpNs: number, tiers?: KvTiers) {
+  constructor(instance: Instance, events: EngineEvents, host: EngineHost, tiers?: KvTiers) {
     this.instance = instance;
     this.events = events;
-    this.warmUpNs = warmUpNs;
+    this.warmUpNs = host.warmUpNs;
+    this.host = createHostClock(instance, host.step);
     this.budget = memoryBudget(instance);
     const { engine, pp } = instance;
     this.kv = new KvCacheManager({
@@ -135,6 +149,10 @@ export class InstanceEngine implements InstanceView {
   /** A request reaches the engine's input queue. An engine that waits for work starts at once. */
   enqueue(request: RequestState, nowNs: number): void {
     request.instance = this.instance.index;
+    const { eosShare } = this.instance.engine;
+    if (eosShare > 0 && !request.isPrefillLeg) {
+      request.endsByEos = new Random(request.index, 'eos').uniform() < eosShare;
+    }
     this.queuedTokens += request.promptTokens;
     this.inbox.push(request);
     this.wake(nowNs);
@@ -147,6 +165,12 @@ export class InstanceEngine implements InstanceView {
    */
   kvArrived(request: RequestState, computedTokens: number, nowNs: number): void {
     this.arrivedKv.push({ request, computedTokens });
+    this.wake(nowNs);
+  }
+
+  /** The client of a request went away; the engine hears of it at its next turn. */
+  abort(request: RequestState, nowNs: number): void {
+    this.aborts.push(request);
     this.wake(nowNs);
   }
 
@@ -165,10 +189,15 @@ export class InstanceEngine implements InstanceView {
   complete(completion: Completion): Batch {
     const done = this.inFlight.shift();
     assert(done !== undefined, 'completion without a batch in flight');
-    const nowNs = completion.finishNs;
+    const nowNs = this.host.finish(done.batch, completion.finishNs);
+    const numTokens = done.batch.samples.reduce((sum, samples) => sum + (samples ? 1 : 0), 0);
+    const seenNs = this.events.seenAt(nowNs, numTokens);
+    this.seenNs = seenNs;
     this.busy = true;
     this.countFirstTokens(done.batch);
-    this.scheduler.update(done.batch, nowNs, (request) => this.events.finished(request, nowNs));
+    const finished = (request: RequestState): void =>
+      this.events.finished(request, request.isPrefillLeg ? nowNs : seenNs);
+    this.scheduler.update(done.batch, nowNs, finished, seenNs);
     this.traffic?.writeDown(done.batch, nowNs);
     this.take(done.polled);
     this.busy = false;
@@ -228,6 +257,7 @@ export class InstanceEngine implements InstanceView {
     for (;;) {
       for (const request of this.inbox) this.scheduler.add(request);
       this.inbox.length = 0;
+      this.dropAborted();
       if (this.inFlight.length >= this.depth) return;
       const batch = this.compose(nowNs);
       this.traffic?.startLoads(this.scheduler.takeRecalls(), nowNs);
@@ -243,6 +273,16 @@ export class InstanceEngine implements InstanceView {
       if (this.traffic?.delays(iteration, batch, nowNs) === true) continue;
       this.send(iteration, batch, nowNs);
     }
+  }
+
+  private dropAborted(): void {
+    for (const request of this.aborts) {
+      this.scheduler.abort(request);
+      if (request.firstTokenHere) continue;
+      request.firstTokenHere = true;
+      this.queuedTokens -= request.promptTokens;
+    }
+    this.aborts = [];
   }
 
   private send(iteration: Iteration, batch: Batch, nowNs: number): void {
@@ -269,12 +309,17 @@ export class InstanceEngine implements InstanceView {
     const iteration: Iteration = {
       instance: this.instance.index,
       iteration: this.iterations,
-      releaseNs: nowNs,
+      releaseNs: this.host.compose(batch, nowNs),
       requests: batch.requests.map((request) => request.index),
       newTokens: batch.newTokens,
       contextTokens: batch.contextTokens,
     };
     if (this.iterations === 0 && this.warmUpNs > 0) iteration.warmUpNs = this.warmUpNs;
+    const { speculation } = this.instance.engine;
+    if (speculation !== undefined && batch.drafts?.some((drafts) => drafts > 0) === true) {
+      const draftNs = speculation.tokens * speculation.draftNs;
+      if (draftNs > 0) iteration.draftNs = draftNs;
+    }
     this.iterations++;
     return iteration;
   }

@@ -28,7 +28,7 @@ export class IntervalSeries {
       const request = batch.requests[i];
       const promptLeft = Math.max(0, request.promptTokens - batch.contextTokens[i]);
       interval.promptTokens += Math.min(promptLeft, batch.newTokens[i]);
-      if (batch.samples[i]) interval.outputTokens++;
+      if (batch.samples[i]) interval.outputTokens += batch.gained?.[i] ?? 1;
     }
     interval.running = 0;
     interval.waiting = 0;

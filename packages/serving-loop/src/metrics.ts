@@ -25,7 +25,7 @@ export const requestResultSchema = z.strictObject({
   latencyNs: ns.nullable(),
   preemptions: z.number().int().nonnegative(),
   prefixHitTokens: z.number().int().nonnegative(),
-  status: z.enum(['finished', 'unfinished']),
+  status: z.enum(['finished', 'aborted', 'unfinished']).describe('aborted: its client went away'),
 });
 
 export type RequestResult = z.infer<typeof requestResultSchema>;
@@ -36,7 +36,8 @@ export function requestResults(run: RunResult): RequestResult[] {
     const known = (value: number): number | null => (value < 0 ? null : value);
     const since = (value: number): number | null => (value < 0 ? null : value - state.arrivalNs);
     const gaps = state.outputTokens - 1;
-    const done = state.status === RequestStatus.finished;
+    const aborted = state.abandonedNs >= 0;
+    const done = state.status === RequestStatus.finished && !aborted;
     const tpotNs = done && gaps > 0 ? (state.lastTokenNs - state.firstTokenNs) / gaps : null;
     return {
       request: run.requests[state.index].id,
@@ -55,7 +56,7 @@ export function requestResults(run: RunResult): RequestResult[] {
       latencyNs: since(state.finishNs),
       preemptions: state.preemptions,
       prefixHitTokens: state.prefixHitTokens,
-      status: done ? 'finished' : 'unfinished',
+      status: done ? 'finished' : aborted ? 'aborted' : 'unfinished',
     };
   });
 }

@@ -24,6 +24,8 @@ export class RequestState {
   /** Its end comes as a surprise: by a token, not by its length limit. */
   endsByEos = false;
   abortPending = false;
+  /** When its client went away; -1: never. */
+  abandonedNs = -1;
   /** When the client sent it. */
   arrivalNs: number;
   instance = -1;

@@ -2,8 +2,8 @@
  * The loop: arrivals and completions in order of time, each handed to the engine it concerns. The
  * machine is never run past the next arrival, the only thing from outside that can change a decision.
  */
-import { GrowableFloat64 } from '@astrolabe/base';
-import { type Cluster, defaultKvTransfer } from '@astrolabe/config';
+import { GrowableFloat64, UserError } from '@astrolabe/base';
+import { type Cluster, defaultKvTransfer, type HostStep, type OutputPath } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import {
   expertPeers,
@@ -16,7 +16,9 @@ import { type Content, materialise, type Request } from '@astrolabe/workload';
 import { Admission } from './admission.js';
 import { Arrivals } from './arrivals.js';
 import type { Backend } from './backend.js';
+import { ClientTimeouts } from './client-timeouts.js';
 import { WaveGroup } from './dp/wave-group.js';
+import { OutputQueue } from './host/output-path.js';
 import { InstanceEngine } from './instance-engine.js';
 import { IntervalSeries } from './interval-series.js';
 import { BlockContents } from './kv/block-content.js';
@@ -35,6 +37,10 @@ export interface HostTerms {
   readonly frontEndDelayNs: number;
   /** Extra time of the first forward pass of each instance. */
   readonly warmUpNs: number;
+  /** Host work of each step, by hardware; absent: it takes no time. */
+  readonly steps?: Readonly<Record<string, HostStep | undefined>>;
+  /** Engine to client; absent: at once. */
+  readonly output?: OutputPath | undefined;
   /** Time constant of the power meter whose readings are shown; default 0. */
   readonly powerMeterLagNs?: number;
 }
@@ -50,6 +56,8 @@ export interface RunInputs {
   readonly seed: number;
   readonly hostTerms: HostTerms;
   readonly intervalNs: number;
+  /** Clients that wait no longer than this for their whole answer; absent: for ever. */
+  readonly clientTimeoutNs?: number | undefined;
   readonly onIteration?: (iteration: Iteration) => void;
   readonly onCompletion?: (completion: Completion) => void;
   readonly onTransfer?: (transfer: Transfer) => void;
@@ -95,6 +103,8 @@ class ServingRun {
   private readonly lastToken: Float64Array;
   private readonly meter: PowerMeter | undefined;
   private readonly tierSeries: TierSeries;
+  private readonly timeouts: ClientTimeouts;
+  private readonly outputs: OutputQueue;
   private finished = 0;
   private iterations = 0;
   private nowNs = 0;
@@ -110,10 +120,14 @@ class ServingRun {
             submit: (iteration, batch) => this.submit(iteration, batch),
             finished: (request, nowNs) => this.finish(request, nowNs),
             move: (iteration) => this.move(iteration),
+            seenAt: (knownNs, numTokens) => this.outputs.seenAt(knownNs, numTokens),
             reserved: (request, hitTokens, nowNs) =>
               this.disaggregation.reserved(request, hitTokens, nowNs),
           },
-          inputs.hostTerms.warmUpNs,
+          {
+            warmUpNs: inputs.hostTerms.warmUpNs,
+            step: inputs.hostTerms.steps?.[instance.hardware],
+          },
           tiers.instances[instance.index],
         ),
     );
@@ -121,6 +135,16 @@ class ServingRun {
       (request, index) =>
         new RequestState(index, request.promptTokens, request.outputTokens, request.arrivalNs),
     );
+    this.states.forEach((state, index) => {
+      state.priority = inputs.requests[index].priority ?? 0;
+    });
+    this.timeouts = new ClientTimeouts(inputs.clientTimeoutNs);
+    if (inputs.clientTimeoutNs !== undefined && this.engines.some((e) => e.role === 'prefill')) {
+      throw new UserError('clients that go away are not modelled between prefill and decode', {
+        at: '--client-timeout',
+      });
+    }
+    this.outputs = new OutputQueue(inputs.hostTerms.output);
     this.lastToken = new Float64Array(this.states.length);
     this.content = materialise(inputs.requests, { all: hashesAll(inputs) });
     this.arrivals = new Arrivals(inputs.requests, this.states);
@@ -158,14 +182,16 @@ class ServingRun {
     const total = this.states.length;
     while (this.finished < total) {
       const nextArrivalNs = this.arrivals.nextNs + hostTerms.frontEndDelayNs;
-      const completion = await backend.next(nextArrivalNs);
+      const nextNs = Math.min(nextArrivalNs, this.timeouts.nextNs);
+      const completion = await backend.next(nextNs);
       if (completion === undefined) {
-        if (nextArrivalNs === Number.POSITIVE_INFINITY) break;
-        this.nowNs = nextArrivalNs;
-        this.deliver(nextArrivalNs);
+        if (nextNs === Number.POSITIVE_INFINITY) break;
+        this.nowNs = nextNs;
+        this.deliver(nextNs);
+        this.expire(nextNs);
         continue;
       }
-      this.nowNs = completion.finishNs;
+      this.nowNs = Math.max(this.nowNs, completion.finishNs);
       this.deliver(completion.finishNs);
       this.complete(completion);
       this.inputs.onProgress?.(this.finished, total, this.nowNs);
@@ -192,6 +218,7 @@ class ServingRun {
     const delayNs = this.inputs.hostTerms.frontEndDelayNs;
     while (this.arrivals.nextNs + delayNs <= nowNs) {
       const request = this.arrivals.pop() as RequestState;
+      this.timeouts.add(request);
       const candidates = this.admission.entryFor(this.inputs.requests[request.index]);
       const engine = this.router.choose(candidates, this.routed(request, candidates));
       if (engine.role === 'prefill') {
@@ -200,6 +227,16 @@ class ServingRun {
         this.identify(request, engine);
         engine.enqueue(request, nowNs);
       }
+    }
+  }
+
+  /** Clients that have waited long enough. */
+  private expire(nowNs: number): void {
+    for (const request of this.timeouts.take(nowNs)) {
+      request.abandonedNs = nowNs;
+      this.finished++;
+      this.arrivals.finished(request.index, nowNs);
+      this.engines[request.instance].abort(request, nowNs);
     }
   }
 
@@ -240,6 +277,7 @@ class ServingRun {
   private complete(completion: Completion): void {
     this.inputs.onCompletion?.(completion);
     if (completion.lane === transferLane) {
+      this.meter?.onCompletion(completion);
       this.disaggregation.transferred(completion.iteration, completion.finishNs);
       return;
     }
@@ -250,14 +288,16 @@ class ServingRun {
       return;
     }
     const batch = engine.complete(completion);
+    const { seenNs } = engine;
     this.tierSeries.record(completion.finishNs);
     this.series.record(batch, completion.finishNs, this.engines);
     for (let i = 0; i < batch.requests.length; i++) {
       if (!batch.samples[i]) continue;
       const { index, numOutputTokens, isPrefillLeg } = batch.requests[i];
       if (isPrefillLeg) continue;
-      if (numOutputTokens > 1) this.itl.push(completion.finishNs - this.lastToken[index]);
-      this.lastToken[index] = completion.finishNs;
+      const first = numOutputTokens === (batch.gained?.[i] ?? 1);
+      if (!first) this.itl.push(seenNs - this.lastToken[index]);
+      this.lastToken[index] = seenNs;
     }
   }
 
@@ -287,6 +327,8 @@ class ServingRun {
       this.disaggregation.prefilled(request, nowNs);
       return;
     }
+    this.nowNs = Math.max(this.nowNs, nowNs);
+    if (request.abandonedNs >= 0) return;
     this.finished++;
     this.arrivals.finished(request.index, nowNs);
   }

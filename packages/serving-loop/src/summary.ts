@@ -18,7 +18,12 @@ export interface InstanceSummary {
 
 export interface Summary {
   readonly complete: boolean;
-  readonly requests: { readonly total: number; readonly finished: number };
+  readonly requests: {
+    readonly total: number;
+    readonly finished: number;
+    /** Only when clients went away. */
+    readonly aborted?: number;
+  };
   /** First arrival to last token. */
   readonly makespanS: number;
   readonly throughput: {
@@ -64,6 +69,7 @@ export function summarise(
   context: SummaryContext,
 ): Summary {
   const finished = results.filter((row) => row.status === 'finished');
+  const aborted = results.filter((row) => row.status === 'aborted').length;
   const pools = summariseTiers(run.tiers);
   const firstArrivalNs = results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
   const lastNs = finished.reduce((most, row) => Math.max(most, row.finishNs ?? 0), 0);
@@ -81,8 +87,12 @@ export function summarise(
       }),
     ) ?? null;
   return {
-    complete: finished.length === results.length,
-    requests: { total: results.length, finished: finished.length },
+    complete: finished.length + aborted === results.length,
+    requests: {
+      total: results.length,
+      finished: finished.length,
+      ...(aborted > 0 ? { aborted } : {}),
+    },
     makespanS,
     throughput: {
       requestsPerS: perS(finished.length),
@@ -122,6 +132,7 @@ export function formatSummary(summary: Summary): string {
   const { requests, throughput } = summary;
   const lines = [
     `${requests.finished} of ${requests.total} requests finished` +
+      (requests.aborted === undefined ? '' : `, ${requests.aborted} abandoned by their clients`) +
       (summary.complete ? '' : '  ** INCOMPLETE **'),
     '',
     `makespan      ${summary.makespanS.toFixed(2)} s, ${summary.iterations} iterations`,

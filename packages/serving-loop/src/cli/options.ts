@@ -10,6 +10,12 @@ import {
 import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { Command } from 'commander';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
+import {
+  addEngineOptions,
+  type EngineFlags,
+  engineFlags,
+  engineOverrides,
+} from './engine-options.js';
 import { addKvTierOptions, kvTierOptions } from './kv-tier-options.js';
 import { addRoutingOptions, type RoutingOptions, routingOptions } from './routing-options.js';
 
@@ -20,6 +26,8 @@ export interface ServingOptions extends RoutingOptions {
   readonly output?: string | undefined;
   readonly requestsOutput?: string | undefined;
   readonly flags: EngineOverrides;
+  /** Absent: host work as calibrated, clients that wait for ever. */
+  readonly engine?: EngineFlags | undefined;
   /** KV tiers below the device, instead of the cluster file's. */
   readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number | undefined;
@@ -68,7 +76,7 @@ export function servingCommand(): Command {
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--summary-format <format>', 'text or json', 'text')
     .option('--quiet', 'no progress, no summary', false);
-  return addCarrierOptions(addKvTierOptions(addRoutingOptions(command)));
+  return addCarrierOptions(addEngineOptions(addKvTierOptions(addRoutingOptions(command))));
 }
 
 type Raw = Record<string, never>;
@@ -87,6 +95,7 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     enable_chunked_prefill: raw.enableChunkedPrefill,
     reserve_full_isl: raw.reserveFullIsl,
     async_scheduling: raw.asyncScheduling,
+    ...engineOverrides(raw),
   };
   return {
     clusterConfig: raw.clusterConfig,
@@ -96,6 +105,7 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     requestsOutput: raw.requestsOutput,
     flags,
     ...kvTierOptions(raw),
+    engine: engineFlags(raw),
     memoryUtilization: raw.memoryUtilization,
     deviceMemoryBytes: raw.deviceMemoryBytes,
     ...routingOptions(raw),

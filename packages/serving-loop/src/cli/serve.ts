@@ -13,6 +13,7 @@ import { type LookupShare, type Summary, summarise } from '../summary.js';
 import { openBackend } from './carriers/open-backend.js';
 import type { OpenedBackend } from './carriers/opened-backend.js';
 import type { LookupCounts } from './carriers/recorder.js';
+import { type EngineFlags, hostModel } from './engine-options.js';
 import type { ServingOptions } from './options.js';
 import { loadRouting } from './routing-options.js';
 
@@ -47,7 +48,8 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
       backend: opened.backend,
       ...routing,
       seed: options.seed,
-      hostTerms: hostTerms(cluster, calibration),
+      hostTerms: hostTerms(cluster, calibration, options.engine?.hostModel ?? 'calibrated'),
+      clientTimeoutNs: timeoutNs(options),
       intervalNs: Math.round(options.intervalS * 1e9),
       onProgress: (finished, total, nowNs) =>
         progress.update(finished / total, `${finished}/${total} at ${(nowNs / 1e9).toFixed(1)} s`),
@@ -106,8 +108,17 @@ async function openGenerator(folder: string, cluster: Cluster, calibration: Cali
   return { generator, models };
 }
 
+function timeoutNs({ engine }: ServingOptions): number | undefined {
+  const seconds = engine?.clientTimeoutS;
+  return seconds === undefined ? undefined : Math.round(seconds * 1e9);
+}
+
 /** Host terms are the service's, so the slowest device's hold when devices differ. */
-function hostTerms(cluster: Cluster, calibration: Calibration): HostTerms {
+function hostTerms(
+  cluster: Cluster,
+  calibration: Calibration,
+  model: EngineFlags['hostModel'],
+): HostTerms {
   let frontEndDelayNs = 0;
   let warmUpNs = 0;
   let powerMeterLagNs = 0;
@@ -118,7 +129,13 @@ function hostTerms(cluster: Cluster, calibration: Calibration): HostTerms {
     warmUpNs = Math.max(warmUpNs, device.warm_up_ns);
     powerMeterLagNs = Math.max(powerMeterLagNs, device.power_meter_lag_ns ?? 0);
   }
-  return { frontEndDelayNs, warmUpNs, powerMeterLagNs };
+  const hardware = cluster.instances.map((instance) => instance.hardware);
+  return {
+    frontEndDelayNs,
+    warmUpNs,
+    powerMeterLagNs,
+    ...hostModel(model, calibration, hardware),
+  };
 }
 
 function fittedSources(cluster: Cluster, calibration: Calibration): string[] {

@@ -289,9 +289,16 @@ export class Scheduler {
   /**
    * Takes in the output of a finished step: tokens appended, blocks made findable, finished requests
    * freed.
+   * @param nowNs when the engine knows them
+   * @param seenNs when clients do
    * @param onFinished called for each request whose last token this was
    */
-  update(batch: Batch, nowNs: number, onFinished: (request: RequestState) => void): void {
+  update(
+    batch: Batch,
+    nowNs: number,
+    onFinished: (request: RequestState) => void,
+    seenNs = nowNs,
+  ): void {
     let anyFinished = false;
     for (let i = 0; i < batch.requests.length; i++) {
       if (!batch.samples[i]) continue;
@@ -302,8 +309,9 @@ export class Scheduler {
         continue;
       }
       this.append(batch, i, request);
-      request.lastTokenNs = nowNs;
-      if (request.firstTokenNs < 0) request.firstTokenNs = nowNs;
+      const stampNs = request.isPrefillLeg ? nowNs : seenNs;
+      request.lastTokenNs = stampNs;
+      if (request.firstTokenNs < 0) request.firstTokenNs = stampNs;
       if (request.numOutputTokens < request.outputTokens) {
         if (request.status === RequestStatus.running) {
           const ahead = this.decodeAhead ? request.numPlaceholders : 0;
@@ -312,7 +320,7 @@ export class Scheduler {
         }
         continue;
       }
-      this.finish(request, nowNs);
+      this.finish(request, stampNs);
       anyFinished = true;
       onFinished(request);
     }

@@ -1,0 +1,73 @@
+/** Flags of the engine's own behaviour: host work, speculation, priority, ends and clients. */
+import { fraction, nonNegativeInteger, positiveNumber } from '@astrolabe/base/cli';
+import {
+  type Calibration,
+  type EngineOverrides,
+  type HostStep,
+  hostStepSchema,
+  type OutputPath,
+  outputPathSchema,
+} from '@astrolabe/config';
+import { type Command, Option } from 'commander';
+
+export interface EngineFlags {
+  /** `vllm`: start values where the calibration has none. */
+  readonly hostModel: 'calibrated' | 'vllm' | 'none';
+  readonly clientTimeoutS?: number | undefined;
+}
+
+export function addEngineOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--host-model <name>', 'host time of each step and token').choices([
+        'calibrated',
+        'vllm',
+        'none',
+      ]),
+    )
+    .addOption(
+      new Option('--scheduling-policy <name>', 'order of requests').choices(['fcfs', 'priority']),
+    )
+    .option('--speculative-tokens <n>', 'draft tokens verified per decode', nonNegativeInteger)
+    .option('--speculative-acceptance <f>', 'chance that a draft token is accepted', fraction)
+    .option('--speculative-draft-ms <ms>', 'one pass of the draft model', positiveNumber)
+    .option('--eos-share <f>', 'requests that end by a token nobody foresaw', fraction)
+    .option('--client-timeout <s>', 'clients go away when not served by then', positiveNumber);
+}
+
+export function engineFlags(raw: Readonly<Record<string, unknown>>): EngineFlags {
+  return {
+    hostModel: (raw.hostModel as EngineFlags['hostModel'] | undefined) ?? 'calibrated',
+    clientTimeoutS: raw.clientTimeout as number | undefined,
+  };
+}
+
+/** The same flags as entries of an instance. */
+export function engineOverrides(raw: Readonly<Record<string, unknown>>): EngineOverrides {
+  const draftMs = raw.speculativeDraftMs as number | undefined;
+  return {
+    scheduling_policy: raw.schedulingPolicy as EngineOverrides['scheduling_policy'],
+    speculative_tokens: raw.speculativeTokens as number | undefined,
+    speculative_acceptance: raw.speculativeAcceptance as number | undefined,
+    speculative_draft_ns: draftMs === undefined ? undefined : Math.round(draftMs * 1e6),
+    eos_share: raw.eosShare as number | undefined,
+  };
+}
+
+/** Host work by hardware, and the way to the client, which the slowest device's constants decide. */
+export function hostModel(
+  name: EngineFlags['hostModel'],
+  calibration: Calibration,
+  hardware: readonly string[],
+): { steps?: Record<string, HostStep | undefined>; output?: OutputPath | undefined } {
+  if (name === 'none') return {};
+  const defaults = name === 'vllm';
+  const steps: Record<string, HostStep | undefined> = {};
+  let output: OutputPath | undefined = defaults ? outputPathSchema.parse({}) : undefined;
+  for (const device of hardware) {
+    const known = calibration.devices[device];
+    steps[device] = known?.host_step ?? (defaults ? hostStepSchema.parse({}) : undefined);
+    output = known?.output_path ?? output;
+  }
+  return { steps, output };
+}
