@@ -3,10 +3,12 @@
  * fills in its numbers. A "step" is what times are computed from: a batch, or a part of one, on one
  * kind of device.
  */
+import { bytesPerGiB, UserError } from '@astrolabe/base';
 import { type GraphSet, type Program, StringTable } from '@astrolabe/chakra';
 import {
   type Cluster,
   type ExpertOptions,
+  feedForwardBytes,
   type Instance,
   weightPlacement,
 } from '@astrolabe/config';
@@ -156,6 +158,7 @@ export class InstanceGenerator {
     const { groups } = this.options;
     const [whole] = this.lowerings;
     const device = { latency: ffn.latency, stepOverheadNs: 0 };
+    checkFfnMemory(ffn.instance);
     const ffnSequence = chooseSequence(ffn.instance, ffn.latency, ffnParts);
     const [stage] = this.options.stages;
     const parts = this.parts.map((batch) => ({
@@ -300,4 +303,17 @@ export class InstanceGenerator {
       this.values[i] = step > lastStep ? 0 : evaluate(list[i], this.steps[step]);
     }
   }
+}
+
+/** @throws UserError feed-forward blocks larger than their devices */
+function checkFfnMemory({ name, model, tp, ep, memory, engine }: Instance): void {
+  const needed = feedForwardBytes(model, tp, ep, engine.dtype);
+  const available = memory.utilization * memory.sizeBytes;
+  if (needed <= available) return;
+  const gib = (bytes: number): string => `${(bytes / bytesPerGiB).toFixed(2)} GiB`;
+  throw new UserError(
+    `feed-forward blocks of ${model.name} take ${gib(needed)} per device: that does not fit ` +
+      `into ${gib(available)}`,
+    { at: `instance "${name}": ffn` },
+  );
 }
