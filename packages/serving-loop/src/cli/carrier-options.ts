@@ -3,6 +3,13 @@ import { UserError } from '@astrolabe/base';
 import { positiveNumber } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { splitCommand } from './carriers/stage-command.js';
+import {
+  type ExportFormat,
+  type ExportOptions,
+  type ExportScope,
+  exportFormats,
+  exportScopes,
+} from './exporter.js';
 
 export const carriers = ['in-process', 'pipe', 'files', 'astra-sim'] as const;
 export type Carrier = (typeof carriers)[number];
@@ -17,6 +24,8 @@ export interface CarrierOptions {
   /** Folder of a kept run whose answers are used. */
   readonly replay?: string | undefined;
   readonly stageTimeoutMs: number;
+  /** Traces for other simulators. */
+  readonly export?: ExportOptions | undefined;
 }
 
 export function addCarrierOptions(command: Command): Command {
@@ -31,7 +40,18 @@ export function addCarrierOptions(command: Command): Command {
     .option('--system-simulator <cmd>', 'a command in place of system-simulator (no shell)')
     .option('--keep <dir>', 'keeps every stream between the stages, for replay one by one')
     .option('--replay <dir>', 'takes the answers of a kept run instead of simulating')
-    .option('--stage-timeout <s>', 'longest wait for one answer of a stage', positiveNumber, 60);
+    .option('--stage-timeout <s>', 'longest wait for one answer of a stage', positiveNumber, 60)
+    .addOption(
+      new Option('--export <format>', 'also writes traces for other simulators').choices(
+        exportFormats,
+      ),
+    )
+    .option('--export-dir <dir>', 'where they go')
+    .addOption(
+      new Option('--export-scope <scope>', 'one graph an NPU for the whole run, or per iteration')
+        .choices(exportScopes)
+        .default('run'),
+    );
 }
 
 /** @param raw what commander parsed */
@@ -66,5 +86,18 @@ export function carrierOptions(raw: Readonly<Record<string, unknown>>): CarrierO
     keep: raw.keep as string | undefined,
     replay: raw.replay as string | undefined,
     stageTimeoutMs: (raw.stageTimeout as number) * 1000,
+    export: exportOptions(raw),
+  };
+}
+
+function exportOptions(raw: Readonly<Record<string, unknown>>): ExportOptions | undefined {
+  if ((raw.export === undefined) !== (raw.exportDir === undefined)) {
+    throw new UserError('go together', { at: '--export and --export-dir' });
+  }
+  if (raw.export === undefined) return undefined;
+  return {
+    format: raw.export as ExportFormat,
+    folder: raw.exportDir as string,
+    scope: raw.exportScope as ExportScope,
   };
 }

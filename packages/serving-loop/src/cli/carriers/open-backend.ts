@@ -12,6 +12,7 @@ import type { TraceGenerator } from '@astrolabe/trace-generator';
 import { astraInputs } from '../../carriers/astra-inputs.js';
 import { InProcessBackend } from '../../carriers/in-process.js';
 import type { CarrierOptions } from '../carrier-options.js';
+import { ExportingBackend } from '../exporter.js';
 import { AstraSimBackend } from './astra-sim.js';
 import { openStages, type StageFlags } from './open-stages.js';
 import type { OpenedBackend } from './opened-backend.js';
@@ -30,6 +31,27 @@ export interface BackendInputs extends StageFlags {
 }
 
 export async function openBackend(inputs: BackendInputs): Promise<OpenedBackend> {
+  const opened = await openCarrier(inputs);
+  const { options, cluster, generator } = inputs;
+  if (options.export === undefined) return opened;
+  // A generator of its own: what is counted and drawn for the run stays as without the export.
+  const made = await generator();
+  const exporter = new ExportingBackend(opened.backend, made.generator, cluster, options.export);
+  return {
+    backend: exporter,
+    finish: async () => {
+      const lookups = await opened.finish();
+      exporter.commit();
+      return lookups;
+    },
+    abort: async () => {
+      await opened.abort();
+      exporter.discard();
+    },
+  };
+}
+
+async function openCarrier(inputs: BackendInputs): Promise<OpenedBackend> {
   const { options } = inputs;
   if (options.replay !== undefined) return openReplay(options.replay);
   switch (options.carrier) {
