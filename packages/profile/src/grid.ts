@@ -4,7 +4,7 @@
  * a ratio of keys), so that a row measured coarsely or only in part is completed from its neighbours
  * rather than stretched; what has no neighbours on both sides continues the range. Below an axis'
  * first key the first counts; above its last, the slope from the middle of the range to its end
- * continues.
+ * continues, or the last value holds.
  */
 import { assert } from '@astrolabe/base';
 import { lookupState, upperBound, upperSlope } from './operator-line.js';
@@ -18,17 +18,25 @@ export class Grid {
   /** Of the last lookup: one of `lookupState`. */
   state = 0;
   private readonly strides: readonly number[];
+  private readonly holds: boolean;
   // The bracket of each axis, per lookup: offsets of both corners and the upper one's weight.
   private readonly low = [0, 0, 0, 0];
   private readonly high = [0, 0, 0, 0];
   private readonly weight = new Float64Array(4);
   private readonly hints = [0, 0, 0, 0];
 
-  constructor(axes: readonly Float64Array[], values: Float64Array, measured: Uint8Array) {
+  /** @param holds keep the last value beyond an axis' end instead of continuing the slope */
+  constructor(
+    axes: readonly Float64Array[],
+    values: Float64Array,
+    measured: Uint8Array,
+    holds = false,
+  ) {
     assert(axes.length === 2 || axes.length === 4, 'a grid has 2 or 4 axes');
     this.axes = axes;
     this.values = values;
     this.measured = measured;
+    this.holds = holds;
     const strides = new Array<number>(axes.length).fill(1);
     for (let i = axes.length - 2; i >= 0; i--) strides[i] = strides[i + 1] * axes[i + 1].length;
     this.strides = strides;
@@ -37,23 +45,24 @@ export class Grid {
 
   /**
    * @param keys one column per axis
-   * @param thirdAxis keys to add to the third axis, for the caller to fill
-   * @param complete may fill what `fillHoles` left NaN, before the ranges are continued
+   * @param holds see the constructor
    * @returns undefined without points
    */
   static fromPoints(
     keys: readonly Float64Array[],
     times: Float64Array,
-    thirdAxis: Float64Array = new Float64Array(0),
-    complete?: (grid: Grid) => void,
+    holds = false,
   ): Grid | undefined {
     if (times.length === 0) return undefined;
     const rank = keys.length;
-    const axes = keys.map((column, axis) =>
-      sortedUnique(column, axis === 2 ? thirdAxis : new Float64Array(0)),
-    );
+    const axes = keys.map(sortedUnique);
     const size = axes.reduce((product, axis) => product * axis.length, 1);
-    const grid = new Grid(axes, new Float64Array(size).fill(Number.NaN), new Uint8Array(size));
+    const grid = new Grid(
+      axes,
+      new Float64Array(size).fill(Number.NaN),
+      new Uint8Array(size),
+      holds,
+    );
     const places = new Int32Array(times.length);
     for (let axis = 0; axis < rank; axis++) {
       const stride = grid.strides[axis];
@@ -67,7 +76,6 @@ export class Grid {
       grid.measured[places[i]] = 1;
     }
     grid.fillHoles();
-    complete?.(grid);
     // Outside what was measured, innermost first: decodes' contexts, chunk's, count, chunk length.
     for (const axis of rank === 4 ? [3, 1, 2, 0] : [1, 0]) grid.fill(axis);
     return grid;
@@ -133,7 +141,7 @@ export class Grid {
     }
     if (x >= keys[last]) {
       // Continue with the slope from the middle of the range to its end.
-      const middle = x === keys[last] ? last : this.middle(axis);
+      const middle = this.holds || x === keys[last] ? last : this.middle(axis);
       this.low[axis] = middle * stride;
       this.high[axis] = last * stride;
       this.weight[axis] = middle === last ? 0 : (x - keys[middle]) / (keys[last] - keys[middle]);
@@ -218,25 +226,28 @@ export class Grid {
       const knownTimes = times.subarray(0, count);
       for (let i = 0; i < keys.length; i++) {
         const at = start + i * stride;
-        if (Number.isNaN(this.values[at]))
-          this.values[at] = continued(knownKeys, knownTimes, keys[i]);
+        if (!Number.isNaN(this.values[at])) continue;
+        this.values[at] = continued(knownKeys, knownTimes, keys[i], this.holds);
       }
     }
   }
 }
 
-/** Linear between points; before the first constant; after the last with the upper slope. */
-function continued(keys: Float64Array, times: Float64Array, x: number): number {
+/** Linear between points; before the first constant; after the last with the upper slope, or none. */
+function continued(keys: Float64Array, times: Float64Array, x: number, holds: boolean): number {
   const above = upperBound(keys, x);
   if (above === 0) return times[0];
   const below = above - 1;
-  if (above === keys.length) return times[below] + upperSlope(keys, times) * (x - keys[below]);
+  if (above === keys.length) {
+    const slope = holds ? 0 : upperSlope(keys, times);
+    return times[below] + slope * (x - keys[below]);
+  }
   const weight = (x - keys[below]) / (keys[above] - keys[below]);
   return times[below] + weight * (times[above] - times[below]);
 }
 
-function sortedUnique(column: Float64Array, extra: Float64Array): Float64Array {
-  const keys = new Set<number>(extra);
+function sortedUnique(column: Float64Array): Float64Array {
+  const keys = new Set<number>();
   let previous = Number.NaN;
   for (let i = 0; i < column.length; i++) {
     if (column[i] === previous) continue;

@@ -77,43 +77,54 @@ describe('dense operators', () => {
 });
 
 describe('attention', () => {
-  // decode alone 10 n + k n / 10; chunk alone q + c / 10 + 50; together their sum less 20.
+  // Times that the shape can express exactly, so that lookups between points are exact too:
+  // decodes alone 5000 + 100 n + 10 n k, a chunk alone 4000 + 10 q + q (c + q / 2) + 20 c, a mix
+  // their sum and 2 q n.
+  const decodeNs = (n: number, k: number): number => 5000 + 100 * n + 10 * n * k;
+  const prefillNs = (q: number, c: number): number => 4000 + 10 * q + q * (c + q / 2) + 20 * c;
+  const mixedNs = (q: number, c: number, n: number, k: number): number =>
+    prefillNs(q, c) + decodeNs(n, k) + 2 * q * n;
   const rows: ProfileRow[] = [];
-  const decodeNs = (n: number, k: number): number => 10 * n + (n * k) / 10;
-  const prefillNs = (q: number, c: number): number => 50 + q + c / 10;
-  for (const n of [1, 4, 8])
+  for (const n of [1, 4, 8]) {
     for (const k of [10, 100]) rows.push(attention(0, 0, n, k, decodeNs(n, k)));
-  for (const q of [16, 64])
-    for (const c of [0, 100]) rows.push(attention(q, c, 0, 0, prefillNs(q, c)));
+  }
   for (const q of [16, 64]) {
     for (const c of [0, 100]) {
+      rows.push(attention(q, c, 0, 0, prefillNs(q, c)));
       for (const n of [1, 4]) {
         for (const k of [10, 100]) {
           // One ragged hole, to be continued from its neighbours.
           if (q === 64 && c === 100 && n === 4 && k === 100) continue;
-          rows.push(attention(q, c, n, k, prefillNs(q, c) + decodeNs(n, k) - 20));
+          rows.push(attention(q, c, n, k, mixedNs(q, c, n, k)));
         }
       }
     }
   }
   const model = modelOf(rows);
+  const near = (ns: number, expected: number): void =>
+    expect(Math.abs(ns / expected - 1)).toBeLessThan(0.002);
 
-  test('decodes alone: bilinear in count and mean context', () => {
-    expect(model.attentionNs(1, batch([], [55, 55]))).toBe(Math.round(20 + 11));
+  test('decodes alone: count and mean context', () => {
+    near(model.attentionNs(1, batch([], [55, 55])), decodeNs(2, 55));
+    near(model.attentionNs(1, batch([], [1000, 1000])), decodeNs(2, 1000));
+    expect(model.counters.extrapolated).toBe(1);
   });
 
-  test('one chunk alone: bilinear in tokens and context', () => {
-    expect(model.attentionNs(1, batch([[40, 50]]))).toBe(95);
+  test('one chunk alone: tokens and context', () => {
+    near(model.attentionNs(1, batch([[40, 50]])), prefillNs(40, 50));
   });
 
   test('mixed batches; 8 decodes were measured alone only', () => {
-    expect(model.attentionNs(1, batch([[16, 0]], [10, 10, 10, 10]))).toBe(66 + 44 - 20);
-    expect(model.attentionNs(1, batch([[16, 0]], new Array(8).fill(10)))).toBe(66 + 88 - 20);
+    near(model.attentionNs(1, batch([[16, 0]], [10, 10, 10, 10])), mixedNs(16, 0, 4, 10));
+    near(model.attentionNs(1, batch([[40, 70]], [60, 60])), mixedNs(40, 70, 2, 60));
+    const eight = mixedNs(16, 0, 4, 10) + decodeNs(8, 10) - decodeNs(4, 10);
+    near(model.attentionNs(1, batch([[16, 0]], new Array(8).fill(10))), eight);
+    near(model.attentionNs(1, batch([[64, 100]], [100, 100, 100, 100])), mixedNs(64, 100, 4, 100));
   });
 
   test('several chunks count as one of the same work, not of summed lengths', () => {
     // 32 + 32 tokens without context: 2 * 32^2 / 2 pairs = one chunk of sqrt(2 * 1024) tokens.
-    expect(
+    near(
       model.attentionNs(
         1,
         batch([
@@ -121,9 +132,10 @@ describe('attention', () => {
           [32, 0],
         ]),
       ),
-    ).toBe(Math.round(50 + Math.sqrt(2048)));
+      prefillNs(Math.sqrt(2048), 0),
+    );
     // With context the tokens stay: pairs 2 * 20 * (30 + 10), so c = 1600 / 40 - 20.
-    expect(
+    near(
       model.attentionNs(
         1,
         batch([
@@ -131,11 +143,19 @@ describe('attention', () => {
           [20, 30],
         ]),
       ),
-    ).toBe(50 + 40 + 2);
+      prefillNs(40, 20),
+    );
+    // Longer than any measured chunk: 64 tokens with the pairs of 128, c = 8192 / 64 - 32.
+    near(model.attentionNs(1, batch([[128, 0]])), prefillNs(64, 96));
   });
 
   test('nothing to compute takes no time', () => {
     expect(model.attentionNs(1, batch([]))).toBe(0);
+  });
+
+  test('a part that was not measured is an error, not zero', () => {
+    const chunksOnly = modelOf(rows.filter((row) => row.sequences === 0));
+    expect(() => chunksOnly.attentionNs(1, batch([], [10]))).toThrow(/attention of decodes/);
   });
 });
 
@@ -146,18 +166,21 @@ describe('unequal decode contexts', () => {
     meanDurationNs: mean,
     maxDurationNs: longest,
   });
-  const rows = [attention(0, 0, 4, 0, 100), attention(0, 0, 4, 100, 500), attention(0, 0, 1, 0, 1)];
+  // 100 us and 1 us per decode and token of context.
+  const rows = [1, 4].flatMap((n) =>
+    [0, 100].map((k) => attention(0, 0, n, k, 100_000 + 1000 * n * k)),
+  );
 
-  test('a pooled share of the way to the longest', () => {
+  test('a share of the way to the longest, pooled per decode count', () => {
     // Twice a quarter of the way.
     const model = modelOf([...rows, skew(200, 600, 300), skew(100, 200, 125)]);
-    // Mean 50: 300 ns; all at 100: 500 ns.
-    expect(model.attentionNs(1, batch([], [0, 100, 100, 0]))).toBe(300 + 50);
-    expect(model.attentionNs(1, batch([], [50, 50, 50, 50]))).toBe(300);
+    // Mean 50: 300 us; all at 100: 500 us.
+    expect(model.attentionNs(1, batch([], [0, 100, 100, 0]))).toBeCloseTo(350_000, -2);
+    expect(model.attentionNs(1, batch([], [50, 50, 50, 50]))).toBeCloseTo(300_000, -2);
   });
 
   test('none without measurements', () => {
-    expect(modelOf(rows).attentionNs(1, batch([], [0, 100, 100, 0]))).toBe(300);
+    expect(modelOf(rows).attentionNs(1, batch([], [0, 100, 100, 0]))).toBeCloseTo(300_000, -2);
   });
 });
 

@@ -1,15 +1,12 @@
 /**
  * Errors of a fit on points that were left out of it: each point of a line in turn, every tenth
- * point of a grid, every fifth of the mixed batches. End points are not left out: nothing but the
- * slope before them could predict them.
+ * point of a grid. End points are not left out: nothing but the slope before them could predict them.
  */
-import type { AttentionPoints, FitError } from '@astrolabe/profile';
+import type { FitError } from '@astrolabe/profile';
 import { Corners, fitGrid, type GridPoints, type Knots } from './fit-grid.js';
 import { type Line, type LinePoint, solveLine } from './fit-line.js';
-import { fitMixed, predictMixed } from './fit-mixed.js';
 
 const gridFolds = 10;
-const mixedFolds = 5;
 
 /** Relative errors as percent, to three digits. */
 export function summarise(errors: readonly number[]): FitError {
@@ -63,24 +60,4 @@ export function gridErrors(points: GridPoints, knots: Knots): FitError {
 
 function atEdge(key: number, keys: Float64Array): boolean {
   return key === keys[0] || key === keys[keys.length - 1];
-}
-
-export function mixedErrors(
-  points: AttentionPoints,
-  chunkKnots: Knots,
-  decodeKnots: Knots,
-  rank: number,
-  weight: (index: number) => number,
-): FitError {
-  const errors: number[] = [];
-  for (let fold = 0; fold < mixedFolds; fold++) {
-    const fit = fitMixed(points, chunkKnots, decodeKnots, rank, (i) =>
-      i % mixedFolds === fold ? 0 : weight(i),
-    );
-    const predicted = predictMixed(points, chunkKnots, decodeKnots, fit);
-    for (let i = fold; i < predicted.length; i += mixedFolds) {
-      errors.push(predicted[i] / points.timeNs[i] - 1);
-    }
-  }
-  return summarise(errors);
 }

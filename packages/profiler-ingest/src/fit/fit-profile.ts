@@ -17,19 +17,21 @@ import {
   type SkewPoints,
   tpDegreesOf,
 } from '@astrolabe/profile';
-import { gridErrors, lineErrors, mixedErrors } from './fit-errors.js';
-import { fitGrid, type GridPoints, type Knots, spreadKnots, toFittedGrid } from './fit-grid.js';
+import {
+  type AttentionFitOptions,
+  attentionErrors,
+  distinct,
+  fitAttention,
+  significant,
+} from './fit-attention.js';
+import { gridErrors, lineErrors } from './fit-errors.js';
+import { fitGrid, toFittedGrid } from './fit-grid.js';
 import { fitLine, type LinePoint, linePoints } from './fit-line.js';
-import { fitMixed } from './fit-mixed.js';
 
-export interface FitOptions {
+export interface FitOptions extends AttentionFitOptions {
   /** Root mean square error of a line, relative to its operator's weight in the block. */
   readonly tolerance: number;
   readonly maxLineKnots: number;
-  readonly chunkKnots: number;
-  readonly contextKnots: number;
-  readonly decodeContextKnots: number;
-  readonly mixedRank: number;
 }
 
 export const defaultFit: FitOptions = {
@@ -40,9 +42,6 @@ export const defaultFit: FitOptions = {
   decodeContextKnots: 9,
   mixedRank: 3,
 };
-
-/** Contexts this short are told apart by a constant, not by a factor, tokens. */
-const shortContext = 128;
 
 export function fitProfile(table: ProfileTable, options: FitOptions = defaultFit): FittedProfile {
   const tp: Record<string, FittedTp> = {};
@@ -67,7 +66,9 @@ function fitTp(table: ProfileTable, tp: number, options: FitOptions): FittedTp {
     errors,
   };
   if (rows.attention.length > 0) {
-    fitted.attention = fitAttention(attentionPoints(table, rows.attention), options, errors);
+    const points = attentionPoints(table, rows.attention);
+    fitted.attention = fitAttention(points, options);
+    Object.assign(errors, attentionErrors(points, options));
   }
   if (rows.moe.length > 0) fitted.moe = fitMoe(table, rows.moe, errors);
   if (rows.skew.length > 0) {
@@ -79,11 +80,6 @@ function fitTp(table: ProfileTable, tp: number, options: FitOptions): FittedTp {
 
 function rounded(points: SkewPoints): { decodes: number[]; share: number[] } {
   return { decodes: [...points.decodes], share: points.share.map(significant) };
-}
-
-/** Five significant digits: measurements repeat to about three. */
-function significant(value: number): number {
-  return Number(value.toPrecision(5));
 }
 
 function fitLines(
@@ -134,69 +130,6 @@ export function attentionPoints(table: ProfileTable, rows: readonly number[]): A
   };
 }
 
-function fitAttention(
-  points: AttentionPoints,
-  options: FitOptions,
-  errors: Record<string, FitError>,
-): NonNullable<FittedTp['attention']> {
-  const decodes = subset(points, (q, n) => q === 0 && n > 0);
-  const chunks = subset(points, (q, n) => q > 0 && n === 0);
-  const both = subset(points, (q, n) => q > 0 && n > 0);
-  const fitted: NonNullable<FittedTp['attention']> = {};
-  if (decodes.timeNs.length > 0) {
-    const knots = {
-      rows: distinct(decodes.decodes),
-      columns: knotsOf(decodes.decodeContext, options.decodeContextKnots),
-    };
-    const grid = { row: decodes.decodes, column: decodes.decodeContext, ns: decodes.timeNs };
-    fitted.decode = fitAndCheck(grid, knots, 'attention: decodes', errors);
-  }
-  if (chunks.timeNs.length > 0) {
-    const knots = {
-      rows: knotsOf(chunks.chunk, options.chunkKnots),
-      columns: knotsOf(chunks.context, options.contextKnots),
-    };
-    const grid = { row: chunks.chunk, column: chunks.context, ns: chunks.timeNs };
-    fitted.prefill = fitAndCheck(grid, knots, 'attention: one chunk', errors);
-  }
-  if (both.timeNs.length > 0) fitted.mixed = fitBoth(both, options, errors);
-  return fitted;
-}
-
-function fitBoth(
-  points: AttentionPoints,
-  options: FitOptions,
-  errors: Record<string, FitError>,
-): NonNullable<NonNullable<FittedTp['attention']>['mixed']> {
-  const chunkKnots = {
-    rows: knotsOf(points.chunk, options.chunkKnots),
-    columns: knotsOf(points.context, options.contextKnots),
-  };
-  const decodeKnots = {
-    rows: distinct(points.decodes),
-    columns: knotsOf(points.decodeContext, options.decodeContextKnots),
-  };
-  const rank = options.mixedRank;
-  const weight = (i: number): number => plausibility(points, i);
-  const fit = fitMixed(points, chunkKnots, decodeKnots, rank, weight);
-  errors['attention: mixed'] = mixedErrors(points, chunkKnots, decodeKnots, rank, weight);
-  const factors = (values: Float64Array, knots: Knots) =>
-    Array.from({ length: rank }, (_, r) => {
-      const factor = values.filter((_value, i) => i % rank === r).map(significant);
-      return toFittedGrid(factor, knots);
-    });
-  return { chunk: factors(fit.chunk, chunkKnots), decode: factors(fit.decode, decodeKnots) };
-}
-
-/** Weight of a mix: those that serving meets count more than the far corners of the grid. */
-function plausibility(points: AttentionPoints, i: number): number {
-  const { decodes, decodeContext, context } = points;
-  const usual = decodes[i] >= 8 && decodeContext[i] >= 64 && decodeContext[i] <= 4096;
-  return usual && context[i] <= 4096 ? usualWeight : 1;
-}
-
-const usualWeight = 10;
-
 function fitMoe(
   table: ProfileTable,
   rows: readonly number[],
@@ -208,37 +141,6 @@ function fitMoe(
     ns: Float64Array.from(rows, (i) => table.values.durationNs[i]),
   };
   const knots = { rows: distinct(points.row), columns: distinct(points.column) };
-  return fitAndCheck(points, knots, 'moe', errors);
-}
-
-function fitAndCheck(
-  points: GridPoints,
-  knots: Knots,
-  name: string,
-  errors: Record<string, FitError>,
-) {
-  errors[name] = gridErrors(points, knots);
+  errors.moe = gridErrors(points, knots);
   return toFittedGrid(fitGrid(points, knots).map(Math.round), knots);
-}
-
-function subset(
-  points: AttentionPoints,
-  keep: (chunk: number, decodes: number) => boolean,
-): AttentionPoints {
-  const wanted = (_: number, i: number): boolean => keep(points.chunk[i], points.decodes[i]);
-  return {
-    chunk: points.chunk.filter(wanted),
-    context: points.context.filter(wanted),
-    decodes: points.decodes.filter(wanted),
-    decodeContext: points.decodeContext.filter(wanted),
-    timeNs: points.timeNs.filter(wanted),
-  };
-}
-
-function distinct(column: Float64Array): Float64Array {
-  return Float64Array.from(new Set(column)).sort();
-}
-
-function knotsOf(column: Float64Array, count: number): Float64Array {
-  return spreadKnots(distinct(column), count, shortContext);
 }

@@ -134,7 +134,7 @@ describe.skipIf(!existsSync(bundles))('shipped fits (needs ../shared)', async ()
     'down_proj',
   ];
   test.each([
-    ['RTX4090', 128, 0.25, 0.5],
+    ['RTX4090', 128, 0.25, 0.8],
     ['RTX4090', 24, 0.5, 0.5],
     ['RTXPRO6000', 128, 0, 0.5],
     ['RTXPRO6000', 128, 0.25, 0.5],
