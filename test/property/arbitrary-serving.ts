@@ -82,7 +82,11 @@ function waves(): fc.Arbitrary<object[]> {
 
 export interface ServingCase {
   /** The cluster file. */
-  readonly file: { readonly link_bw: number; readonly nodes: { readonly instances: object[] }[] };
+  readonly file: {
+    readonly link_bw: number;
+    readonly topology?: object;
+    readonly nodes: { readonly instances: object[] }[];
+  };
   readonly requests: readonly Request[];
   readonly routing:
     | 'round-robin'
@@ -95,11 +99,24 @@ export interface ServingCase {
   readonly seed: number;
 }
 
+const topology = fc.record({
+  nvlink: fc.record({
+    domain_size: fc.constantFrom(1, 2, 4),
+    bw: fc.constant(100),
+    spans_nodes: fc.boolean(),
+  }),
+  pcie: fc.record({ bw: fc.constantFrom(0.1, 10), latency: fc.constantFrom(0, 1000) }),
+  nic: fc.record({ per_node: fc.constant(1), bw: fc.constantFrom(0.05, 5), rails: fc.boolean() }),
+  congestion: fc.constantFrom('aware', 'unaware'),
+});
+
 const clusterFile = fc
   .record({
     link_bw: fc.constantFrom(0.01, 1, 16),
     link_latency: fc.constantFrom(0, 1000, 20_000),
     instances: fc.oneof(colocated(), disaggregated(), waves()),
+    topology: fc.option(topology),
+    nodePerInstance: fc.boolean(),
     kv_transfer: fc.record({
       initiate: fc.constantFrom('pull', 'push'),
       granularity: fc.constantFrom('whole', 'layer'),
@@ -107,20 +124,23 @@ const clusterFile = fc
       handshake_ns: fc.constantFrom(0, 5000),
     }),
   })
-  .map(({ instances, ...links }) => ({
-    ...links,
-    nodes: [
-      {
+  .map(({ instances, topology, nodePerInstance, ...links }) => {
+    const entries = instances.map((entry) => ({
+      model_name: 'dense',
+      hardware: 'example',
+      npu_mem: { mem_size: 24, mem_bw: 1000 },
+      ...entry,
+    }));
+    const nodes = nodePerInstance ? entries.map((entry) => [entry]) : [entries];
+    return {
+      ...links,
+      ...(topology === null ? {} : { topology }),
+      nodes: nodes.map((node) => ({
         cpu_mem: { mem_size: 64, mem_bw: 100 },
-        instances: instances.map((entry) => ({
-          model_name: 'dense',
-          hardware: 'example',
-          npu_mem: { mem_size: 24, mem_bw: 1000 },
-          ...entry,
-        })),
-      },
-    ],
-  }));
+        instances: node as object[],
+      })),
+    };
+  });
 
 const requests: fc.Arbitrary<Request[]> = fc
   .array(
