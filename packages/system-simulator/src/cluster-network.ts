@@ -5,7 +5,7 @@
  * everything, and no contention, as LLMServingSim sets ASTRA-sim up. Link bandwidth is GB/s of 2^30.
  */
 import { UserError } from '@astrolabe/base';
-import type { Cluster, TopologyFile } from '@astrolabe/config';
+import type { Cluster, Instance, TopologyFile } from '@astrolabe/config';
 import type { LevelSpec, NetworkSpec } from './network/topology.js';
 
 /** @throws UserError a node with more network cards than devices */
@@ -63,19 +63,26 @@ interface Place {
 /** Where each NPU is. Instances of a node are listed together, so NPU ids ascend by node. */
 function placesOf(cluster: Cluster): Place[] {
   const devices = new Map<number, number>();
-  for (const { node, npus } of cluster.instances) {
-    devices.set(node, (devices.get(node) ?? 0) + npus.length);
+  for (const instance of cluster.instances) {
+    const { node } = instance;
+    devices.set(node, (devices.get(node) ?? 0) + allNpus(instance).length);
   }
   const places: Place[] = [];
   const taken = new Map<number, number>();
-  for (const { node, npus } of cluster.instances) {
-    for (const npu of npus) {
+  for (const instance of cluster.instances) {
+    const { node } = instance;
+    for (const npu of allNpus(instance)) {
       const position = taken.get(node) ?? 0;
       taken.set(node, position + 1);
       places[npu] = { node, position, devices: devices.get(node) ?? 0 };
     }
   }
   return places;
+}
+
+/** Those of feed-forward blocks too; they come last, as a stage of their own. */
+function allNpus({ npus, ffn }: Instance): readonly number[] {
+  return ffn === undefined ? npus : [...npus, ...ffn.npus];
 }
 
 function levels(cluster: Cluster): LevelSpec[] {
@@ -93,11 +100,12 @@ function domains(cluster: Cluster, level: number): number[] {
   const domain = new Array<number>(cluster.numNpus).fill(0);
   if (level >= 2) return domain;
   let next = 0;
-  for (const { npus, tp, pp } of cluster.instances) {
-    npus.forEach((npu, i) => {
-      domain[npu] = next + (level === 0 ? Math.trunc(i / tp) : 0);
+  for (const instance of cluster.instances) {
+    const { tp, pp } = instance;
+    allNpus(instance).forEach((npu, i) => {
+      domain[npu] = next + (level === 0 ? Math.min(Math.trunc(i / tp), pp) : 0);
     });
-    next += pp;
+    next += pp + 1;
   }
   return domain;
 }
