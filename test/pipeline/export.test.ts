@@ -58,24 +58,21 @@ function ourFinishNs(folder: string): number[] {
 }
 
 describe.skipIf(!isBuilt)('exports (need a build)', () => {
-  test.each([
-    [0, 1e-5],
-    [1, 1e-2],
-    [2, 1e-5],
-    [3, 1e-2],
-  ])('a whole run of cluster %i under ASTRA-sim ends as ours did', (index, tolerance) =>
-    inFolder(async (folder) => {
-      const to = await exported(folder, index, ['--export', 'chakra-astra']);
-      const lint = await run('chakra', [
-        ...['lint', '--errors-only', '--target', 'astra-sim'],
-        ...[join(to, 'run'), '--groups', join(to, 'groups.json')],
-      ]);
-      expect(lint).toMatchObject({ code: 0 });
-      const theirs = await astraFinishNs(to, 'run');
-      ourFinishNs(folder).forEach((ours, npu) => {
-        expect(Math.abs(theirs[npu] - ours) / ours, `NPU ${npu}`).toBeLessThan(tolerance);
-      });
-    }),
+  test.each(scenarios.map(({ name }, index) => [name, index] as const))(
+    'a whole run of %s under ASTRA-sim ends as ours did',
+    (_, index) =>
+      inFolder(async (folder) => {
+        const to = await exported(folder, index, ['--export', 'chakra-astra']);
+        const lint = await run('chakra', [
+          ...['lint', '--errors-only', '--target', 'astra-sim'],
+          ...[join(to, 'run'), '--groups', join(to, 'groups.json')],
+        ]);
+        expect(lint).toMatchObject({ code: 0 });
+        const theirs = await astraFinishNs(to, 'run');
+        ourFinishNs(folder).forEach((ours, npu) => {
+          expect(Math.abs(theirs[npu] - ours) / ours, `NPU ${npu}`).toBeLessThan(2e-4);
+        });
+      }),
   );
 
   test('one iteration: a graph for every NPU, its batch on the first node, work on all', () =>
