@@ -1,8 +1,8 @@
 /**
  * The filter: lines of iterations and transfers in, graphs out in the same order, each line answered
  * before the next is read, so that a loop may wait for the answer. A line `{"advanceNs": n}` passes
- * through as an empty graph that runs the machine's clock to there. With `--output` graphs go to files, and the
- * lines on stdout name them.
+ * through as an empty graph that runs the machine's clock to there. With `--output` graphs go to
+ * files, and the lines on stdout name them.
  */
 import { parseWith, UserError } from '@astrolabe/base';
 import { openInput, readNdjson, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
