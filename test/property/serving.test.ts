@@ -3,7 +3,7 @@
  * run is refused with a reason, tokens are conserved, no block leaks, nothing hangs, and the same
  * seed gives the same bytes. A watchdog bounds the events of a run, so a livelock is a failure too.
  */
-import { UserError } from '@astrolabe/base';
+import { assert, UserError } from '@astrolabe/base';
 import { type RunResult, requestResults, runServing } from '@astrolabe/serving-loop';
 import { transferLane } from '@astrolabe/trace-generator';
 import fc from 'fast-check';
@@ -62,7 +62,7 @@ describe('serving', () => {
         const gaps = entry.requests.reduce((sum, request) => sum + request.outputTokens - 1, 0);
         expect(run.itlNs).toHaveLength(gaps);
         checkPositions(entry, outcome);
-        checkTransfers(outcome);
+        checkTransfers(entry, outcome);
       }),
       { numRuns, seed: 4 },
     );
@@ -87,10 +87,8 @@ describe('serving', () => {
   it('more link bandwidth does not worsen the makespan by more than 10 %', async () => {
     await fc.assert(
       fc.asyncProperty(servingCase, async (entry) => {
-        const roomy = withLimits({ ...entry, routing: 'round-robin' }, roomyLimits);
-        const { link_bw: bw, topology } = roomy.file;
-        const link_bw = bw * 10;
-        if (topology !== undefined) return;
+        const roomy = uniform({ ...entry, routing: 'round-robin' }, roomyLimits);
+        const link_bw = roomy.file.link_bw * 10;
         const narrow = await serve(roomy);
         const wide = await serve({ ...roomy, file: { ...roomy.file, link_bw } });
         if (narrow === undefined || wide === undefined) return;
@@ -103,11 +101,9 @@ describe('serving', () => {
   it('one more instance behind the router does not worsen it by more than 10 %', async () => {
     await fc.assert(
       fc.asyncProperty(servingCase, async (entry) => {
-        const roomy = withLimits(entry, roomyLimits);
+        const roomy = uniform(entry, roomyLimits);
         const [node] = roomy.file.nodes;
         const [first] = node.instances as { pd_type?: string; dp_group?: string }[];
-        // Its copy could straddle an NVLink domain, so only uniform links compare.
-        if (roomy.file.topology !== undefined) return;
         if (first.pd_type !== undefined || first.dp_group !== undefined) return;
         const alike = {
           ...roomy,
@@ -139,12 +135,14 @@ const roomyLimits = {
 /** About one step: a request that just misses a batch waits for the next. */
 const timingNoiseNs = 50_000;
 
-function withLimits(entry: ServingCase, limits: object): ServingCase {
+/** With these limits, and links that are all alike: a copy could straddle an NVLink domain. */
+function uniform(entry: ServingCase, limits: object): ServingCase {
   const nodes = entry.file.nodes.map((node) => ({
     ...node,
     instances: node.instances.map((instance) => ({ ...instance, ...limits })),
   }));
-  return { ...entry, file: { ...entry.file, nodes } };
+  const { topology: _topology, ...file } = entry.file;
+  return { ...entry, file: { ...file, nodes } };
 }
 
 /**
@@ -167,16 +165,34 @@ function checkPositions(entry: ServingCase, { backend, run }: Outcome): void {
   });
 }
 
-/** Every transfer arrives, and none faster than its bytes over all links of its receiver. */
-function checkTransfers({ backend, run }: Outcome): void {
+/** KV of one token over all layers: 2 x 2 heads x 16 x 2 B x 5 layers. */
+const kvBytesPerToken = 640;
+/** A pull asks every link of the pair once. */
+const askBytes = 256;
+
+/**
+ * Every transfer arrives once, with its bytes: all heads of all layers, and a copy for every rank
+ * beyond the number of heads; never faster than its ranks' links carry them.
+ */
+function checkTransfers(entry: ServingCase, { backend, run }: Outcome): void {
   const completions = backend.completions.filter(({ lane }) => lane === transferLane);
   expect(completions).toHaveLength(backend.transfers.length);
   expect(run.transfers.count).toBe(backend.transfers.length);
+  const { topology, link_bw: linkGBps } = entry.file;
   for (const transfer of backend.transfers) {
     const done = completions.find(
       ({ instance, iteration }) => instance === transfer.to && iteration === transfer.transfer,
     );
-    expect(done).toBeDefined();
-    expect(done?.finishNs).toBeGreaterThanOrEqual(transfer.releaseNs);
+    assert(done !== undefined, 'a transfer without a completion');
+    expect(done.finishNs).toBeGreaterThanOrEqual(transfer.releaseNs);
+    if (transfer.inStep) continue;
+    const [from, to] = [transfer.from, transfer.to].map((index) => run.engines[index].instance);
+    const bytes = transfer.tokens * kvBytesPerToken * Math.max(1, to.tp / 2);
+    const links = from.npus.length * to.npus.length;
+    expect(done.commBytes).toBeGreaterThanOrEqual(bytes);
+    expect(done.commBytes).toBeLessThanOrEqual(bytes + links * askBytes);
+    if (topology !== undefined) continue;
+    const leastNs = Math.floor(bytes / links / ((linkGBps * 2 ** 30) / 1e9));
+    expect(done.finishNs - transfer.releaseNs).toBeGreaterThanOrEqual(leastNs);
   }
 }
