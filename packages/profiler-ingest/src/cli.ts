@@ -1,5 +1,6 @@
 /** profiler-ingest: measurements of any profiler to profiles, and what can be derived from them. */
 import { makeCommand, runMain } from '@astrolabe/base/cli';
+import { addCheckingCommands } from './cli/commands-check.js';
 import { addDerivingCommands } from './cli/commands-derive.js';
 import { addReadingCommands } from './cli/commands-read.js';
 
@@ -19,5 +20,6 @@ await runMain('profiler-ingest', async () => {
   );
   addReadingCommands(program);
   addDerivingCommands(program);
+  addCheckingCommands(program);
   await program.parseAsync();
 });

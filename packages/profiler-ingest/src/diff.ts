@@ -63,10 +63,14 @@ function labelOf(table: ProfileTable, i: number): string {
   return chunk && decodes ? `${name}: mixed` : chunk ? `${name}: one chunk` : `${name}: decodes`;
 }
 
-/** The model's time at a measured row's keys. */
-export function lookUp(table: ProfileTable, i: number, model: LatencyModel): number {
+/** The model's time at a measured row's keys, at another TP degree if given. */
+export function lookUp(
+  table: ProfileTable,
+  i: number,
+  model: LatencyModel,
+  tp = table.tp[i],
+): number {
   const { keys } = table;
-  const tp = table.tp[i];
   const name = table.operators[table.operator[i]];
   switch (rowKinds[table.kind[i]]) {
     case 'dense':

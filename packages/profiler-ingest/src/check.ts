@@ -1,0 +1,78 @@
+/**
+ * Whether a profile covers a model and a workload: operators it lacks, and the share of lookups that
+ * leave the measured range when the workload's batches are looked up.
+ */
+import type { ModelShape } from '@astrolabe/config';
+import type { AttentionBatch, LatencyModel } from '@astrolabe/profile';
+
+/** One batch: per request its new tokens and those already cached. */
+export interface CheckedBatch {
+  readonly newTokens: readonly number[];
+  readonly contextTokens: readonly number[];
+}
+
+export interface Coverage {
+  readonly missing: readonly string[];
+  readonly lookups: number;
+  readonly extrapolated: number;
+  readonly longestContext: number;
+  readonly mostTokens: number;
+}
+
+/** Operators of one block and of the ends, as our traces name them. */
+export function operatorsOf(shape: ModelShape): string[] {
+  const block = ['layernorm', 'qkv_proj', 'rotary_emb', 'attention', 'o_proj'];
+  const feedForward = shape.moe === undefined ? ['gate_up_proj', 'act_fn', 'down_proj'] : ['moe'];
+  const ends = ['embedding', 'final_layernorm', 'lm_head'];
+  return [...block, ...(shape.qkNorm ? ['qk_norm'] : []), ...feedForward, ...ends];
+}
+
+export function checkCoverage(
+  model: LatencyModel,
+  shape: ModelShape,
+  tp: number,
+  batches: Iterable<CheckedBatch>,
+): Coverage {
+  const operators = operatorsOf(shape);
+  const missing = operators.filter((operator) => !model.has(operator, tp));
+  const perSequence = ['lm_head'];
+  const dense = operators.filter(
+    (name) => !missing.includes(name) && !['attention', 'moe', ...perSequence].includes(name),
+  );
+  const { counters } = model;
+  const before = { ...counters };
+  let longestContext = 0;
+  let mostTokens = 0;
+  for (const batch of batches) {
+    const tokens = batch.newTokens.reduce((sum, count) => sum + count, 0);
+    mostTokens = Math.max(mostTokens, tokens);
+    longestContext = Math.max(longestContext, ...batch.contextTokens);
+    for (const operator of dense) model.denseNs(operator, tp, tokens);
+    for (const operator of perSequence) {
+      if (!missing.includes(operator)) model.perSequenceNs(operator, tp, batch.newTokens.length);
+    }
+    if (!missing.includes('attention')) model.attentionNs(tp, attentionBatch(batch));
+    if (shape.moe !== undefined && !missing.includes('moe')) {
+      const reached = Math.min(shape.moe.numExperts, tokens * shape.moe.expertsPerToken);
+      model.moeNs(tp, tokens, reached);
+    }
+  }
+  const extrapolated = counters.extrapolated - before.extrapolated;
+  const known = counters.exact - before.exact + counters.interpolated - before.interpolated;
+  return { missing, lookups: known + extrapolated, extrapolated, longestContext, mostTokens };
+}
+
+/** One new token after some context is a decode. */
+function attentionBatch({ newTokens, contextTokens }: CheckedBatch): AttentionBatch {
+  const isDecode = newTokens.map((count, i) => count === 1 && contextTokens[i] > 0);
+  const decodes = contextTokens.filter((_, i) => isDecode[i]);
+  return {
+    prefillCount: newTokens.length - decodes.length,
+    prefillNewTokens: newTokens.filter((_, i) => !isDecode[i]),
+    prefillContextTokens: contextTokens.filter((_, i) => !isDecode[i]),
+    decodeCount: decodes.length,
+    decodeContextSum: decodes.reduce((sum, context) => sum + context, 0),
+    decodeContextMin: decodes.reduce((least, c) => Math.min(least, c), Number.POSITIVE_INFINITY),
+    decodeContextMax: decodes.reduce((most, c) => Math.max(most, c), 0),
+  };
+}
