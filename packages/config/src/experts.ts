@@ -11,6 +11,7 @@ export const expertRoutings = [
   'proportional',
   'zipf',
   'file',
+  'module',
 ] as const;
 export type ExpertRouting = (typeof expertRoutings)[number];
 
@@ -46,6 +47,12 @@ export const expertOptionsSchema = z
       .min(1)
       .optional()
       .describe('of file: relative load per expert, a list per layer or one for all layers'),
+    module: z
+      .string()
+      .optional()
+      .describe(
+        'of module: JavaScript file, relative to the cluster file, whose default export decides',
+      ),
     seed: count.default(0).describe('of random and zipf'),
     dispatch: z
       .enum(expertDispatches)

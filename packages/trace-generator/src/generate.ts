@@ -18,6 +18,7 @@ import { expertPeers, planGroups } from './groups.js';
 import { type FfnDevice, InstanceGenerator, type StageDevice } from './instance-generator.js';
 import type { Iteration } from './iteration.js';
 import type { Transfer } from './kv-transfer.js';
+import type { ExpertRouter } from './moe/expert-loads.js';
 import { lowerMoves } from './moves.js';
 import { parseTerms, type TermSwitches, type Terms } from './terms.js';
 import { createTransferGenerator } from './transfer-generator.js';
@@ -29,6 +30,8 @@ export interface TraceGeneratorOptions {
   readonly terms?: TermSwitches;
   /** Win over the cluster file's. */
   readonly experts?: ExpertSettings;
+  /** Of instances whose expert routing is `module`. */
+  readonly expertRouterFor?: (instance: Instance) => ExpertRouter | undefined;
 }
 
 export interface TraceGenerator {
@@ -59,6 +62,7 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
           { ...instance.experts, ...options.experts },
           'expert options',
         ),
+        expertRouter: options.expertRouterFor?.(instance),
       }),
   );
   const moveStrings = new StringTable();

@@ -7,5 +7,6 @@ export {
 export { expertPeers } from './groups.js';
 export * from './iteration.js';
 export { type Transfer, transferLane, transferSchema } from './kv-transfer.js';
+export type { ExpertQuestion, ExpertRouter } from './moe/expert-loads.js';
 export { loadLane, type MemoryMove, memoryMoveSchema, storeLane } from './moves.js';
 export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';

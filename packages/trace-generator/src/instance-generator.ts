@@ -21,6 +21,7 @@ import { type StageGroups, stageNpus } from './groups.js';
 import { checkIteration, type Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
 import { type Lowering, lowerStage, type Position } from './lower.js';
+import type { ExpertRouter } from './moe/expert-loads.js';
 import { planExperts } from './moe/plan-experts.js';
 import { chooseSequence } from './operators.js';
 import { padWave } from './pad-wave.js';
@@ -52,6 +53,7 @@ export interface InstanceOptions {
   readonly peers: readonly Instance[];
   readonly terms: Terms;
   readonly experts: ExpertOptions;
+  readonly expertRouter: ExpertRouter | undefined;
 }
 
 /** Which NPUs run which template. */
@@ -95,7 +97,8 @@ export class InstanceGenerator {
   constructor(options: InstanceOptions) {
     const { instance, terms, groups, peers, ffn } = options;
     this.options = options;
-    this.experts = planExperts(ffn?.instance ?? instance, peers.length, options.experts);
+    const { experts, expertRouter } = options;
+    this.experts = planExperts(ffn?.instance ?? instance, peers.length, experts, expertRouter);
     this.lowerings = this.lowerStages();
     this.parts = Array.from({ length: ffn?.microBatches ?? 0 }, () => new Batch());
     this.disaggregated = ffn === undefined ? undefined : this.lowerParts(ffn);

@@ -139,7 +139,12 @@ function moeBlockNs(step: Step, rank: number, layer: number): number {
   const { slices, expertsPerToken } = experts;
   const { pairs, activated } = experts.loads.layer(batch.groupTokens, layer, draw);
   if (pairs[rank] === 0) return 0;
-  return latency.moeNs(1, pairs[rank] / expertsPerToken / slices, activated[rank] / slices);
+  const tokens = pairs[rank] / expertsPerToken / slices;
+  const active = activated[rank] / slices;
+  // No table knows fewer experts than a token picks: there the weights' bytes are the time.
+  const least = Math.min(expertsPerToken, active);
+  const timeNs = latency.moeNs(1, tokens, Math.max(expertsPerToken, active));
+  return (timeNs * least) / expertsPerToken;
 }
 
 function expertBytes(step: Step, rank: number, layer: number): number {

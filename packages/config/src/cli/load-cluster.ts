@@ -1,13 +1,13 @@
 /** Reads cluster files and the models they name from disk. */
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearest, UserError } from '@astrolabe/base';
 import { readJson } from '@astrolabe/base/cli';
 import type { EngineOverrides } from '../engine.js';
 import type { KvTierFile } from '../kv-tiers.js';
 import { type ModelShape, parseModel } from '../model.js';
-import { type Cluster, resolveCluster } from '../resolve-cluster.js';
+import { type Cluster, type Instance, resolveCluster } from '../resolve-cluster.js';
 
 /** The project's own `cluster_config/models/<org>/<name>.json`. */
 const shippedModels = fileURLToPath(new URL('../../../../cluster_config/models', import.meta.url));
@@ -25,7 +25,7 @@ export interface LoadClusterOptions {
 export function loadCluster(path: string, options: LoadClusterOptions = {}): Cluster {
   const folders = [...(options.modelFolders ?? []), shippedModels];
   const cache = new Map<string, ModelShape>();
-  return resolveCluster(readJson(path), path, {
+  const cluster = resolveCluster(readJson(path), path, {
     ...(options.flags === undefined ? {} : { flags: options.flags }),
     kvTiers: options.kvTiers,
     ...(options.memoryUtilization === undefined
@@ -40,6 +40,17 @@ export function loadCluster(path: string, options: LoadClusterOptions = {}): Clu
       return known;
     },
   });
+  return { ...cluster, instances: cluster.instances.map((one) => withModulePath(one, path)) };
+}
+
+/** Modules are named relative to the cluster file, and loaded by whoever runs them. */
+function withModulePath(instance: Instance, clusterFile: string): Instance {
+  const { experts } = instance;
+  if (experts?.module === undefined) return instance;
+  return {
+    ...instance,
+    experts: { ...experts, module: resolve(dirname(clusterFile), experts.module) },
+  };
 }
 
 /** A model by its name in one of the folders, or by the path of its config.json. */

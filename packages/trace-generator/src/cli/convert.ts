@@ -23,6 +23,7 @@ import { z } from 'zod';
 import { createTraceGenerator, type TraceGenerator } from '../generate.js';
 import { iterationSchema } from '../iteration.js';
 import { transferSchema } from '../kv-transfer.js';
+import { loadExpertRouters } from './load-expert-routers.js';
 import type { GeneratorOptions } from './options.js';
 
 const advanceSchema = z.strictObject({ advanceNs: z.number().int().nonnegative() });
@@ -74,6 +75,7 @@ async function openGenerator(
     cluster,
     calibration: loadCalibration(options.calibration),
     terms: options.terms,
+    expertRouterFor: await loadExpertRouters(cluster),
     latencyModelFor: ({ hardware, model, engine }) => {
       const latency = profiles.latencyModel(hardware, model.name, engine.dtype);
       models.add(latency);

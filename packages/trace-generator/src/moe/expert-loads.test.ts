@@ -70,6 +70,21 @@ describe('other routings', () => {
     });
   });
 
+  it("asks a user's function and checks its answer", () => {
+    const shape = { numExperts: 4, expertsPerToken: 1, intermediateSize: 8 };
+    const options = expertOptionsSchema.parse({ routing: 'module' });
+    const ask = (counts: readonly number[]) =>
+      new ExpertLoads(options, shape, 4, 2, ({ tokens, layer, step }) => {
+        expect([tokens, layer, step]).toEqual([8, 2, 5]);
+        return counts;
+      }).layer(8, 2, draw);
+    expect([...ask([5, 0, 2, 1]).pairs]).toEqual([5, 3]);
+    expect([...ask([5, 0, 2, 1]).activated]).toEqual([1, 2]);
+    expect(() => ask([5, 0, 2])).toThrow('layer 2: the expert router');
+    expect(() => ask([9, 0, 0, -1])).toThrow('sum to 8: expected 4 of 0 to 8');
+    expect(() => new ExpertLoads(options, shape, 4, 2)).toThrow('needs a module');
+  });
+
   it('reads loads per layer and refuses ones that do not fit', () => {
     const shape = { numExperts: 4, expertsPerToken: 1, intermediateSize: 8 };
     const file = loads({ routing: 'file', loads: [[3, 1, 0, 0]] }, 2, shape);

@@ -8,9 +8,10 @@
  *   (LLMServingSim's BALANCED).
  * - `round_robin`: token t takes experts t k, t k + 1, ... modulo E, counted exactly.
  * - `random`: drawn anew per layer and iteration.
+ * - `module`: a user's function says how many tokens each expert gets.
  * - `zipf`, `file`: expected values under the shares of `expert-shares.ts`.
  */
-import { assert, Random } from '@astrolabe/base';
+import { assert, Random, UserError } from '@astrolabe/base';
 import type { ExpertOptions, ExpertRouting, MoeShape } from '@astrolabe/config';
 import { expertShares } from './expert-shares.js';
 
@@ -29,7 +30,24 @@ export interface Draw {
   readonly wave: number;
 }
 
+/** What a user's function is asked. */
+export interface ExpertQuestion {
+  readonly layer: number;
+  /** Of all ranks that share the experts. */
+  readonly tokens: number;
+  readonly numExperts: number;
+  readonly expertsPerToken: number;
+  /** Step of the engine, or wave of a data-parallel group. */
+  readonly step: number;
+  /** First instance of the group. */
+  readonly group: number;
+}
+
+/** Tokens that each expert gets: `numExperts` counts that sum to tokens x expertsPerToken. */
+export type ExpertRouter = (question: ExpertQuestion) => ArrayLike<number>;
+
 interface Plan {
+  readonly router: ExpertRouter | undefined;
   readonly options: ExpertOptions;
   readonly moe: MoeShape;
   readonly ranks: number;
@@ -46,7 +64,11 @@ const perLayer: Record<ExpertRouting, boolean> = {
   random: true,
   zipf: true,
   file: true,
+  module: true,
 };
+
+/** Answers that hold for one step only. */
+const drawn: Partial<Record<ExpertRouting, boolean>> = { random: true, module: true };
 
 const computers: Record<ExpertRouting, Compute> = {
   uniform: (plan, tokens) => {
@@ -74,6 +96,7 @@ const computers: Record<ExpertRouting, Compute> = {
   },
   zipf: expected,
   file: expected,
+  module: (plan, tokens, layer, draw) => counted(plan, askRouter(plan, tokens, layer, draw)),
 };
 
 /** Padded batches repeat their token counts, so few entries answer most iterations. */
@@ -89,9 +112,19 @@ export class ExpertLoads {
   private readonly cache = new Map<number, LayerLoads[]>();
 
   /** @param ranks that whole experts are divided over. @throws UserError loads that do not fit */
-  constructor(options: ExpertOptions, moe: MoeShape, numLayers: number, ranks: number) {
+  constructor(
+    options: ExpertOptions,
+    moe: MoeShape,
+    numLayers: number,
+    ranks: number,
+    router?: ExpertRouter,
+  ) {
     assert(moe.numExperts % ranks === 0, 'ranks divide the experts');
-    this.plan = { options, moe, ranks, shares: expertShares(options, moe, numLayers) };
+    if (options.routing === 'module' && router === undefined) {
+      throw new UserError('expert routing "module" needs a module');
+    }
+    const shares = expertShares(options, moe, numLayers);
+    this.plan = { options, moe, ranks, shares, router };
     this.layersDiffer = perLayer[options.routing];
     const same = options.routing === 'uniform' || options.routing === 'proportional';
     this.ranksDiffer = ranks > 1 && !same;
@@ -100,7 +133,7 @@ export class ExpertLoads {
   /** @param tokens of all ranks that share the experts */
   layer(tokens: number, layer: number, draw: Draw): LayerLoads {
     const { routing } = this.plan.options;
-    const key = routing === 'random' ? draw.wave : tokens;
+    const key = drawn[routing] === true ? draw.wave : tokens;
     let layers = this.cache.get(key);
     if (layers === undefined) {
       if (this.cache.size >= cacheEntries) this.cache.clear();
@@ -126,6 +159,25 @@ function alike(plan: Plan, pairs: number, activated: number): LayerLoads {
 /** Experts of each layer that every rank keeps on the device. */
 function cachedExperts({ options }: Plan): number {
   return options.offload?.cached_experts ?? 0;
+}
+
+/** @throws UserError an answer that is not a routing */
+function askRouter(plan: Plan, tokens: number, layer: number, draw: Draw): Float64Array {
+  const { numExperts, expertsPerToken } = plan.moe;
+  const router = plan.router as ExpertRouter;
+  const { wave: step, group } = draw;
+  const answer = router({ layer, tokens, numExperts, expertsPerToken, step, group });
+  const counts = Float64Array.from(answer);
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const fits = counts.every((count) => count >= 0 && count <= tokens);
+  if (counts.length !== numExperts || !fits || Math.abs(total - tokens * expertsPerToken) > 0.5) {
+    throw new UserError(
+      `the expert router's answer has ${counts.length} counts that sum to ${total}: expected ` +
+        `${numExperts} of 0 to ${tokens} that sum to ${tokens * expertsPerToken}`,
+      { at: `layer ${layer}` },
+    );
+  }
+  return counts;
 }
 
 /** From tokens per expert. No expert is known to be hot: the first of every rank are cached. */

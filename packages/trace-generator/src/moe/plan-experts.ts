@@ -2,7 +2,7 @@
 import { UserError } from '@astrolabe/base';
 import { dtypeBytes, type ExpertOptions, expertElements, type Instance } from '@astrolabe/config';
 import type { ExpertBlock } from '../quantities.js';
-import { ExpertLoads } from './expert-loads.js';
+import { ExpertLoads, type ExpertRouter } from './expert-loads.js';
 
 /**
  * `ep` shares of whole experts over the ranks of one stage of all peers; when there are more ranks
@@ -13,6 +13,7 @@ export function planExperts(
   instance: Instance,
   peers: number,
   options: ExpertOptions,
+  router?: ExpertRouter,
 ): ExpertBlock | undefined {
   const { moe, numLayers } = instance.model;
   if (moe === undefined) return undefined;
@@ -24,7 +25,7 @@ export function planExperts(
         `experts (TP ${instance.tp} x ${peers} data-parallel)`,
     );
   }
-  const loads = new ExpertLoads(options, moe, numLayers, ep);
+  const loads = new ExpertLoads(options, moe, numLayers, ep, router);
   return {
     loads,
     expertsPerToken: moe.expertsPerToken,

@@ -1,0 +1,1 @@
+export { loadExpertRouters } from './load-expert-routers.js';
