@@ -7,7 +7,7 @@ import type { AstraSystem } from '@astrolabe/config';
 import { rowOf, Slot } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { figuresOf } from './figures.js';
-import { type AstraSimulation, resultOf } from './simulation.js';
+import type { AstraSimulation, NpuResult } from './simulation.js';
 
 const stamp = '[1970-01-01 00:00:00.000]';
 
@@ -17,25 +17,26 @@ function line(logger: string, level: string, message: string): string {
 
 export function astraReport(simulation: AstraSimulation, system: AstraSystem): string {
   let text = '';
-  for (const run of simulation.finished) text += npuReport(run, system);
+  for (const { run, result } of simulation.finishedResults())
+    text += npuReport(run, result, system);
   for (const run of simulation.unfinished()) text += unreleased(run);
   return text + line('system', 'warning', 'Exiting');
 }
 
-function npuReport(run: Run, system: AstraSystem): string {
-  const result = resultOf(run);
+function npuReport(run: Run, result: NpuResult, system: AstraSystem): string {
+  const { npu } = result;
   const { finish, exposed, wall, comm, gpu, overlap } = figuresOf(result);
   const statistics = (message: string): string => line('statistics', 'info', message);
   let text = line(
     'workload',
     'info',
-    `sys[${run.npu}] finished, ${finish} cycles, exposed communication ${exposed} cycles.`,
+    `sys[${npu}] finished, ${finish} cycles, exposed communication ${exposed} cycles.`,
   );
-  text += statistics(`sys[${run.npu}]. Post statistics processing start.`);
+  text += statistics(`sys[${npu}]. Post statistics processing start.`);
   if (!result.hasStatistics) return text;
-  text += statistics(`sys[${run.npu}]. Post statistics processing end.`);
+  text += statistics(`sys[${npu}]. Post statistics processing end.`);
   const figure = (name: string, value: string | undefined): string =>
-    value === undefined ? '' : statistics(`sys[${run.npu}], ${name}: ${value}`);
+    value === undefined ? '' : statistics(`sys[${npu}], ${name}: ${value}`);
   text += figure('Wall time', wall);
   text += figure('Comm time', comm);
   text += figure('GPU time', gpu);

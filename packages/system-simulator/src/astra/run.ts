@@ -6,7 +6,9 @@
 
 import type { MessageListener } from '../core.js';
 import type { NodeListener } from '../feeder/issue.js';
-import { type AstraInputs, AstraSimulation } from './simulation.js';
+import { compileProgram, Op } from '../feeder/program.js';
+import { canFold } from './fold.js';
+import { type AstraInputs, AstraSimulation, nodeRules } from './simulation.js';
 
 export interface AstraListeners {
   readonly onNode?: NodeListener;
@@ -20,21 +22,48 @@ export interface AstraListeners {
 export function runAstra(
   inputs: AstraInputs,
   listeners: () => AstraListeners = () => ({}),
+  fast: FastPaths = 'auto',
 ): AstraSimulation {
-  const simulation = attempt(inputs, listeners());
+  const simulation = attempt(inputs, listeners(), fast);
   const { repairs } = inputs;
   if (repairs.wakeAfterSkip || !simulation.hasSkips || !stockFails(simulation, inputs)) {
     return simulation;
   }
-  return attempt({ ...inputs, repairs: { ...repairs, wakeAfterSkip: true } }, listeners());
+  return attempt({ ...inputs, repairs: { ...repairs, wakeAfterSkip: true } }, listeners(), fast);
 }
 
-function attempt(inputs: AstraInputs, listeners: AstraListeners): AstraSimulation {
+/**
+ * `auto` folds large runs only: a small one costs nothing, and expanded it prints its lines and
+ * messages in ASTRA-sim's own order.
+ */
+export type FastPaths = 'auto' | 'always' | 'never';
+
+const foldFromMessages = 20_000;
+
+function attempt(inputs: AstraInputs, listeners: AstraListeners, fast: FastPaths): AstraSimulation {
+  const observed = listeners.onNode !== undefined || listeners.onMessage !== undefined;
+  if (fast !== 'never' && !observed && isWorthwhile(inputs, fast)) {
+    const folded = new AstraSimulation(inputs, true);
+    folded.run();
+    // What cannot end is told with all its NPUs.
+    if (folded.unfinished().length === 0) return folded;
+  }
   const simulation = new AstraSimulation(inputs);
   if (listeners.onNode !== undefined) simulation.onNode = listeners.onNode;
   if (listeners.onMessage !== undefined) simulation.onMessage = listeners.onMessage;
   simulation.run();
   return simulation;
+}
+
+function isWorthwhile(inputs: AstraInputs, fast: FastPaths): boolean {
+  const { graphs } = inputs;
+  if (graphs.some((graph) => graph !== graphs[0])) return false;
+  const program = compileProgram(graphs[0], nodeRules(inputs), inputs.graphName(0));
+  if (!canFold(inputs, program)) return false;
+  if (fast === 'always') return true;
+  const collectives = program.op.reduce((sum, op) => sum + (op === Op.collective ? 1 : 0), 0);
+  const perNpu = collectives * inputs.system.splits * 2 * (graphs.length - 1);
+  return perNpu * graphs.length > foldFromMessages || program.nodeCount * graphs.length > 50_000;
 }
 
 /** An event at time 0, a ring of two with congestion, an NPU that never finishes. */

@@ -17,6 +17,7 @@ import { Kind } from '../kernel/kinds.js';
 import { createNetwork } from '../network/create-network.js';
 import type { DimensionSpec, NetworkSpec } from '../network/topology.js';
 import { CustomCollectives } from './custom.js';
+import { foldedAwareNetwork, mirror } from './fold.js';
 import { AstraRemoteMemory } from './memory.js';
 import { type CollectiveRequest, collectiveTagBase, Planner } from './planner.js';
 import { Rendezvous } from './rendezvous.js';
@@ -80,8 +81,13 @@ export class AstraSimulation implements NodeActions {
   private readonly rendezvous: Rendezvous | undefined;
   private readonly runs: Run[] = [];
 
-  constructor(inputs: AstraInputs) {
+  /** NPU 0 stands for all. */
+  private readonly folded: boolean;
+
+  /** @param folded run NPU 0 only; its results are everybody's (see fold.ts) */
+  constructor(inputs: AstraInputs, folded = false) {
     this.inputs = inputs;
+    this.folded = folded;
     const { network, system } = inputs;
     this.numNpus = network.npus_count.reduce((product, n) => product * n, 1);
     const spec = networkSpec(inputs);
@@ -95,7 +101,9 @@ export class AstraSimulation implements NodeActions {
         { hint: 'without --compat astra-sim any number of dimensions runs' },
       );
     }
-    this.core = new Core(this.numNpus, createNetwork(spec, this.numNpus));
+    const aware = inputs.backend === 'congestion-aware';
+    const links = folded && aware ? foldedAwareNetwork(inputs) : createNetwork(spec, this.numNpus);
+    this.core = new Core(this.numNpus, links);
     this.rendezvous = inputs.rendezvous ? new Rendezvous(this.core) : undefined;
     this.transport = this.rendezvous ?? this.core;
     this.feeder = new Feeder(this.core, this, {
@@ -116,6 +124,7 @@ export class AstraSimulation implements NodeActions {
         ? undefined
         : new SharedBus(this.core, { ...sharedBus, localReductionDelay });
     this.engine = new StreamEngine({
+      ...(folded ? { mirror } : {}),
       ...(this.bus === undefined ? {} : { bus: this.bus }),
       core: this.core,
       transport: checkedTransport(this.transport, inputs.backend, network),
@@ -148,7 +157,7 @@ export class AstraSimulation implements NodeActions {
     const programs = new Map<ExecutionGraph, Program>();
     const { graphs, graphName } = this.inputs;
     const rules = nodeRules(this.inputs);
-    for (let npu = 0; npu < this.numNpus; npu++) {
+    for (let npu = 0; npu < (this.folded ? 1 : this.numNpus); npu++) {
       const graph = graphs[npu];
       let program = programs.get(graph);
       if (program === undefined) {
@@ -171,7 +180,15 @@ export class AstraSimulation implements NodeActions {
   }
 
   results(): NpuResult[] {
-    return this.runs.map((run) => resultOf(run));
+    if (!this.folded) return this.runs.map((run) => resultOf(run, run.npu));
+    return Array.from({ length: this.numNpus }, (_, npu) => resultOf(this.runs[0], npu));
+  }
+
+  /** In order of finishing. */
+  finishedResults(): { run: Run; result: NpuResult }[] {
+    if (!this.folded) return this.finished.map((run) => ({ run, result: resultOf(run, run.npu) }));
+    const [run] = this.runs;
+    return this.results().map((result) => ({ run, result }));
   }
 
   unfinished(): readonly Run[] {
@@ -179,15 +196,15 @@ export class AstraSimulation implements NodeActions {
   }
 
   counters(): Counters {
+    const sent = this.core.sentBytes;
+    const sentByOne = sent.reduce((sum, bytes) => sum + bytes, 0);
     return {
       nowNs: this.core.nowNs,
-      npus: this.runs.map((run) => ({
-        npu: run.npu,
-        computeNs: run.computeNs,
-        exposedCommNs: run.exposedCommNs,
-        exposedMemoryNs: run.exposedMemoryNs,
-        sentBytes: this.core.sentBytes[run.npu],
-      })),
+      npus: Array.from({ length: this.numNpus }, (_, npu) => {
+        const { computeNs, exposedCommNs, exposedMemoryNs } = this.runs[this.folded ? 0 : npu];
+        const sentBytes = this.folded ? sentByOne : sent[npu];
+        return { npu, computeNs, exposedCommNs, exposedMemoryNs, sentBytes };
+      }),
       links: this.core.network.counters?.() ?? [],
       memory: [],
     };
@@ -372,7 +389,7 @@ function endpointDelay({ system, injectionScale }: AstraInputs): number {
   return Math.trunc(Math.trunc(endpointDelayNs) * injectionScale);
 }
 
-function nodeRules({ system, repairs }: AstraInputs): NodeRules {
+export function nodeRules({ system, repairs }: AstraInputs): NodeRules {
   return {
     replayOnly: system.replayOnly,
     emptyDurationNs: 1,
@@ -428,11 +445,11 @@ function checkedTransport(
   };
 }
 
-export function resultOf(run: Run): NpuResult {
+function resultOf(run: Run, npu: number): NpuResult {
   assert(run.npus.length === 1, 'one NPU per run');
   const kinds = kindsOf(run.program);
   return {
-    npu: run.npu,
+    npu,
     finishNs: run.finished ? run.finishNs : Number.NaN,
     gpuTicksNs: run.gpuNs,
     wallNs: run.lastEndNs,

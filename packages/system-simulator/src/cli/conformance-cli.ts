@@ -1,5 +1,7 @@
 /** `npm run conformance -- DIR`. */
 import { makeCommand, nonNegativeInteger, runMain } from '@astrolabe/base/cli';
+import { Option } from 'commander';
+import type { FastPaths } from '../astra/run.js';
 import { conformance } from './conformance/main.js';
 
 await runMain('conformance', async () => {
@@ -11,13 +13,24 @@ await runMain('conformance', async () => {
     .argument('<dir>', 'directory with cases.jsonl.gz and workloads/')
     .option('--show <n>', 'mismatches to print', nonNegativeInteger, 20)
     .option('--table <name>', 'only the cases of this table')
+    .addOption(
+      new Option('--fast <when>', 'fold symmetric runs')
+        .choices(['auto', 'always', 'never'])
+        .default('auto'),
+    )
     .option('-q, --quiet', 'no progress', false);
   command.parse();
-  const { show, table, quiet } = command.opts<{ show: number; table?: string; quiet: boolean }>();
+  const { show, table, quiet, fast } = command.opts<{
+    show: number;
+    table?: string;
+    quiet: boolean;
+    fast: FastPaths;
+  }>();
   await conformance({
     folder: command.args[0],
     show,
     quiet,
+    fast,
     ...(table === undefined ? {} : { onlyTable: table }),
   });
 });

@@ -56,6 +56,8 @@ export interface StreamOptions {
   /** Bytes per ns of the NPU's own memory; reductions are free at 0. */
   readonly localMemoryBytesPerSecond: number;
   readonly onDataSetDone: (dataSet: DataSet) => void;
+  /** In a folded run: whose message to here is the twin of the one sent. */
+  readonly mirror?: (phase: Phase, to: number) => number;
   /** Replaces the constant endpoint delay, except in groups' own rings. */
   readonly bus?: SharedBus;
 }
@@ -69,6 +71,7 @@ export class StreamEngine implements PhaseContext {
   private readonly bytesPerSecond: number;
   private readonly onDataSetDone: (dataSet: DataSet) => void;
   private readonly bus: SharedBus | undefined;
+  private readonly mirror: StreamOptions['mirror'];
 
   constructor(options: StreamOptions) {
     this.core = options.core;
@@ -76,6 +79,7 @@ export class StreamEngine implements PhaseContext {
     this.bytesPerSecond = options.localMemoryBytesPerSecond;
     this.onDataSetDone = options.onDataSetDone;
     this.bus = options.bus;
+    this.mirror = options.mirror;
   }
 
   /** Puts a new stream into its first phase's queue. It must have a phase. */
@@ -107,6 +111,11 @@ export class StreamEngine implements PhaseContext {
   }
 
   send(phase: Phase, to: number, sizeBytes: number): void {
+    if (this.mirror !== undefined) {
+      const twin = this.mirror(phase, to);
+      this.transport.send(twin, phase.npu, phase.tag, sizeBytes, Kind.none, 0);
+      return;
+    }
     this.transport.send(phase.npu, to, phase.tag, sizeBytes, Kind.none, 0);
   }
 

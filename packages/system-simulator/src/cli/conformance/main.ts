@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWith, UserError } from '@astrolabe/base';
 import { openInput, Progress, readNdjson, Verdict, writeStdout } from '@astrolabe/base/cli';
+import type { FastPaths } from '../../astra/run.js';
 import { type GoldenCase, goldenCaseSchema } from './golden-case.js';
 import { answerCase, GraphFolder, judge } from './run-case.js';
 
@@ -15,6 +16,8 @@ export interface ConformanceOptions {
   readonly show: number;
   readonly onlyTable?: string;
   readonly quiet: boolean;
+  /** Whether to fold what may be folded. */
+  readonly fast: FastPaths;
 }
 
 interface Tally {
@@ -39,7 +42,7 @@ export async function conformance(options: ConformanceOptions): Promise<void> {
     const golden = parseWith(goldenCaseSchema, value, `${path}:${line}`);
     if (options.onlyTable !== undefined && golden.table !== options.onlyTable) continue;
     progress.update(Math.min(1, ++cases / 6100), `${cases} cases`);
-    const difference = runOne(golden, folder, tallyOf(tallies, golden.table));
+    const difference = runOne(golden, folder, tallyOf(tallies, golden.table), options.fast);
     if (difference !== undefined) mismatches.push(`${golden.id} (${golden.table}): ${difference}`);
   }
   progress.end();
@@ -56,8 +59,13 @@ function tallyOf(tallies: Map<string, Tally>, table: string): Tally {
   return tally;
 }
 
-function runOne(golden: GoldenCase, folder: GraphFolder, tally: Tally): string | undefined {
-  const answer = answerCase(golden, folder);
+function runOne(
+  golden: GoldenCase,
+  folder: GraphFolder,
+  tally: Tally,
+  fast: FastPaths,
+): string | undefined {
+  const answer = answerCase(golden, folder, fast);
   const difference = judge(golden, answer);
   if (difference !== undefined) tally.wrong++;
   else if (golden.expect.outcome.startsWith('ok')) tally.ok++;

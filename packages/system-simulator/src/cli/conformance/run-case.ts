@@ -12,7 +12,7 @@ import {
 } from '@astrolabe/config';
 import { type Figures, figuresOf } from '../../astra/figures.js';
 import { allRepairs } from '../../astra/repairs.js';
-import { runAstra } from '../../astra/run.js';
+import { type FastPaths, runAstra } from '../../astra/run.js';
 import type { AstraInputs, AstraSimulation } from '../../astra/simulation.js';
 import { describeUnfinished } from '../../astra/unfinished.js';
 import { decodeList, encodeList, type GoldenCase } from './golden-case.js';
@@ -77,10 +77,14 @@ export function caseInputs(golden: GoldenCase, folder: GraphFolder): AstraInputs
   };
 }
 
-export function answerCase(golden: GoldenCase, folder: GraphFolder): CaseAnswer {
+export function answerCase(
+  golden: GoldenCase,
+  folder: GraphFolder,
+  fast: FastPaths = 'auto',
+): CaseAnswer {
   let simulation: AstraSimulation;
   try {
-    simulation = runAstra(caseInputs(golden, folder));
+    simulation = runAstra(caseInputs(golden, folder), () => ({}), fast);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { figures: [], refusal: error.message };
