@@ -29,6 +29,7 @@ import { createPowerMeter, type PowerMeter, type PowerReading } from './power/po
 import { RequestState } from './request-state.js';
 import { type RoutedRequest, Router, type RoutingFunction, type RoutingPolicy } from './router.js';
 import { sessionKeys } from './routing/sessions.js';
+import { LoadMonitor, type Saturation } from './saturation.js';
 import type { Batch } from './scheduler/scheduler.js';
 
 /** Host-side terms of one run, from a calibration file; zero when nothing is known. */
@@ -76,6 +77,7 @@ export interface RunResult {
   /** Undefined unless a node has power constants. */
   readonly power: PowerReading | undefined;
   readonly tiers: TierSeries;
+  readonly saturation: readonly Saturation[];
   /** KV hand-overs from prefill to decode instances. */
   readonly transfers: { readonly count: number; readonly tokens: number };
 }
@@ -103,6 +105,7 @@ class ServingRun {
   private readonly lastToken: Float64Array;
   private readonly meter: PowerMeter | undefined;
   private readonly tierSeries: TierSeries;
+  private readonly load: LoadMonitor;
   private readonly timeouts: ClientTimeouts;
   private readonly outputs: OutputQueue;
   private finished = 0;
@@ -138,6 +141,7 @@ class ServingRun {
     this.states.forEach((state, index) => {
       state.priority = inputs.requests[index].priority ?? 0;
     });
+    this.load = new LoadMonitor(inputs.cluster);
     this.timeouts = new ClientTimeouts(inputs.clientTimeoutNs);
     if (inputs.clientTimeoutNs !== undefined && this.engines.some((e) => e.role === 'prefill')) {
       throw new UserError('clients that go away are not modelled between prefill and decode', {
@@ -206,6 +210,7 @@ class ServingRun {
       endNs: this.nowNs,
       power: this.meter?.finish(this.nowNs),
       tiers: this.tierSeries,
+      saturation: this.load.report(this.engines),
       transfers: {
         count: this.disaggregation.numTransfers,
         tokens: this.disaggregation.transferredTokens,
@@ -282,6 +287,7 @@ class ServingRun {
       return;
     }
     this.meter?.onCompletion(completion);
+    this.load.onCompletion(completion);
     const engine = this.engines[completion.instance];
     if (completion.lane >= loadLane) {
       engine.completeMove(completion);
@@ -305,6 +311,7 @@ class ServingRun {
     const streamed = this.disaggregation.stream(iteration, batch);
     this.iterations++;
     this.inputs.onIteration?.(iteration);
+    this.load.onIteration(iteration);
     this.meter?.onIteration(iteration);
     this.inputs.backend.submit(iteration);
     for (const transfer of streamed) this.transfer(transfer);

@@ -3,7 +3,9 @@ import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/bas
 import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
+import type { Saturation } from './saturation.js';
 import type { RunResult } from './serving-run.js';
+import { formatSlo, type SloSummary, type SloTargets, summariseSlo } from './slo.js';
 
 export interface InstanceSummary {
   readonly name: string;
@@ -45,6 +47,10 @@ export interface Summary {
   readonly instances: readonly InstanceSummary[];
   readonly fitted: readonly string[];
   readonly lookups: LookupShare | null;
+  /** What limits each instance. */
+  readonly saturation: readonly Saturation[];
+  /** Only with service levels. */
+  readonly slo?: readonly SloSummary[];
   /** Only with KV tiers below the devices. */
   readonly kvTiers?: readonly TierPoolSummary[];
   /** Only when the cluster file has power constants. */
@@ -61,6 +67,7 @@ export interface SummaryContext {
   /** Fitted constants in use, each naming its source. */
   readonly fitted: readonly string[];
   readonly lookups: LookupShare | undefined;
+  readonly slo?: SloTargets | undefined;
 }
 
 export function summarise(
@@ -122,9 +129,22 @@ export function summarise(
     })),
     fitted: context.fitted,
     lookups: context.lookups ?? null,
+    saturation: run.saturation,
+    ...sloOf(run, results, context.slo, makespanS),
     ...(pools.length === 0 ? {} : { kvTiers: pools }),
     ...(run.power === undefined ? {} : { power: summarisePower(run.power, results) }),
   };
+}
+
+function sloOf(
+  run: RunResult,
+  results: readonly RequestResult[],
+  targets: SloTargets | undefined,
+  makespanS: number,
+): Pick<Summary, 'slo'> {
+  if (targets === undefined) return {};
+  const classes = run.requests.map((request) => request.sloClass);
+  return { slo: summariseSlo(results, classes, targets, makespanS) };
 }
 
 /** Lines for people; every figure with its unit. */
@@ -174,6 +194,8 @@ export function formatSummary(summary: Summary): string {
   }
   if (summary.kvTiers !== undefined) lines.push(...formatTiers(summary.kvTiers));
   if (summary.power !== undefined) lines.push(...formatPower(summary.power));
+  for (const { statement } of summary.saturation) lines.push(`limits        ${statement}`);
+  if (summary.slo !== undefined) lines.push(...formatSlo(summary.slo));
   for (const source of summary.fitted) lines.push(`fitted        ${source}`);
   return `${lines.join('\n')}\n`;
 }

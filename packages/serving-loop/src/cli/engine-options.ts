@@ -9,11 +9,13 @@ import {
   outputPathSchema,
 } from '@astrolabe/config';
 import { type Command, Option } from 'commander';
+import { parseSlo, type SloTargets } from '../slo.js';
 
 export interface EngineFlags {
   /** `vllm`: start values where the calibration has none. */
   readonly hostModel: 'calibrated' | 'vllm' | 'none';
   readonly clientTimeoutS?: number | undefined;
+  readonly slo?: SloTargets | undefined;
 }
 
 export function addEngineOptions(command: Command): Command {
@@ -32,6 +34,7 @@ export function addEngineOptions(command: Command): Command {
     .option('--speculative-acceptance <f>', 'chance that a draft token is accepted', fraction)
     .option('--speculative-draft-ms <ms>', 'one pass of the draft model', positiveNumber)
     .option('--eos-share <f>', 'requests that end by a token nobody foresaw', fraction)
+    .option('--slo <targets>', 'repeatable: [class:]ttft=200ms,tpot=50ms,latency=10s', parseSlo)
     .option('--client-timeout <s>', 'clients go away when not served by then', positiveNumber);
 }
 
@@ -39,6 +42,7 @@ export function engineFlags(raw: Readonly<Record<string, unknown>>): EngineFlags
   return {
     hostModel: (raw.hostModel as EngineFlags['hostModel'] | undefined) ?? 'calibrated',
     clientTimeoutS: raw.clientTimeout as number | undefined,
+    slo: raw.slo as SloTargets | undefined,
   };
 }
 

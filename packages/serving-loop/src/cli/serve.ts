@@ -6,6 +6,7 @@ import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import type { LatencyModel } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
 import { createTraceGenerator } from '@astrolabe/trace-generator';
+import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type RequestResult, requestResults } from '../metrics.js';
 import { type HostTerms, type RunInputs, type RunResult, runServing } from '../serving-run.js';
@@ -66,6 +67,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
   const summary = summarise(run, results, {
     fitted: fittedSources(cluster, calibration),
     lookups: lookupShare(lookups),
+    slo: options.engine?.slo,
   });
   return { run, results, summary, inputs: inputHashes(options) };
 }
@@ -99,6 +101,7 @@ async function openGenerator(folder: string, cluster: Cluster, calibration: Cali
   const generator = createTraceGenerator({
     cluster,
     calibration,
+    expertRouterFor: await loadExpertRouters(cluster),
     latencyModelFor: ({ hardware, model, engine }) => {
       const latency = profiles.latencyModel(hardware, model.name, engine.dtype);
       models.add(latency);

@@ -23,6 +23,8 @@ export class Scheduler {
   /** Requests whose KV has come and that wait for a seat; they need no further admission. */
   readonly ready: RequestState[] = [];
   preemptions = 0;
+  /** Steps composed, and in how many the first waiting request was kept out, by what. */
+  readonly keptOut = { steps: 0, kv: 0, seats: 0, budget: 0 };
   /** Called when a request that needs remote KV has its blocks; `hitTokens` of it are there. */
   onReserved: (request: RequestState, hitTokens: number) => void = () => {};
   /** Recalls begun since `takeRecalls`. */
@@ -67,7 +69,20 @@ export class Scheduler {
       budget = this.scheduleReady(batch, budget, nowNs);
       if (this.ready.length === 0) this.scheduleWaiting(batch, budget, nowNs);
     }
+    this.countKeptOut(batch, this.preemptions > preemptionsBefore);
     return batch;
+  }
+
+  private countKeptOut(batch: Batch, preempted: boolean): void {
+    if (batch.requests.length === 0) return;
+    this.keptOut.steps++;
+    if (this.waiting.length === 0 && this.ready.length === 0) return;
+    const tokens = batch.newTokens.reduce((sum, count) => sum + count, 0);
+    const { maxNumSeqs, maxNumBatchedTokens } = this.options;
+    if (preempted) this.keptOut.kv++;
+    else if (tokens >= maxNumBatchedTokens) this.keptOut.budget++;
+    else if (this.running.length >= maxNumSeqs) this.keptOut.seats++;
+    else this.keptOut.kv++;
   }
 
   private scheduleRunning(batch: Batch): number {

@@ -1,0 +1,45 @@
+/** What binds, on engines made to lack one thing each. */
+import type { Request } from '@astrolabe/workload';
+import { describe, expect, it } from 'vitest';
+import { clusterOf, runFixed } from './machine.test-helper.js';
+import type { Saturation } from './saturation.js';
+
+const times = { stepNs: 10_000 };
+
+async function saturationOf(
+  instance: object,
+  { count = 40, promptTokens = 100, outputTokens = 20, gapNs = 1000 } = {},
+): Promise<Saturation> {
+  const requests = Array.from(
+    { length: count },
+    (_, id): Request => ({ id, arrivalNs: id * gapNs, promptTokens, outputTokens }),
+  );
+  const run = await runFixed({ cluster: clusterOf([instance]), requests, times });
+  return run.saturation[0];
+}
+
+describe('saturation', () => {
+  it('names KV, seats and the token budget', async () => {
+    const kv = await saturationOf({ kv_blocks: 20 });
+    expect(kv.binds).toBe('kv');
+    expect(kv.statement).toMatch(/^instance0: KV blocks bind: requests waited .* of the steps/);
+    expect((await saturationOf({ max_num_seqs: 2 })).binds).toBe('seats');
+    const prompts = { promptTokens: 3000, outputTokens: 2 };
+    expect((await saturationOf({ max_num_batched_tokens: 512 }, prompts)).binds).toBe('budget');
+  });
+
+  it('tells bandwidth from compute by the bytes of a step', async () => {
+    // The example model's 226 kB of weights pass at 1000 GB/s in 0.2 us of a step of 10 us.
+    const slow = { npu_mem: { mem_size: 1, mem_bw: 20 } };
+    const few = { count: 4, outputTokens: 200 };
+    expect((await saturationOf({}, few)).binds).toBe('compute');
+    expect((await saturationOf(slow, few)).binds).toBe('bandwidth');
+  });
+
+  it('says so when nothing binds', async () => {
+    const idle = await saturationOf({}, { outputTokens: 2, gapNs: 100_000 });
+    expect(idle.binds).toBe('none');
+    expect(idle.busy).toBeLessThan(0.3);
+    expect(idle.waitedFor).toEqual({ kv: 0, seats: 0, budget: 0 });
+  });
+});
