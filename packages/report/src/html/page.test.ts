@@ -42,6 +42,7 @@ const summary: Summary = {
   ],
   fitted: ['x & y'],
   lookups: { total: 10, extrapolatedShare: 0.1 },
+  saturation: [],
 };
 
 const row = (id: string, arrivalNs: number, slow: number) => ({
