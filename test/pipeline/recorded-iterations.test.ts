@@ -17,6 +17,7 @@ import {
   type Iteration,
   type TraceGenerator,
 } from '@astrolabe/trace-generator';
+import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
 import { describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -51,8 +52,10 @@ function recorded(instances: number, steps: number, wave: boolean): Iteration[] 
 
 async function generator(path: string): Promise<TraceGenerator> {
   const profiles = await openProfiles(join(root, 'profiles'));
+  const cluster = loadCluster(path);
   return createTraceGenerator({
-    cluster: loadCluster(path),
+    cluster,
+    expertRouterFor: await loadExpertRouters(cluster),
     calibration: loadCalibration(undefined),
     latencyModelFor: ({ hardware, model, engine }) =>
       profiles.latencyModel(hardware, model.name, engine.dtype),
@@ -77,6 +80,8 @@ const cases = [
   { config: 'mixed-tp', instances: 2 },
   { config: 'two-instances', instances: 2 },
   { config: 'moe-dp2-ep2-zipf', instances: 2, wave: true },
+  { config: 'moe-dp2-ep2-user-router', instances: 2, wave: true },
+  { config: 'attention-ffn', instances: 1 },
   { config: 'weights-cxl', instances: 1 },
 ];
 
