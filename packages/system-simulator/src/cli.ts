@@ -5,6 +5,7 @@ import { dialects } from '@astrolabe/chakra';
 import { loadCluster } from '@astrolabe/config/cli';
 import { Option } from 'commander';
 import { addAstraOptions, astraCommand, isAstraCommand, runAstraCommand } from './cli/astra-run.js';
+import { isInteractiveCommand, runInteractive } from './cli/interactive.js';
 import { runGraphs } from './cli/run-graphs.js';
 import { clusterMachine } from './cluster-machine.js';
 import { createMachine } from './machine.js';
@@ -17,6 +18,10 @@ interface Options {
 }
 
 await runMain('system-simulator', async () => {
+  if (isInteractiveCommand(process.argv)) {
+    await runInteractive();
+    return;
+  }
   if (isAstraCommand(process.argv)) {
     const astra = astraCommand();
     astra.parse();

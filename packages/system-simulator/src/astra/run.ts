@@ -6,9 +6,10 @@
 
 import type { MessageListener } from '../core.js';
 import type { NodeListener } from '../feeder/issue.js';
-import { compileProgram, Op } from '../feeder/program.js';
+import { compileProgram, Op, type Program } from '../feeder/program.js';
+import { canClose, NotClosed } from './closed-ring.js';
 import { canFold } from './fold.js';
-import { type AstraInputs, AstraSimulation, nodeRules } from './simulation.js';
+import { type AstraInputs, AstraSimulation, nodeRules, type Way } from './simulation.js';
 
 export interface AstraListeners {
   readonly onNode?: NodeListener;
@@ -33,20 +34,18 @@ export function runAstra(
 }
 
 /**
- * `auto` folds large runs only: a small one costs nothing, and expanded it prints its lines and
+ * `auto` shortens large runs only: a small one costs nothing, and expanded it prints its lines and
  * messages in ASTRA-sim's own order.
  */
 export type FastPaths = 'auto' | 'always' | 'never';
 
-const foldFromMessages = 20_000;
+const largeMessages = 20_000;
 
 function attempt(inputs: AstraInputs, listeners: AstraListeners, fast: FastPaths): AstraSimulation {
   const observed = listeners.onNode !== undefined || listeners.onMessage !== undefined;
-  if (fast !== 'never' && !observed && isWorthwhile(inputs, fast)) {
-    const folded = new AstraSimulation(inputs, true);
-    folded.run();
-    // What cannot end is told with all its NPUs.
-    if (folded.unfinished().length === 0) return folded;
+  if (fast !== 'never' && !observed) {
+    const done = tryFast(inputs, fast);
+    if (done !== undefined) return done;
   }
   const simulation = new AstraSimulation(inputs);
   if (listeners.onNode !== undefined) simulation.onNode = listeners.onNode;
@@ -55,15 +54,38 @@ function attempt(inputs: AstraInputs, listeners: AstraListeners, fast: FastPaths
   return simulation;
 }
 
-function isWorthwhile(inputs: AstraInputs, fast: FastPaths): boolean {
-  const { graphs } = inputs;
-  if (graphs.some((graph) => graph !== graphs[0])) return false;
-  const program = compileProgram(graphs[0], nodeRules(inputs), inputs.graphName(0));
-  if (!canFold(inputs, program)) return false;
-  if (fast === 'always') return true;
-  const collectives = program.op.reduce((sum, op) => sum + (op === Op.collective ? 1 : 0), 0);
-  const perNpu = collectives * inputs.system.splits * 2 * (graphs.length - 1);
-  return perNpu * graphs.length > foldFromMessages || program.nodeCount * graphs.length > 50_000;
+/** What cannot end is left to the plain way, which can tell who waits for what. */
+function tryFast(inputs: AstraInputs, fast: FastPaths): AstraSimulation | undefined {
+  const distinct = [...new Set(inputs.graphs)];
+  const programs = distinct.map((graph) =>
+    compileProgram(graph, nodeRules(inputs), inputs.graphName(inputs.graphs.indexOf(graph))),
+  );
+  if (fast === 'auto' && !isLarge(inputs, programs)) return undefined;
+  let way: Way;
+  if (programs.length === 1 && canFold(inputs, programs[0])) way = 'folded';
+  else if (canClose(inputs, programs)) way = 'closed';
+  else return undefined;
+  const simulation = new AstraSimulation(inputs, way);
+  try {
+    simulation.run();
+  } catch (error) {
+    if (error instanceof NotClosed) return undefined;
+    throw error;
+  }
+  return simulation.unfinished().length === 0 ? simulation : undefined;
+}
+
+function isLarge(inputs: AstraInputs, programs: readonly Program[]): boolean {
+  const numNpus = inputs.graphs.length;
+  let nodes = 0;
+  let collectives = 0;
+  for (const program of programs) {
+    nodes = Math.max(nodes, program.nodeCount);
+    const own = program.op.reduce((sum, op) => sum + (op === Op.collective ? 1 : 0), 0);
+    collectives = Math.max(collectives, own);
+  }
+  const messages = collectives * inputs.system.splits * 2 * (numNpus - 1) * numNpus;
+  return messages > largeMessages || nodes * numNpus > 2 * largeMessages;
 }
 
 /** An event at time 0, a ring of two with congestion, an NPU that never finishes. */

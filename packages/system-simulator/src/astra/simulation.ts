@@ -16,6 +16,7 @@ import type { Run } from '../feeder/run.js';
 import { Kind } from '../kernel/kinds.js';
 import { createNetwork } from '../network/create-network.js';
 import type { DimensionSpec, NetworkSpec } from '../network/topology.js';
+import { ClosedRing } from './closed-ring.js';
 import { CustomCollectives } from './custom.js';
 import { foldedAwareNetwork, mirror } from './fold.js';
 import { AstraRemoteMemory } from './memory.js';
@@ -60,6 +61,12 @@ export interface NpuResult {
   readonly hasStatistics: boolean;
 }
 
+/**
+ * `plain`: every message is an event. `folded`: NPU 0 only, its results are everybody's (fold.ts).
+ * `closed`: rings over all NPUs without messages (closed-ring.ts).
+ */
+export type Way = 'plain' | 'folded' | 'closed';
+
 export class AstraSimulation implements NodeActions {
   readonly core: Core;
   readonly feeder: Feeder;
@@ -75,6 +82,7 @@ export class AstraSimulation implements NodeActions {
   private readonly engine: StreamEngine;
   private readonly bus: SharedBus | undefined;
   private readonly custom: CustomCollectives;
+  private readonly closedRing: ClosedRing | undefined;
   private readonly groupCustom = new Map<string, string | undefined>();
   private readonly memory: AstraRemoteMemory;
   private readonly transport: Transport;
@@ -84,9 +92,9 @@ export class AstraSimulation implements NodeActions {
   /** NPU 0 stands for all. */
   private readonly folded: boolean;
 
-  /** @param folded run NPU 0 only; its results are everybody's (see fold.ts) */
-  constructor(inputs: AstraInputs, folded = false) {
+  constructor(inputs: AstraInputs, way: Way = 'plain') {
     this.inputs = inputs;
+    const folded = way === 'folded';
     this.folded = folded;
     const { network, system } = inputs;
     this.numNpus = network.npus_count.reduce((product, n) => product * n, 1);
@@ -140,6 +148,8 @@ export class AstraSimulation implements NodeActions {
       },
       onDone: (task) => this.feeder.finish(task),
     });
+    this.closedRing =
+      way === 'closed' ? new ClosedRing(this.core, inputs, endpointDelay(inputs)) : undefined;
     this.memory = new AstraRemoteMemory(this.core, inputs.memory);
     this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
   }
@@ -236,6 +246,10 @@ export class AstraSimulation implements NodeActions {
     if (endless) {
       // ASTRA-sim waits for ever here; the report names the node's slot.
       if (this.inputs.repairs.loneMembers) this.core.after(run.npu, 0, Kind.nodeEnd, task);
+      return;
+    }
+    if (this.closedRing !== undefined) {
+      this.closedRing.begin(run.npu, request.kind, streams, task);
       return;
     }
     for (const stream of streams) this.engine.submit(stream);
