@@ -6,6 +6,7 @@ export * from './calibration.js';
 export * from './cluster.js';
 export * from './engine.js';
 export * from './experts.js';
+export * from './fork-memory.js';
 export * from './interconnect.js';
 export * from './kv-tiers.js';
 export * from './model.js';
