@@ -1,11 +1,12 @@
 /**
  * Measured attention times as regular grids. The measured grid is ragged (each chunk and decode
  * count has its own context points); holes are filled at load and a lookup is up to 16 reads. Three
- * grids: decodes alone (n x kd), a chunk alone (q x c), both together (q x c x n x kd), each holding
- * time over the shape that its work gives it (`AttentionShape`) and interpolated linearly; log-space
- * interpolation overestimates by 12 % (formats.md of the design notes). Batches with chunk and
- * decodes that were not measured together (256 decodes fill every slot) are the largest measured mix
- * plus what more decodes cost alone. Times in ns.
+ * grids: decodes alone (n x kd), a chunk alone (q x c), both together (q x c x n x kd). Contexts are
+ * interpolated linearly; chunk length and, in a mix, decode count over the shape that the work gives
+ * the time (`AttentionShape`), which is not linear in them. Log-space interpolation overestimates by
+ * 12 % (formats.md of the design notes). Batches with chunk and decodes that were not measured
+ * together (256 decodes fill every slot) are the largest measured mix plus what more decodes cost
+ * alone. Times in ns.
  */
 import { GrowableInt32 } from '@astrolabe/base';
 import { AttentionShape } from './attention-shape.js';
@@ -25,7 +26,8 @@ type Axis = 'chunk' | 'context' | 'decodes' | 'decodeContext';
 /** A grid over some of the keys, and the shape its values are relative to. */
 interface ShapedGrid {
   readonly grid: Grid;
-  readonly shape: AttentionShape;
+  /** Without one, interpolation is plainly linear. */
+  readonly shape: AttentionShape | undefined;
 }
 
 export class AttentionGrid {
@@ -38,12 +40,15 @@ export class AttentionGrid {
   private readonly mixed: ShapedGrid | undefined;
   private readonly topMixed: number;
 
-  constructor(points: AttentionPoints) {
-    this.decode = shaped(points, rowsWhere(points, false, true), ['decodes', 'decodeContext']);
-    this.prefill = shaped(points, rowsWhere(points, true, false), ['chunk', 'context']);
+  /** @param plain interpolate times themselves, without a shape: to measure what the shape gains */
+  constructor(points: AttentionPoints, plain = false) {
+    const decodeRows = rowsWhere(points, false, true);
+    this.decode = shapedGrid(points, decodeRows, ['decodes', 'decodeContext'], true);
+    const chunkRows = rowsWhere(points, true, false);
+    this.prefill = shapedGrid(points, chunkRows, ['chunk', 'context'], plain);
     const mixedRows = rowsWhere(points, true, true);
     const all: readonly Axis[] = ['chunk', 'context', 'decodes', 'decodeContext'];
-    this.mixed = shaped(points, mixedRows, all);
+    this.mixed = shapedGrid(points, mixedRows, all, plain);
     this.topMixed = mixedRows.reduce((most, i) => Math.max(most, points.decodes[i]), 0);
     const chunks = this.prefill?.grid.axes[0] ?? this.mixed?.grid.axes[0];
     this.minChunk = chunks?.[0] ?? 1;
@@ -72,8 +77,10 @@ export class AttentionGrid {
     }
     const n = Math.min(decodes, this.topMixed);
     const { grid, shape } = this.mixed;
-    const ratio = grid.at4(chunk, context, n, decodeContext);
-    let timeNs = ratio * shape.at(chunk, context, n, decodeContext);
+    let timeNs =
+      shape === undefined
+        ? grid.at4(chunk, context, n, decodeContext)
+        : grid.at4Shaped(shape, chunk, context, n, decodeContext);
     let state = grid.state;
     if (decodes > n) {
       timeNs += this.decodeAt(decodes, decodeContext) - this.decodeAt(n, decodeContext);
@@ -85,37 +92,35 @@ export class AttentionGrid {
 
   private decodeAt(decodes: number, decodeContext: number): number {
     if (decodes <= 0 || this.decode === undefined) return 0;
-    const { grid, shape } = this.decode;
-    const ratio = grid.at2(decodes, decodeContext);
+    const { grid } = this.decode;
+    const timeNs = grid.at2(decodes, decodeContext);
     this.state = grid.state;
-    return ratio * shape.at(0, 0, decodes, decodeContext);
+    return timeNs;
   }
 
   private prefillAt(chunk: number, context: number): number {
     if (this.prefill === undefined) return 0;
     const { grid, shape } = this.prefill;
-    const ratio = grid.at2(chunk, context);
+    const timeNs =
+      shape === undefined ? grid.at2(chunk, context) : grid.at2Shaped(shape, chunk, context);
     this.state = grid.state;
-    return ratio * shape.at(chunk, context, 0, 0);
+    return timeNs;
   }
 }
 
 /** @returns undefined without rows */
-function shaped(
+function shapedGrid(
   points: AttentionPoints,
   rows: Int32Array,
   axes: readonly Axis[],
+  plain: boolean,
 ): ShapedGrid | undefined {
   if (rows.length === 0) return undefined;
-  const shape = AttentionShape.fit(points, rows);
-  const { chunk, context, decodes, decodeContext } = points;
-  const ratios = new Float64Array(rows.length);
-  for (let r = 0; r < rows.length; r++) {
-    const i = rows[r];
-    ratios[r] = points.timeNs[i] / shape.at(chunk[i], context[i], decodes[i], decodeContext[i]);
-  }
   const keys = axes.map((axis) => pick(points[axis], rows));
-  return { grid: Grid.fromPoints(keys, ratios, true) as Grid, shape };
+  const times = pick(points.timeNs, rows);
+  if (plain) return { grid: Grid.fromPoints(keys, times) as Grid, shape: undefined };
+  const shape = AttentionShape.fit(points, rows);
+  return { grid: Grid.fromPoints(keys, times, shape) as Grid, shape };
 }
 
 function rowsWhere(points: AttentionPoints, withChunk: boolean, withDecodes: boolean): Int32Array {

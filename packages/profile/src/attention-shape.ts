@@ -1,9 +1,8 @@
 /**
- * The rough shape of attention time: what its work must make of it, whatever the kernel. Grids are
- * interpolated as measured time over this shape, which varies far less between their points than the
- * time itself: leaving out every other value of an axis, the mean error of mixed batches falls from
- * 3.0 to 1.4 % along the chunk and the bias from +2.6 to +0.5 % (RTX 4090; docs/profiles.md).
- * Beyond the grid the ratio holds and the shape goes on.
+ * The rough shape of attention time: what its work must make of it, whatever the kernel. Over chunk
+ * length and decode count tables are interpolated as measured time over this shape, which varies far
+ * less between their points than the time itself (figures: docs/profiles.md). Beyond the grid the
+ * ratio holds and the shape goes on.
  *
  * A weighted sum, weights not negative and fitted to the grid by least squares on relative errors:
  * a constant, q (c + q / 2) pairs of the chunk, n k keys of the decodes, n, q, n q (every decode gets

@@ -9,6 +9,11 @@
 import { assert } from '@astrolabe/base';
 import { lookupState, upperBound, upperSlope } from './operator-line.js';
 
+/** What a grid's values follow roughly, over (chunk, context, decodes, decode context). */
+export interface GridShape {
+  at(x: number, y: number, z: number, w: number): number;
+}
+
 export class Grid {
   readonly axes: readonly Float64Array[];
   /** Row-major, last axis fastest. */
@@ -45,13 +50,14 @@ export class Grid {
 
   /**
    * @param keys one column per axis
-   * @param holds see the constructor
+   * @param shape what the values follow: along the first and third axis, and beyond what was
+   *   measured, holes are filled by the ratio to it
    * @returns undefined without points
    */
   static fromPoints(
     keys: readonly Float64Array[],
     times: Float64Array,
-    holds = false,
+    shape?: GridShape,
   ): Grid | undefined {
     if (times.length === 0) return undefined;
     const rank = keys.length;
@@ -61,7 +67,7 @@ export class Grid {
       axes,
       new Float64Array(size).fill(Number.NaN),
       new Uint8Array(size),
-      holds,
+      shape !== undefined,
     );
     const places = new Int32Array(times.length);
     for (let axis = 0; axis < rank; axis++) {
@@ -75,10 +81,29 @@ export class Grid {
       grid.values[places[i]] = times[i];
       grid.measured[places[i]] = 1;
     }
-    grid.fillHoles();
+    // Without a shape every ratio is to 1.
+    const shapes = new Float64Array(size).fill(1);
+    if (shape !== undefined) {
+      grid.forEachPlace((at, [x, y, z = 0, w = 0]) => {
+        shapes[at] = shape.at(x, y, z, w);
+      });
+    }
+    grid.fillHoles(shapes);
     // Outside what was measured, innermost first: decodes' contexts, chunk's, count, chunk length.
-    for (const axis of rank === 4 ? [3, 1, 2, 0] : [1, 0]) grid.fill(axis);
+    for (const axis of rank === 4 ? [3, 1, 2, 0] : [1, 0]) grid.fill(axis, shapes);
     return grid;
+  }
+
+  /** Every place with its keys; the list is reused. */
+  forEachPlace(visit: (at: number, keys: readonly number[]) => void): void {
+    const keys = this.axes.map((axis) => axis[0]);
+    for (let at = 0; at < this.values.length; at++) {
+      for (let axis = 0; axis < keys.length; axis++) {
+        const place = Math.floor(at / this.strides[axis]) % this.axes[axis].length;
+        keys[axis] = this.axes[axis][place];
+      }
+      visit(at, keys);
+    }
   }
 
   at2(x: number, y: number): number {
@@ -90,6 +115,71 @@ export class Grid {
     if (weight[0] === 0) return a;
     const b = this.edge(high[0] + low[1], high[0] + high[1], weight[1]);
     return a + weight[0] * (b - a);
+  }
+
+  /**
+   * As `at2`, but along the first axis and beyond the end of the second it is the ratio to a shape
+   * that is interpolated and holds. Values are those of the shape's unit.
+   */
+  at2Shaped(shape: GridShape, x: number, y: number): number {
+    this.state = lookupState.exact;
+    this.bracket(0, x);
+    this.bracket(1, y);
+    const { low, high, weight } = this;
+    const inside = this.inside(1, y);
+    let ratio = this.edge(low[0] + low[1], low[0] + high[1], weight[1]);
+    ratio /= shape.at(this.keyAt(0, low[0]), inside, 0, 0);
+    if (weight[0] !== 0) {
+      const upper = this.edge(high[0] + low[1], high[0] + high[1], weight[1]);
+      ratio += weight[0] * (upper / shape.at(this.keyAt(0, high[0]), inside, 0, 0) - ratio);
+    }
+    return ratio * shape.at(x, y, 0, 0);
+  }
+
+  /** As `at4`, with the first and third axes as the first of `at2Shaped`. */
+  at4Shaped(shape: GridShape, x: number, y: number, z: number, w: number): number {
+    this.state = lookupState.exact;
+    this.bracket(0, x);
+    this.bracket(1, y);
+    this.bracket(2, z);
+    this.bracket(3, w);
+    const { low, high, weight } = this;
+    const insideY = this.inside(1, y);
+    const insideW = this.inside(3, w);
+    let ratio = this.ratioAt(shape, low[0], insideY, low[2], insideW);
+    if (weight[2] !== 0) {
+      ratio += weight[2] * (this.ratioAt(shape, low[0], insideY, high[2], insideW) - ratio);
+    }
+    if (weight[0] !== 0) {
+      let upper = this.ratioAt(shape, high[0], insideY, low[2], insideW);
+      if (weight[2] !== 0) {
+        upper += weight[2] * (this.ratioAt(shape, high[0], insideY, high[2], insideW) - upper);
+      }
+      ratio += weight[0] * (upper - ratio);
+    }
+    return ratio * shape.at(x, y, z, w);
+  }
+
+  /** Linear over axes 1 and 3 at given keys of 0 and 2, over the shape there. */
+  private ratioAt(shape: GridShape, base0: number, y: number, base2: number, w: number): number {
+    const { low, high, weight } = this;
+    const base = base0 + base2;
+    let value = this.edge(base + low[1] + low[3], base + low[1] + high[3], weight[3]);
+    if (weight[1] !== 0) {
+      const upper = this.edge(base + high[1] + low[3], base + high[1] + high[3], weight[3]);
+      value += weight[1] * (upper - value);
+    }
+    return value / shape.at(this.keyAt(0, base0), y, this.keyAt(2, base2), w);
+  }
+
+  private keyAt(axis: number, offset: number): number {
+    return this.axes[axis][offset / this.strides[axis]];
+  }
+
+  /** The key within the axis' range. */
+  private inside(axis: number, key: number): number {
+    const keys = this.axes[axis];
+    return Math.min(Math.max(key, keys[0]), keys[keys.length - 1]);
   }
 
   at4(x: number, y: number, z: number, w: number): number {
@@ -167,7 +257,7 @@ export class Grid {
   }
 
   /** Fills what lies between measured points; twice, so that holes beside holes are reached. */
-  private fillHoles(): void {
+  private fillHoles(shapes: Float64Array): void {
     // A step on an axis counts by the ratio of its keys; the offset makes 0 and the first key near.
     const logs = this.axes.map((keys) => {
       const offset = keys[0] > 0 ? keys[0] : (keys[1] ?? 1);
@@ -176,13 +266,18 @@ export class Grid {
     for (let pass = 0; pass < 2; pass++) {
       const known = this.values.slice();
       for (let at = 0; at < known.length; at++) {
-        if (Number.isNaN(known[at])) this.values[at] = this.between(known, at, logs);
+        if (Number.isNaN(known[at])) this.values[at] = this.between(known, at, logs, shapes);
       }
     }
   }
 
   /** Interpolates at a hole along the axis with the narrowest bracket; NaN without any. */
-  private between(known: Float64Array, at: number, logs: readonly Float64Array[]): number {
+  private between(
+    known: Float64Array,
+    at: number,
+    logs: readonly Float64Array[],
+    shapes: Float64Array,
+  ): number {
     let narrowest = Number.POSITIVE_INFINITY;
     let value = Number.NaN;
     for (let axis = 0; axis < this.axes.length; axis++) {
@@ -198,15 +293,20 @@ export class Grid {
       const gap = logs[axis][above] - logs[axis][below];
       if (gap >= narrowest) continue;
       narrowest = gap;
-      const low = known[at + (below - place) * stride];
-      const high = known[at + (above - place) * stride];
-      value = low + ((keys[place] - keys[below]) / (keys[above] - keys[below])) * (high - low);
+      const low = at + (below - place) * stride;
+      const high = at + (above - place) * stride;
+      const weight = (keys[place] - keys[below]) / (keys[above] - keys[below]);
+      if (axis % 2 === 1) value = known[low] + weight * (known[high] - known[low]);
+      else {
+        const ratio = known[low] / shapes[low];
+        value = (ratio + weight * (known[high] / shapes[high] - ratio)) * shapes[at];
+      }
     }
     return value;
   }
 
   /** Fills NaN along one axis from the finite values on each line of that axis, where there are any. */
-  private fill(axis: number): void {
+  private fill(axis: number, shapes: Float64Array): void {
     const keys = this.axes[axis];
     const stride = this.strides[axis];
     const known = new Float64Array(keys.length);
@@ -219,7 +319,7 @@ export class Grid {
         const value = this.values[start + i * stride];
         if (Number.isNaN(value)) continue;
         known[count] = keys[i];
-        times[count++] = value;
+        times[count++] = value / shapes[start + i * stride];
       }
       if (count === 0 || count === keys.length) continue;
       const knownKeys = known.subarray(0, count);
@@ -227,7 +327,7 @@ export class Grid {
       for (let i = 0; i < keys.length; i++) {
         const at = start + i * stride;
         if (!Number.isNaN(this.values[at])) continue;
-        this.values[at] = continued(knownKeys, knownTimes, keys[i], this.holds);
+        this.values[at] = continued(knownKeys, knownTimes, keys[i], this.holds) * shapes[at];
       }
     }
   }

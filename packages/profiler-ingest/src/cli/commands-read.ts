@@ -4,6 +4,7 @@ import { positiveInteger, positiveNumber, readText } from '@astrolabe/base/cli';
 import type { ProfileTable } from '@astrolabe/profile';
 import { encodeProfile } from '@astrolabe/profile/arrow';
 import type { Command } from 'commander';
+import { accuracyLines, accuracyOf } from '../accuracy.js';
 import { differenceLines, differences } from '../diff.js';
 import { importCsvFiles } from '../importers/import-csv.js';
 import { inspectTable } from '../inspect.js';
@@ -77,6 +78,13 @@ export function addReadingCommands(program: Command): void {
   ).action(async (input: string, options: GivenNames) => {
     await printLines(inspectTable(loadTable(input, options)));
   });
+  program
+    .command('accuracy')
+    .description('interpolation error on values left out of the table, beside plain linear')
+    .argument('<measured>', 'Arrow profile or bundle directory')
+    .action(async (measured: string) => {
+      await printLines(accuracyLines(accuracyOf(loadTable(measured, {}))));
+    });
   program
     .command('diff')
     .description('how a profile differs from a measured one, at its measured points')
