@@ -51,7 +51,7 @@ interface Plan {
   readonly options: ExpertOptions;
   readonly moe: MoeShape;
   readonly ranks: number;
-  readonly shares: Float64Array[] | undefined;
+  readonly prepared: PreparedLayer[] | undefined;
 }
 
 type Compute = (plan: Plan, tokens: number, layer: number, draw: Draw) => LayerLoads;
@@ -124,7 +124,8 @@ export class ExpertLoads {
       throw new UserError('expert routing "module" needs a module');
     }
     const shares = expertShares(options, moe, numLayers);
-    this.plan = { options, moe, ranks, shares, router };
+    const prepared = shares?.map((layer) => prepare(layer, ranks));
+    this.plan = { options, moe, ranks, prepared, router };
     this.layersDiffer = perLayer[options.routing];
     const same = options.routing === 'uniform' || options.routing === 'proportional';
     this.ranksDiffer = ranks > 1 && !same;
@@ -194,23 +195,49 @@ function counted(plan: Plan, counts: Float64Array): LayerLoads {
   return loads;
 }
 
-/** Expected values when a token picks expert e with probability `shares[e]`. */
-function expected(plan: Plan, tokens: number, layer: number): LayerLoads {
-  assert(plan.shares !== undefined, 'routing has shares');
-  const shares = plan.shares[layer];
-  const loads = alike(plan, 0, 0);
-  const local = plan.moe.numExperts / plan.ranks;
-  for (let rank = 0; rank < plan.ranks; rank++) {
+/** What a layer's shares come to, prepared for many token counts. */
+interface PreparedLayer {
+  /** Pairs per token of each rank. */
+  readonly pairs: Float64Array;
+  /** log(1 - share) of each expert, rank by rank, the most loaded first. */
+  readonly logMissed: Float64Array;
+}
+
+function prepare(shares: Float64Array, ranks: number): PreparedLayer {
+  const local = shares.length / ranks;
+  const pairs = new Float64Array(ranks);
+  const logMissed = new Float64Array(shares.length);
+  for (let rank = 0; rank < ranks; rank++) {
     const held = shares
       .slice(rank * local, (rank + 1) * local)
       .sort()
       .reverse();
     held.forEach((share, heat) => {
-      const active = 1 - (1 - share) ** tokens;
-      loads.pairs[rank] += share * tokens;
-      loads.activated[rank] += active;
-      if (heat >= cachedExperts(plan)) loads.missed[rank] += active;
+      pairs[rank] += share;
+      logMissed[rank * local + heat] = Math.log1p(-share);
     });
+  }
+  return { pairs, logMissed };
+}
+
+/** Expected values when a token picks expert e with probability p: active with 1 - (1 - p)^T. */
+function expected(plan: Plan, tokens: number, layer: number): LayerLoads {
+  assert(plan.prepared !== undefined, 'routing has shares');
+  const { pairs, logMissed } = plan.prepared[layer];
+  const loads = alike(plan, 0, 0);
+  const local = logMissed.length / plan.ranks;
+  const cached = cachedExperts(plan);
+  for (let rank = 0; rank < plan.ranks; rank++) {
+    let activated = 0;
+    let missed = 0;
+    for (let heat = 0; heat < local; heat++) {
+      const active = 1 - Math.exp(tokens * logMissed[rank * local + heat]);
+      activated += active;
+      if (heat >= cached) missed += active;
+    }
+    loads.pairs[rank] = pairs[rank] * tokens;
+    loads.activated[rank] = activated;
+    loads.missed[rank] = missed;
   }
   return loads;
 }
