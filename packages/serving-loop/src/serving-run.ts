@@ -79,7 +79,12 @@ export interface RunResult {
   readonly tiers: TierSeries;
   readonly saturation: readonly Saturation[];
   /** KV hand-overs from prefill to decode instances. */
-  readonly transfers: { readonly count: number; readonly tokens: number };
+  readonly transfers: {
+    readonly count: number;
+    readonly tokens: number;
+    /** Prompts computed for decode instances, by prefill instance. */
+    readonly prefills: ReadonlyMap<number, number>;
+  };
 }
 
 /** @throws UserError a request that no instance can ever serve */
@@ -214,6 +219,7 @@ class ServingRun {
       transfers: {
         count: this.disaggregation.numTransfers,
         tokens: this.disaggregation.transferredTokens,
+        prefills: this.disaggregation.numPrefills,
       },
     };
   }

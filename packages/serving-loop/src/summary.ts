@@ -11,7 +11,10 @@ export interface InstanceSummary {
   readonly name: string;
   readonly model: string;
   readonly hardware: string;
+  /** Served to their end here. */
   readonly requests: number;
+  /** Computed here for decode instances; prefill instances only. */
+  readonly prompts?: number;
   readonly kvBlocks: number;
   readonly kvPeakBlocks: number;
   readonly kvPeakUsage: number;
@@ -45,6 +48,8 @@ export interface Summary {
   readonly outputTokens: number;
   readonly prefixHitTokens: number;
   readonly instances: readonly InstanceSummary[];
+  /** From prefill to decode instances, in whole blocks. */
+  readonly kvTransfers?: { readonly count: number; readonly tokens: number };
   readonly fitted: readonly string[];
   readonly lookups: LookupShare | null;
   /** What limits each instance. */
@@ -122,11 +127,17 @@ export function summarise(
       model: engine.instance.model.name,
       hardware: engine.instance.hardware,
       requests: results.filter((row) => row.instance === engine.instance.index).length,
+      ...(engine.role === 'prefill'
+        ? { prompts: run.transfers.prefills.get(engine.index) ?? 0 }
+        : {}),
       kvBlocks: engine.budget.numBlocks,
       kvPeakBlocks: engine.kv.peakUsedBlocks,
       kvPeakUsage: engine.kv.peakUsedBlocks / (engine.budget.numBlocks - 1),
       preemptions: engine.scheduler.preemptions,
     })),
+    ...(run.transfers.count === 0
+      ? {}
+      : { kvTransfers: { count: run.transfers.count, tokens: run.transfers.tokens } }),
     fitted: context.fitted,
     lookups: context.lookups ?? null,
     saturation: run.saturation,
@@ -179,10 +190,18 @@ export function formatSummary(summary: Summary): string {
       `(${(hitShare * 100).toFixed(1)} %)`,
     `preemptions   ${summary.preemptions}, ${summary.recomputedTokens} tokens recomputed`,
   );
+  if (summary.kvTransfers !== undefined) {
+    const { count, tokens } = summary.kvTransfers;
+    lines.push(`KV transfers  ${count}, ${tokens} tokens from prefill to decode instances`);
+  }
   for (const instance of summary.instances) {
+    const served =
+      instance.prompts === undefined
+        ? `${instance.requests} requests`
+        : `${instance.prompts} prompts`;
     lines.push(
       `${instance.name.padEnd(14)}${instance.model} on ${instance.hardware}: ` +
-        `${instance.requests} requests, KV peak ${instance.kvPeakBlocks} of ` +
+        `${served}, KV peak ${instance.kvPeakBlocks} of ` +
         `${instance.kvBlocks} blocks (${(instance.kvPeakUsage * 100).toFixed(1)} %)`,
     );
   }

@@ -47,6 +47,8 @@ export class Disaggregation {
   numTransfers = 0;
   /** Tokens whose KV moved, in whole blocks. */
   transferredTokens = 0;
+  /** Prompts computed for others, by instance. */
+  readonly numPrefills = new Map<number, number>();
   private readonly options: KvTransferOptions;
   private readonly events: DisaggregationEvents;
   private readonly byRequest = new Map<number, HandOff>();
@@ -123,6 +125,8 @@ export class Disaggregation {
     const handOff = this.of(leg);
     const { request } = handOff;
     handOff.prefilled = true;
+    const { index } = handOff.prefill;
+    this.numPrefills.set(index, (this.numPrefills.get(index) ?? 0) + 1);
     request.scheduledNs = leg.scheduledNs;
     request.prefixHitTokens = leg.prefixHitTokens;
     request.preemptions += leg.preemptions;
