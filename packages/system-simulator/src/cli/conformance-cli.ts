@@ -2,6 +2,7 @@
 import { makeCommand, nonNegativeInteger, runMain } from '@astrolabe/base/cli';
 import { Option } from 'commander';
 import type { FastPaths } from '../astra/run.js';
+import { condense } from './conformance/condense.js';
 import { conformance } from './conformance/main.js';
 
 await runMain('conformance', async () => {
@@ -18,14 +19,27 @@ await runMain('conformance', async () => {
         .choices(['auto', 'always', 'never'])
         .default('auto'),
     )
+    .option('--condense <file>', 'write the condensed table of the cases that are equal')
     .option('-q, --quiet', 'no progress', false);
   command.parse();
-  const { show, table, quiet, fast } = command.opts<{
+  const {
+    show,
+    table,
+    quiet,
+    fast,
+    condense: condensed,
+  } = command.opts<{
     show: number;
     table?: string;
     quiet: boolean;
     fast: FastPaths;
+    condense?: string;
   }>();
+  if (condensed !== undefined) {
+    const cases = await condense(command.args[0], condensed);
+    process.stderr.write(`${cases} cases written to ${condensed}\n`);
+    return;
+  }
   await conformance({
     folder: command.args[0],
     show,

@@ -24,8 +24,13 @@ export interface CaseAnswer {
   readonly refusal: string | undefined;
 }
 
+/** Where a case's graphs come from, by file name. */
+export interface GraphSource {
+  load(name: string): ExecutionGraph;
+}
+
 /** Graphs by path, so that cases share them. */
-export class GraphFolder {
+export class GraphFolder implements GraphSource {
   private readonly folder: string;
   private readonly known = new Map<string, ExecutionGraph>();
 
@@ -46,7 +51,7 @@ export class GraphFolder {
   }
 }
 
-export function caseInputs(golden: GoldenCase, folder: GraphFolder): AstraInputs {
+export function caseInputs(golden: GoldenCase, folder: GraphSource): AstraInputs {
   const at = golden.id;
   const network = checkAstraNetwork(golden.network, `${at}: network`, 'compat');
   const numNpus = network.npus_count.reduce((product, n) => product * n, 1);
@@ -79,7 +84,7 @@ export function caseInputs(golden: GoldenCase, folder: GraphFolder): AstraInputs
 
 export function answerCase(
   golden: GoldenCase,
-  folder: GraphFolder,
+  folder: GraphSource,
   fast: FastPaths = 'auto',
 ): CaseAnswer {
   let simulation: AstraSimulation;
