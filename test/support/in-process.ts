@@ -16,8 +16,15 @@ import {
   createTraceGenerator,
   type Iteration,
   type TraceGenerator,
+  type TraceGeneratorOptions,
   type Transfer,
 } from '@astrolabe/trace-generator';
+
+export interface InProcessOptions
+  extends Pick<TraceGeneratorOptions, 'calibration' | 'expertRouterFor'> {
+  readonly fastPaths?: boolean;
+  readonly mostTurns?: number;
+}
 
 export class InProcess implements Backend {
   readonly iterations: Iteration[] = [];
@@ -30,9 +37,9 @@ export class InProcess implements Backend {
   constructor(
     cluster: Cluster,
     latencyModelFor: (instance: Instance) => LatencyModel,
-    { fastPaths = true, mostTurns = 1_000_000 } = {},
+    { fastPaths = true, mostTurns = 1_000_000, ...options }: InProcessOptions = {},
   ) {
-    this.generator = createTraceGenerator({ cluster, latencyModelFor });
+    this.generator = createTraceGenerator({ cluster, latencyModelFor, ...options });
     this.machine = createMachine({ ...clusterMachine(cluster), fastPaths });
     this.turnsLeft = mostTurns;
   }
