@@ -79,8 +79,6 @@ export const instanceSchema = z.strictObject({
     .describe('feed-forward blocks or experts run on devices of their own'),
   ...engineOverridesSchema.shape,
   enable_local_offloading: z.boolean().optional(),
-  enable_attn_offloading: z.boolean().optional(),
-  enable_sub_batch_interleaving: z.boolean().optional(),
   enable_block_copy: z.boolean().optional(),
 });
 

@@ -53,6 +53,14 @@ export const engineOverridesSchema = z.strictObject({
     .enum(['fcfs', 'priority'])
     .describe('priority: lower numbers first; the least urgent is preempted')
     .optional(),
+  enable_attn_offloading: z
+    .boolean()
+    .describe('decode attention runs in the PIM channels of the node\u2019s memory')
+    .optional(),
+  enable_sub_batch_interleaving: z
+    .boolean()
+    .describe('two halves of a batch take turns between device and PIM')
+    .optional(),
   speculative_tokens: count.describe('draft tokens a decode verifies per step; 0 = off').optional(),
   speculative_acceptance: share
     .describe('chance that a draft token is accepted, given those before it were')
@@ -87,6 +95,8 @@ export interface EngineOptions {
   /** Undefined: one token per decode and step. */
   readonly speculation: SpeculationOptions | undefined;
   readonly eosShare: number;
+  readonly attentionOffload: boolean;
+  readonly subBatchInterleaving: boolean;
 }
 
 export interface SpeculationOptions {
@@ -131,6 +141,8 @@ export function resolveEngine(
         }
       : undefined,
     eosShare: merged.eos_share ?? 0,
+    attentionOffload: merged.enable_attn_offloading ?? false,
+    subBatchInterleaving: merged.enable_sub_batch_interleaving ?? false,
   };
 }
 

@@ -13,6 +13,7 @@ export * from './model.js';
 export { isMoeLayer, type MoeShape } from './model-experts.js';
 export type { LatentAttentionShape } from './model-latent.js';
 export * from './model-size.js';
+export * from './pim.js';
 export { feedForwardBytes, residentWeightBytes } from './resident-weights.js';
 export * from './resolve-cluster.js';
 export * from './weight-placement.js';

@@ -11,6 +11,7 @@ import type { ExpertOptions } from './experts.js';
 import type { KvTransferOptions, TopologyFile } from './interconnect.js';
 import type { KvTierFile } from './kv-tiers.js';
 import type { ModelShape } from './model.js';
+import { type PimDevice, type PimMemory, pimMemory } from './pim.js';
 
 export type InstanceRole = 'colocated' | 'prefill' | 'decode';
 
@@ -66,6 +67,8 @@ export interface ClusterNode {
   /** Between each device and host memory, each way. */
   readonly hostLinkGBps: number;
   readonly power: PowerFile | undefined;
+  /** Only when an instance of the node uses it; then it is the host memory. */
+  readonly pim?: PimMemory;
   readonly storage?: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
 }
 
@@ -92,6 +95,8 @@ export interface ResolveOptions {
   readonly findModel: (name: string) => ModelShape;
   /** Options from the command line: they win over the file. */
   readonly flags?: EngineOverrides;
+  /** Finds a PIM device by name; throws a UserError when there is none. */
+  readonly findPim?: (name: string) => PimDevice;
   /** KV tiers from the command line replace the file's. */
   readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number;
@@ -115,11 +120,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
   return {
     nodes: file.nodes.map((node, index) => ({
       index,
-      hostMemory: {
-        sizeBytes: node.cpu_mem.mem_size * bytesPerGiB,
-        bandwidthGBps: node.cpu_mem.mem_bw,
-        latencyNs: node.cpu_mem.mem_latency,
-      },
+      ...hostMemory(node, instances, index, at, options),
       hostLinkGBps: node.host_link_bw,
       power: node.power,
       ...(node.storage === undefined
@@ -149,6 +150,29 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
           },
     ...tiersOf(options.kvTiers ?? file.kv_tiers),
   };
+}
+
+/** Of a node whose memory computes, size, bandwidth and latency are those of its channels. */
+function hostMemory(
+  { cpu_mem: memory }: ClusterFile['nodes'][number],
+  instances: readonly Instance[],
+  node: number,
+  at: string,
+  options: ResolveOptions,
+): Pick<ClusterNode, 'hostMemory' | 'pim'> {
+  const sizeBytes = memory.mem_size * bytesPerGiB;
+  const used = instances.some(({ engine, node: own }) => own === node && engine.attentionOffload);
+  if (!used) {
+    const { mem_bw: bandwidthGBps, mem_latency: latencyNs } = memory;
+    return { hostMemory: { sizeBytes, bandwidthGBps, latencyNs } };
+  }
+  const place = `${at}: nodes[${node}].cpu_mem.pim_config`;
+  if (memory.pim_config === undefined || options.findPim === undefined) {
+    throw new UserError('is missing: an instance of the node offloads attention', { at: place });
+  }
+  const pim = pimMemory(options.findPim(memory.pim_config), sizeBytes, place);
+  const bandwidthGBps = pim.numChannels * pim.channelBandwidthGBps;
+  return { hostMemory: { sizeBytes, bandwidthGBps, latencyNs: pim.latencyNs }, pim };
 }
 
 function tiersOf(kvTiers: readonly KvTierFile[] | undefined): Pick<Cluster, 'kvTiers'> {
@@ -312,5 +336,7 @@ function engineKeys(entry: InstanceFile): EngineOverrides {
     speculative_acceptance: entry.speculative_acceptance,
     speculative_draft_ns: entry.speculative_draft_ns,
     eos_share: entry.eos_share,
+    enable_attn_offloading: entry.enable_attn_offloading,
+    enable_sub_batch_interleaving: entry.enable_sub_batch_interleaving,
   };
 }

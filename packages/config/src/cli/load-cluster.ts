@@ -1,5 +1,5 @@
 /** Reads cluster files and the models they name from disk. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearest, UserError } from '@astrolabe/base';
@@ -7,10 +7,13 @@ import { readJson } from '@astrolabe/base/cli';
 import type { EngineOverrides } from '../engine.js';
 import type { KvTierFile } from '../kv-tiers.js';
 import { type ModelShape, parseModel } from '../model.js';
+import { type PimDevice, parsePim } from '../pim.js';
 import { type Cluster, type Instance, resolveCluster } from '../resolve-cluster.js';
 
 /** The project's own `cluster_config/models/<org>/<name>.json`. */
 const shippedModels = fileURLToPath(new URL('../../../../cluster_config/models', import.meta.url));
+
+const shippedPim = fileURLToPath(new URL('../../../../cluster_config/pim', import.meta.url));
 
 export interface LoadClusterOptions {
   readonly flags?: EngineOverrides;
@@ -34,6 +37,7 @@ export function loadCluster(path: string, options: LoadClusterOptions = {}): Clu
     ...(options.deviceMemoryBytes === undefined
       ? {}
       : { deviceMemoryBytes: options.deviceMemoryBytes }),
+    findPim: (name) => findPim(name, dirname(path)),
     findModel: (name) => {
       const known = cache.get(name) ?? findModel(name, dirname(path), folders);
       cache.set(name, known);
@@ -51,6 +55,18 @@ function withModulePath(instance: Instance, clusterFile: string): Instance {
     ...instance,
     experts: { ...experts, module: resolve(dirname(clusterFile), experts.module) },
   };
+}
+
+/** A PIM device: a file beside the cluster file, in a folder `pim` there, or a shipped one. */
+function findPim(name: string, base: string): PimDevice {
+  const file = name.endsWith('.ini') ? name : `${name}.ini`;
+  const folders = [base, join(base, 'pim'), shippedPim];
+  const found = folders.map((folder) => join(folder, file)).find((path) => existsSync(path));
+  if (found !== undefined) return parsePim(readFileSync(found, 'utf8'), found);
+  const known = existsSync(shippedPim)
+    ? readdirSync(shippedPim).map((entry) => entry.replace(/\.ini$/, ''))
+    : [];
+  throw new UserError(`PIM device "${name}" is unknown`, { hint: `known: ${known.join(', ')}` });
 }
 
 /** A model by its name in one of the folders, or by the path of its config.json. */
