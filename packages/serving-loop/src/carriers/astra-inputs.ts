@@ -14,8 +14,8 @@ import {
 } from '@astrolabe/chakra';
 import type { Cluster } from '@astrolabe/config';
 
-/** ASTRA-sim's analytical networks want at least two NPUs in every dimension. */
-const leastNpus = 2;
+/** Stock ASTRA-sim's analytical networks want at least two NPUs in every dimension. */
+const stockLeastNpus = 2;
 
 export interface AstraInputs {
   readonly numNpus: number;
@@ -24,9 +24,9 @@ export interface AstraInputs {
   readonly memoryJson: string;
 }
 
-/** NPUs are numbered as in the cluster. */
-export function astraInputs(cluster: Cluster): AstraInputs {
-  const dims = dimensions(cluster);
+/** NPUs are numbered as in the cluster; idle ones are added up to `leastNpus`. */
+export function astraInputs(cluster: Cluster, leastNpus = stockLeastNpus): AstraInputs {
+  const dims = dimensions(cluster, leastNpus);
   const perDim = <T>(values: readonly T[]): T[] =>
     dims.map((_, dim) => values[dim === dims.length - 1 ? values.length - 1 : 0]);
   const list = (values: readonly unknown[]): string => `[ ${values.join(', ')} ]`;
@@ -64,7 +64,7 @@ export function astraInputs(cluster: Cluster): AstraInputs {
 }
 
 /** Innermost the NPUs of one stage where all instances are alike, else one dimension for all. */
-function dimensions(cluster: Cluster): number[] {
+function dimensions(cluster: Cluster, leastNpus: number): number[] {
   const { instances, numNpus } = cluster;
   const { tp } = instances[0];
   const alike = instances.every((instance) => instance.tp === tp);

@@ -11,7 +11,7 @@ import {
   exportScopes,
 } from './exporter.js';
 
-export const carriers = ['in-process', 'pipe', 'files', 'astra-sim'] as const;
+export const carriers = ['in-process', 'pipe', 'files', 'astra-sim', 'llmservingsim'] as const;
 export type Carrier = (typeof carriers)[number];
 
 export interface CarrierOptions {
@@ -68,9 +68,10 @@ export function carrierOptions(raw: Readonly<Record<string, unknown>>): CarrierO
       hint: 'use --carrier pipe (the default with a command) or files',
     });
   }
-  if (carrier === 'astra-sim' && (systemSimulator === undefined || traceGenerator !== undefined)) {
+  const binary = carrier === 'astra-sim' || carrier === 'llmservingsim';
+  if (binary && (systemSimulator === undefined || traceGenerator !== undefined)) {
     throw new UserError('needs the binary as --system-simulator, and our own trace generator', {
-      at: '--carrier astra-sim',
+      at: `--carrier ${carrier}`,
     });
   }
   if (

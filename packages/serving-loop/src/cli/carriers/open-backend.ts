@@ -14,6 +14,7 @@ import { InProcessBackend } from '../../carriers/in-process.js';
 import type { CarrierOptions } from '../carrier-options.js';
 import { ExportingBackend } from '../exporter.js';
 import { AstraSimBackend } from './astra-sim.js';
+import { InteractiveBackend } from './interactive.js';
 import { openStages, type StageFlags } from './open-stages.js';
 import type { OpenedBackend } from './opened-backend.js';
 import { keptNames, type LookupCounts, Recorder, readLookups } from './recorder.js';
@@ -58,7 +59,8 @@ async function openCarrier(inputs: BackendInputs): Promise<OpenedBackend> {
     case 'in-process':
       return openInProcess(inputs);
     case 'astra-sim':
-      return openAstraSim(inputs);
+    case 'llmservingsim':
+      return openBinary(inputs);
     default:
       return openStages(options, inputs);
   }
@@ -87,26 +89,26 @@ async function openInProcess({
   };
 }
 
-/** The binary is a stage per iteration; the generator runs here. */
-async function openAstraSim({
-  options,
-  cluster,
-  generator,
-}: BackendInputs): Promise<OpenedBackend> {
+/** A simulator that knows nothing of our streams; the generator runs here. */
+async function openBinary({ options, cluster, generator }: BackendInputs): Promise<OpenedBackend> {
   const made = await generator();
   const temporary = mkdtempSync(join(tmpdir(), 'serving-loop-'));
-  const backend = new AstraSimBackend({
+  const common = {
     generator: made.generator,
     command: { words: options.systemSimulator!, foreign: true },
-    inputs: astraInputs(cluster),
     folder: options.keep ?? temporary,
     keep: options.keep !== undefined,
     timeoutMs: options.stageTimeoutMs,
-  });
+  };
+  const backend =
+    options.carrier === 'astra-sim'
+      ? new AstraSimBackend({ ...common, inputs: astraInputs(cluster) })
+      : new InteractiveBackend({ ...common, cluster });
   const clean = (): void => rmSync(temporary, { recursive: true, force: true });
   return {
     backend,
     finish: async () => {
+      await backend.close();
       clean();
       return countLookups(made.models);
     },
