@@ -3,6 +3,7 @@
  * interpolation (`table-model.ts`), by fitted models and by rooflines. All times are for one layer's
  * operator on one rank, in ns, without communication.
  */
+import type { IsolatedTiming } from './profile-table.js';
 
 /** The attention work of one batch on one instance, before it is divided by TP. */
 export interface AttentionBatch {
@@ -32,6 +33,8 @@ export interface LatencyModel {
   readonly source: string;
   readonly tpDegrees: readonly number[];
   readonly counters: LookupCounters;
+  /** Present when operators were timed alone, not as an engine runs them. */
+  readonly isolated?: IsolatedTiming | undefined;
 
   /** Whether the operator is known at this TP degree. */
   has(operator: string, tp: number): boolean;

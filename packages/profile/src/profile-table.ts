@@ -40,6 +40,16 @@ export const measurementKinds = [
   'unknown',
 ] as const;
 
+const positive = z.number().positive();
+
+/** Facts of the device that tell what an engine's kernels take where the profiler timed others. */
+export const isolatedTimingSchema = z.strictObject({
+  launchNs: positive.describe('shortest kernel'),
+  bandwidthGBps: positive.describe('that streaming kernels reach'),
+  packsQueryHeads: z.boolean().describe('attention packs query heads in every batch'),
+});
+export type IsolatedTiming = z.infer<typeof isolatedTimingSchema>;
+
 export const profileInfoSchema = z.strictObject({
   hardware: z.string().min(1),
   model: z.string().min(1),
@@ -50,6 +60,11 @@ export const profileInfoSchema = z.strictObject({
   device: z.string().optional().describe('the device in its own words'),
   maxTokens: z.number().int().positive().optional().describe('largest batch measured, tokens'),
   maxSequences: z.number().int().positive().optional(),
+  isolated: isolatedTimingSchema
+    .optional()
+    .describe(
+      'operators were timed alone: plain modules in a loop, decodes and chunks in calls of their own',
+    ),
   notes: z.array(z.string()).optional(),
 });
 export type ProfileInfo = z.infer<typeof profileInfoSchema>;

@@ -67,6 +67,7 @@ export class TableModel implements LatencyModel {
   readonly dtype: string;
   readonly source: string;
   readonly tpDegrees: readonly number[];
+  readonly isolated: ProfileInfo['isolated'];
   readonly counters: LookupCounters = { exact: 0, interpolated: 0, extrapolated: 0 };
   private readonly tables: TableSource;
   private readonly compiled: CompiledTables[] = [];
@@ -78,6 +79,7 @@ export class TableModel implements LatencyModel {
     this.model = tables.info.model;
     this.dtype = tables.info.dtype;
     this.source = tables.info.source;
+    this.isolated = tables.info.isolated;
     this.tpDegrees = tables.tpDegrees;
   }
 

@@ -14,6 +14,7 @@ import {
   noCalibration,
 } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
+import { engineKernels } from './engine-kernels.js';
 import { expertPeers, planGroups } from './groups.js';
 import { type FfnDevice, InstanceGenerator, type StageDevice } from './instance-generator.js';
 import type { Iteration } from './iteration.js';
@@ -46,14 +47,16 @@ export interface TraceGenerator {
 export function createTraceGenerator(options: TraceGeneratorOptions): TraceGenerator {
   const { cluster, calibration = noCalibration } = options;
   const terms = parseTerms(options.terms);
+  const latencyModelFor = (instance: Instance): LatencyModel =>
+    engineKernels(options.latencyModelFor(instance), instance, terms);
   const groups = planGroups(cluster);
   const instances = cluster.instances.map(
     (instance) =>
       new InstanceGenerator({
         cluster,
         instance,
-        stages: stageDevices(instance, options.latencyModelFor, calibration),
-        ffn: ffnDevice(instance, options.latencyModelFor),
+        stages: stageDevices(instance, latencyModelFor, calibration),
+        ffn: ffnDevice(instance, latencyModelFor),
         groups: groups[instance.index],
         peers: expertPeers(cluster, instance),
         terms,

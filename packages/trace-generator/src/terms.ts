@@ -23,6 +23,14 @@ export const termSwitchesSchema = z
           'the batch; engines keep the oldest, longest requests first, which hides it (off: two ' +
           'measured runs contradict it)',
       ),
+    fusedElementwise: on.describe(
+      'norms, rotation and activation timed as plain modules take a fused kernel\u2019s time at most',
+    ),
+    unpackedQueryHeads: on.describe(
+      'decodes beside a chunk, or with a sliding window, read the KV cache once per query head ' +
+        'where attention was timed apart and the kernel packs only pure decodes',
+    ),
+    weightFloor: on.describe('no operator timed alone is faster than memory delivers its weights'),
     embeddingAllReduce: on.describe('all-reduce after the vocabulary-parallel embedding, TP > 1'),
     logitsGather: on.describe('all-gather of the logits before sampling, TP > 1'),
     pipelineResidual: on.describe(

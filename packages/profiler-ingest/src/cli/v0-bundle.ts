@@ -38,6 +38,20 @@ function baseInfo({ hardware, model, dtype }: ProfileNames): ProfileInfo {
     dtype,
     source: 'LLMServingSim 1.x profile bundle (unfused operators, eager)',
     measurement: 'kernel',
+    ...isolatedOf(hardware),
+  };
+}
+
+/** Modules were timed one by one; what engines do otherwise depends on the device. */
+function isolatedOf(hardware: string): Pick<ProfileInfo, 'isolated'> {
+  const device = findDevice(hardware);
+  if (device === undefined) return {};
+  return {
+    isolated: {
+      launchNs: device.launch_ns,
+      bandwidthGBps: device.memory_bandwidth_gb_s,
+      packsQueryHeads: device.packs_query_heads,
+    },
   };
 }
 

@@ -71,9 +71,13 @@ function servingOptions(
   };
 }
 
-/** The paper's runs (v0 profiles) are of 2025, before vLLM scheduled asynchronously by default. */
+/**
+ * The paper's runs (v0 profiles) are of 2025: before vLLM scheduled asynchronously by default, and
+ * with its then default of seats for an API server where the case says nothing.
+ */
 function generationFlags(given: Case): EngineOverrides {
-  return given.profileFormat === 'llmservingsim-v0' ? { async_scheduling: false } : {};
+  if (given.profileFormat !== 'llmservingsim-v0') return {};
+  return { async_scheduling: false, max_num_seqs: 256 };
 }
 
 async function judged(
