@@ -44,6 +44,8 @@ function memoryTiers(cluster: Cluster): MemorySpec {
       contention: 'device',
       numDevices: nodes.length,
       linkBandwidthGBps: nodes.map(({ hostLinkGBps }) => hostLinkGBps),
+      // The channels of a node work on one layer together: a graph's PIM node is the busiest.
+      ...(nodes.some(({ pim }) => pim !== undefined) ? { pimChannels: 1 } : {}),
     },
     ...(nodes.every(({ storage }) => storage === undefined)
       ? {}

@@ -21,6 +21,12 @@ export class Batch implements AttentionBatch {
   decodeContextSum = 0;
   decodeContextMin = 0;
   decodeContextMax = 0;
+  /** The longest, also where the others are levelled. */
+  decodeContextLongest = 0;
+  /** New tokens of prefill chunks. */
+  prefillTokens = 0;
+  /** This batch without its decodes. */
+  readonly prefillOnly: AttentionBatch = new PrefillOnly(this);
 
   /**
    * Takes in an iteration's requests; padding is `pad`'s business. A chunk of one token behind a
@@ -60,6 +66,8 @@ export class Batch implements AttentionBatch {
     this.decodeContextSum = 0;
     this.decodeContextMin = 0;
     this.decodeContextMax = 0;
+    this.decodeContextLongest = 0;
+    this.prefillTokens = 0;
   }
 
   private addDecode(context: number): void {
@@ -68,6 +76,7 @@ export class Batch implements AttentionBatch {
     this.decodeContextSum += context;
     if (first || context < this.decodeContextMin) this.decodeContextMin = context;
     if (context > this.decodeContextMax) this.decodeContextMax = context;
+    this.decodeContextLongest = this.decodeContextMax;
   }
 
   private addPrefill(added: number, context: number): void {
@@ -76,8 +85,33 @@ export class Batch implements AttentionBatch {
       this.prefillNewTokens = grown(this.prefillNewTokens);
       this.prefillContextTokens = grown(this.prefillContextTokens);
     }
+    this.prefillTokens += added;
     this.prefillNewTokens[index] = added;
     this.prefillContextTokens[index] = context;
+  }
+}
+
+class PrefillOnly implements AttentionBatch {
+  readonly decodeCount = 0;
+  readonly decodeContextSum = 0;
+  readonly decodeContextMin = 0;
+  readonly decodeContextMax = 0;
+  private readonly whole: Batch;
+
+  constructor(whole: Batch) {
+    this.whole = whole;
+  }
+
+  get prefillCount(): number {
+    return this.whole.prefillCount;
+  }
+
+  get prefillNewTokens(): Float64Array {
+    return this.whole.prefillNewTokens;
+  }
+
+  get prefillContextTokens(): Float64Array {
+    return this.whole.prefillContextTokens;
   }
 }
 

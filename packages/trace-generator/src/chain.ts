@@ -3,7 +3,13 @@
  * before, with the quantity that will give its duration or size. Sealed into a template, whose
  * structure all iterations share; an iteration only fills in numbers.
  */
-import { type ExecutionGraph, GraphBuilder, NodeType, type StringTable } from '@astrolabe/chakra';
+import {
+  type ExecutionGraph,
+  GraphBuilder,
+  NodeType,
+  type StringTable,
+  TensorLocation,
+} from '@astrolabe/chakra';
 import type { Group } from './groups.js';
 
 export interface Template {
@@ -91,6 +97,32 @@ export class Chain {
     if (after >= 0) this.builder.addDep(node, after);
     this.tensorSizes[node] = quantity;
     return node;
+  }
+
+  /** A store to a memory tier beside the chain; nothing waits for it but the end of the step. */
+  store(name: string, location: number, device: number, quantity: number, after: number): void {
+    const node = this.add(NodeType.memStore, name);
+    this.builder.setTensorSize(node, 0);
+    this.builder.setTensorLocation(node, location, device);
+    this.builder.addDep(node, after);
+    this.tensorSizes[node] = quantity;
+  }
+
+  /** Work of a PIM channel beside the chain, with the bytes that go there and back. */
+  pim(name: string, device: number, duration: number, bytes: number, after: number): number {
+    const node = this.add(NodeType.pimComp, name);
+    this.builder.setTensorSize(node, 0);
+    this.builder.setTensorLocation(node, TensorLocation.remote, device, 0);
+    if (after >= 0) this.builder.addDep(node, after);
+    this.durations[node] = duration;
+    this.tensorSizes[node] = bytes;
+    return node;
+  }
+
+  /** What follows waits for nothing before. */
+  restart(): void {
+    this.last = -1;
+    this.alsoLast = [];
   }
 
   /** The next node waits for all of these. */

@@ -9,4 +9,5 @@ export * from './iteration.js';
 export { type Transfer, transferLane, transferSchema } from './kv-transfer.js';
 export type { ExpertQuestion, ExpertRouter } from './moe/expert-loads.js';
 export { loadLane, type MemoryMove, memoryMoveSchema, storeLane } from './moves.js';
+export { type PimCost, pimCost } from './pim.js';
 export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';

@@ -20,11 +20,12 @@ import { instantiate, type Template } from './chain.js';
 import { type StageGroups, stageNpus } from './groups.js';
 import { checkIteration, type Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
-import { type Lowering, lowerStage, type Position } from './lower.js';
+import { type Lowering, lowerInterleaved, lowerStage, type Position } from './lower.js';
 import type { ExpertRouter } from './moe/expert-loads.js';
 import { planExperts } from './moe/plan-experts.js';
 import { chooseSequence } from './operators.js';
 import { padWave } from './pad-wave.js';
+import { type PimCost, pimCost } from './pim.js';
 import { type ExpertBlock, evaluate, QuantityTable, type Step } from './quantities.js';
 import type { Sequence } from './sequences.js';
 import type { Terms } from './terms.js';
@@ -88,9 +89,12 @@ export class InstanceGenerator {
   private readonly parts: readonly Batch[];
   private readonly steps: Step[] = [];
   private readonly experts: ExpertBlock | undefined;
+  private readonly pim: PimCost | undefined;
   /** Of every pipeline stage. */
   private readonly lowerings: readonly Lowering[];
   private readonly disaggregated: Disaggregated | undefined;
+  /** Of the parts that take turns between device and PIM. */
+  private readonly interleaved: readonly Lowering[];
   private values = new Float64Array(0);
 
   /** @throws UserError naming what a profile lacks, or what cannot be divided so */
@@ -98,9 +102,13 @@ export class InstanceGenerator {
     const { instance, terms, groups, peers, ffn } = options;
     this.options = options;
     const { experts, expertRouter } = options;
+    this.pim = pimCost(options.cluster, instance);
+    checkInterleaving(instance);
     this.experts = planExperts(ffn?.instance ?? instance, peers.length, experts, expertRouter);
     this.lowerings = this.lowerStages();
-    this.parts = Array.from({ length: ffn?.microBatches ?? 0 }, () => new Batch());
+    const interleaved = instance.engine.subBatchInterleaving ? 2 : 0;
+    this.parts = Array.from({ length: ffn?.microBatches ?? interleaved }, () => new Batch());
+    this.interleaved = ffn === undefined ? this.lowerInterleavedParts() : [];
     this.disaggregated = ffn === undefined ? undefined : this.lowerParts(ffn);
     const { maxNumSeqs, maxNumBatchedTokens } = instance.engine;
     this.padding = terms.cudaGraphPadding
@@ -117,7 +125,9 @@ export class InstanceGenerator {
 
   generate(iteration: Iteration): GraphSet {
     checkIteration(iteration);
-    const warmUpNs = this.options.terms.warmUp ? (iteration.warmUpNs ?? 0) : 0;
+    // Both are serial time of the step beside its operators.
+    const warmUpNs =
+      (this.options.terms.warmUp ? (iteration.warmUpNs ?? 0) : 0) + (iteration.draftNs ?? 0);
     const kvSends = iteration.kvSends ?? [];
     const parts = Math.min(this.parts.length, Math.max(1, iteration.requests.length));
     const placed = this.placed({ warmUp: warmUpNs > 0, kvTo: kvSends.map(({ to }) => to), parts });
@@ -157,6 +167,13 @@ export class InstanceGenerator {
     });
   }
 
+  /** The halves of a batch that take turns; none when batches stay whole. */
+  private lowerInterleavedParts(): Lowering[] {
+    const [whole] = this.lowerings;
+    const [stage] = this.options.stages;
+    return this.parts.map((batch) => this.addStep(whole.instance, stage, whole.sequence, batch));
+  }
+
   private lowerParts(ffn: FfnDevice): Disaggregated {
     const { groups } = this.options;
     const [whole] = this.lowerings;
@@ -183,6 +200,7 @@ export class InstanceGenerator {
       latency: device.latency,
       tp: instance.tp,
       warmUpNs: 0,
+      pim: this.pim,
       experts: this.experts,
       kvSends: [],
       draw: { group: peers[0].index, wave: 0 },
@@ -197,6 +215,7 @@ export class InstanceGenerator {
       experts: this.experts,
       expertOptions: experts,
       placement: weightPlacement(instance.placement),
+      pimNode: this.pim?.node,
     };
   }
 
@@ -211,15 +230,17 @@ export class InstanceGenerator {
         const [source, target] = kvPair(this.options.cluster, this.options.instance.index, to);
         return planKvLinks(source, target);
       });
-      placed = parts === 0 ? this.placeStages(warmUp, links) : this.placePools(shape, links);
+      const pools = this.disaggregated !== undefined;
+      placed = pools ? this.placePools(shape, links) : this.placeStages(shape, links);
       this.variants.set(key, placed);
     }
     return placed;
   }
 
   /** One template per stage; one per rank where ranks name different peers or hold other experts. */
-  private placeStages(warmUp: boolean, kvLinks: readonly (readonly KvLink[])[]): Placed[] {
+  private placeStages(shape: Shape, kvLinks: readonly (readonly KvLink[])[]): Placed[] {
     const { instance, peers } = this.options;
+    const { warmUp, parts } = shape;
     const ranksDiffer = this.experts?.loads.ranksDiffer ?? false;
     const firstRank = peers.indexOf(instance) * instance.tp;
     const placed: Placed[] = [];
@@ -230,7 +251,10 @@ export class InstanceGenerator {
       for (const rank of ranks) {
         const expertRank = this.expertRank(firstRank + rank);
         const position = this.position({ stage, rank, expertRank, warmUp }, kvLinks);
-        const template = lowerStage(this.lowerings[stage], position);
+        const template =
+          parts > 1
+            ? lowerInterleaved(this.interleaved, position)
+            : lowerStage(this.lowerings[stage], position);
         placed.push({ npus: alike ? npus : [npus[rank]], template });
       }
     }
@@ -300,12 +324,22 @@ export class InstanceGenerator {
   private evaluate(parts: number): void {
     const { list, stepOf } = this.quantities;
     if (this.values.length < list.length) this.values = new Float64Array(list.length);
-    const lastStep = this.parts.length === 0 ? this.steps.length - 1 : 2 * parts;
+    const lastStep = this.disaggregated === undefined ? this.steps.length - 1 : 2 * parts;
     for (let i = 0; i < list.length; i++) {
       const step = stepOf[i];
       this.values[i] = step > lastStep ? 0 : evaluate(list[i], this.steps[step]);
     }
   }
+}
+
+/** @throws UserError interleaving without offload, or through a pipeline */
+function checkInterleaving({ name, engine, pp }: Instance): void {
+  if (!engine.subBatchInterleaving) return;
+  const at = `instance "${name}": enable_sub_batch_interleaving`;
+  if (!engine.attentionOffload) {
+    throw new UserError('needs enable_attn_offloading: halves take turns with PIM', { at });
+  }
+  if (pp > 1) throw new UserError('cannot be combined with pipeline stages', { at });
 }
 
 /** @throws UserError feed-forward blocks larger than their devices */

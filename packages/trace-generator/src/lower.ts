@@ -3,7 +3,7 @@
  * chain of compute nodes with the collectives of tensor parallelism between them (vllm.md 7) and the
  * hand-over between stages (vllm.md 9).
  */
-import { CollectiveType, type StringTable } from '@astrolabe/chakra';
+import { CollectiveType, type StringTable, TensorLocation } from '@astrolabe/chakra';
 import {
   dtypeBytes,
   type ExpertOptions,
@@ -36,6 +36,8 @@ export interface Lowering {
   readonly experts: ExpertBlock | undefined;
   readonly expertOptions: ExpertOptions;
   readonly placement: WeightPlacement;
+  /** Node whose memory computes decode attention; undefined: the device does. */
+  readonly pimNode?: number | undefined;
 }
 
 /** What distinguishes one program of an instance from another. */
@@ -66,8 +68,28 @@ export function contextOf(lowering: Lowering, position: Position, chain: Chain):
 }
 
 export function lowerStage(lowering: Lowering, position: Position): Template {
+  const chain = new Chain(lowering.strings);
+  lowerStageInto(chain, lowering, position);
+  return chain.seal();
+}
+
+/**
+ * Parts of a batch side by side on one device: while one part's attention is elsewhere, another part
+ * computes. Host terms are the step's, so they are the first part's.
+ */
+export function lowerInterleaved(parts: readonly Lowering[], position: Position): Template {
+  const chain = new Chain(parts[0].strings);
+  parts.forEach((lowering, index) => {
+    const own = index === 0 ? lowering : { ...lowering, stepOverheadNs: 0 };
+    chain.restart();
+    lowerStageInto(chain, own, index === 0 ? position : { ...position, warmUp: false });
+  });
+  return chain.seal();
+}
+
+function lowerStageInto(chain: Chain, lowering: Lowering, position: Position): void {
   const { instance } = lowering;
-  const context = contextOf(lowering, position, new Chain(lowering.strings));
+  const context = contextOf(lowering, position, chain);
   const { stage } = position;
   receiveFromPreviousStage(context);
   lowerHost(context);
@@ -77,7 +99,6 @@ export function lowerStage(lowering: Lowering, position: Position): Template {
   for (let layer = first; layer < first + layers[stage]; layer++) lowerLayer(context, layer);
   if (stage === instance.pp - 1) lowerHead(context);
   sendToNextStage(context);
-  return context.chain.seal();
 }
 
 export function lowerEmbedding(context: Context): void {
@@ -138,11 +159,31 @@ function lowerOperators(
   for (const operator of operators) {
     const name = `${prefix}${operator.name}`;
     const weights = fetchWeights(context, layer, prefix, operator);
-    const node = context.chain.compute(name, timeOf(context, operator));
+    const offloaded = operator.key === 'attention' && context.pimNode !== undefined;
+    const node = offloaded
+      ? lowerPimAttention(context, prefix, name)
+      : context.chain.compute(name, timeOf(context, operator));
     if (weights >= 0) context.chain.join(node, weights);
     if (operator.key === 'attention') sendKv(context, prefix, layer);
     lowerCollective(context, name, operator);
   }
+}
+
+/**
+ * Prefill attention on the device, decode attention in memory, side by side; what follows waits for
+ * both. The KV of prompt tokens moves to the memory behind their attention, beside the chain.
+ */
+function lowerPimAttention(context: Context, prefix: string, name: string): number {
+  const { chain, quantities, pimNode = 0 } = context;
+  const before = chain.last;
+  const duration = quantities.add({ kind: 'pimAttention' });
+  const bytes = quantities.add({ kind: 'pimBytes' });
+  const inMemory = chain.pim(`${prefix}pim_attention`, pimNode, duration, bytes, before);
+  const onDevice = chain.compute(name, quantities.add({ kind: 'prefillAttention' }));
+  const stored = quantities.add({ kind: 'pimStoreBytes' });
+  chain.store(`${prefix}kv.to_pim`, TensorLocation.remote, pimNode, stored, onDevice);
+  chain.gather([onDevice, inMemory]);
+  return onDevice;
 }
 
 /** Layer by layer, beside the chain, where vLLM's connectors save a layer: behind its attention. */

@@ -9,6 +9,7 @@ import type { Batch } from './batch.js';
 import type { KvSend } from './iteration.js';
 import { kvTag } from './kv-links.js';
 import type { ExpertLoads } from './moe/expert-loads.js';
+import type { PimCost } from './pim.js';
 
 export type Quantity =
   /** The same in every iteration. */
@@ -16,6 +17,11 @@ export type Quantity =
   | { readonly kind: 'tokens'; readonly operator: string }
   | { readonly kind: 'sequences'; readonly operator: string }
   | { readonly kind: 'attention' }
+  /** With attention offloaded: what stays on the device, what PIM does, and bytes between them. */
+  | { readonly kind: 'prefillAttention' }
+  | { readonly kind: 'pimAttention' }
+  | { readonly kind: 'pimBytes' }
+  | { readonly kind: 'pimStoreBytes' }
   /** Bytes: so much per token and so much per sequence row. */
   | { readonly kind: 'bytes'; readonly perToken: number; readonly perSequence: number }
   /** Bytes per token of all data-parallel ranks together. */
@@ -42,6 +48,8 @@ export interface Step {
   readonly latency: LatencyModel;
   readonly tp: number;
   warmUpNs: number;
+  /** Undefined: attention stays on the device. */
+  readonly pim?: PimCost | undefined;
   readonly experts: ExpertBlock | undefined;
   kvSends: readonly KvSend[];
   readonly draw: { readonly group: number; wave: number };
@@ -109,6 +117,14 @@ function unrounded(quantity: Quantity, step: Step): number {
       return latency.perSequenceNs(quantity.operator, tp, batch.sequences);
     case 'attention':
       return latency.attentionNs(tp, batch);
+    case 'prefillAttention':
+      return batch.prefillCount === 0 ? 0 : latency.attentionNs(tp, batch.prefillOnly);
+    case 'pimAttention':
+      return step.pim?.attentionNs(batch) ?? 0;
+    case 'pimBytes':
+      return batch.decodeCount * (step.pim?.bytesPerDecode ?? 0);
+    case 'pimStoreBytes':
+      return batch.prefillTokens * (step.pim?.bytesPerPrefillToken ?? 0);
     case 'bytes':
       return quantity.perToken * batch.tokens + quantity.perSequence * batch.sequences;
     case 'groupBytes':
