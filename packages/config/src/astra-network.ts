@@ -14,12 +14,33 @@ export const astraTopologies = ['Ring', 'FullyConnected', 'Switch'] as const;
 /** Ours beside them: a line, and a ring by its other name. */
 export const extraTopologies = ['Mesh', 'Torus'] as const;
 
+const linkOverrideSchema = z
+  .strictObject({
+    from: z.number().int().nonnegative().optional().describe('NPU at the beginning of one link'),
+    to: z.number().int().nonnegative().optional().describe('NPU at its end'),
+    npu: z.number().int().nonnegative().optional().describe('all links out of and into this NPU'),
+    dim: z.number().int().nonnegative().optional().describe('of this dimension only'),
+    bandwidth: z.number().positive().optional().describe('GB/s (2^30)'),
+    latency: z.number().nonnegative().optional().describe('ns'),
+  })
+  .refine(
+    ({ from, to, npu }) =>
+      npu === undefined
+        ? from !== undefined && to !== undefined
+        : from === undefined && to === undefined,
+    'give either npu, or from and to',
+  );
+
 export const astraNetworkSchema = z
   .strictObject({
     topology: list(z.enum([...astraTopologies, ...extraTopologies])),
     npus_count: list(z.number().int().positive()),
     bandwidth: list(z.number().positive()).describe('GB/s (2^30) per link and direction'),
     latency: list(z.number().nonnegative()).describe('ns per hop'),
+    links: z
+      .array(linkOverrideSchema)
+      .optional()
+      .describe('ours: links that differ from their dimension, later entries win'),
   })
   .describe('ASTRA-sim network file');
 

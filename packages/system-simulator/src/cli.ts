@@ -6,6 +6,7 @@ import { loadCluster } from '@astrolabe/config/cli';
 import { Option } from 'commander';
 import { addAstraOptions, astraCommand, isAstraCommand, runAstraCommand } from './cli/astra-run.js';
 import { isInteractiveCommand, runInteractive } from './cli/interactive.js';
+import { parseSlowdown, Recorders } from './cli/recorders.js';
 import { runGraphs } from './cli/run-graphs.js';
 import { clusterMachine } from './cluster-machine.js';
 import { createMachine } from './machine.js';
@@ -15,6 +16,11 @@ interface Options {
   readonly control: boolean;
   readonly dialect: (typeof dialects)[number];
   readonly counters?: string;
+  readonly backend: 'congestion-unaware' | 'congestion-aware';
+  readonly slowdown?: string;
+  readonly nodeResults?: string;
+  readonly messageTrace?: string;
+  readonly fingerprint: boolean;
 }
 
 await runMain('system-simulator', async () => {
@@ -53,11 +59,28 @@ await runMain('system-simulator', async () => {
   if (options.clusterConfig === undefined) {
     throw new UserError('no machine: give --cluster-config', { hint: 'see --help for examples' });
   }
+  const recorders = new Recorders(options);
+  const spec = clusterMachine(loadCluster(options.clusterConfig));
+  const machine = createMachine({
+    ...spec,
+    network: {
+      ...spec.network,
+      congestion: options.backend === 'congestion-aware' ? 'aware' : 'unaware',
+    },
+    ...(options.slowdown === undefined
+      ? {}
+      : { slowdown: parseSlowdown(options.slowdown, spec.numNpus) }),
+    fastPaths: !recorders.needMessages,
+  });
+  const { onNode, onMessage } = recorders.listeners();
+  machine.onNode = onNode;
+  machine.onMessage = onMessage;
   await runGraphs({
-    machine: createMachine(clusterMachine(loadCluster(options.clusterConfig))),
+    machine,
     inputs: command.args.length === 0 ? ['-'] : command.args,
     control: options.control,
     dialect: options.dialect,
     ...(options.counters === undefined ? {} : { counters: options.counters }),
+    atEnd: () => recorders.write(),
   });
 });

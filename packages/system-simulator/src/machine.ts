@@ -9,7 +9,7 @@ import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
 import { type Group, GroupCollectives } from './collectives/group-collectives.js';
 import type { CollectiveKind } from './collectives/phase.js';
 import type { Completion, NpuTimes } from './completion.js';
-import { Core } from './core.js';
+import { Core, type MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
 import { compileProgram, defaultRules, Op, type Program, rowOf } from './feeder/program.js';
@@ -18,8 +18,7 @@ import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
 import { MemoryTiers } from './memory/tiers.js';
-import { createNetwork } from './network/create-network.js';
-import { delayFunction } from './network/topology.js';
+import { createNetwork, delayOf } from './network/create-network.js';
 import { type StuckReport, stuckReport } from './stuck.js';
 
 export interface Machine {
@@ -34,6 +33,8 @@ export interface Machine {
   stuck(): StuckReport;
   /** Told of every node's issue and end. Turns off the fast path that skips over nodes. */
   onNode: NodeListener | undefined;
+  /** Told of every message; collectives send some only without `fastPaths`. */
+  onMessage: MessageListener | undefined;
 }
 
 export function createMachine(spec: MachineSpec): Machine {
@@ -86,7 +87,7 @@ class SimulatedMachine implements Machine, NodeActions {
 
   constructor(spec: MachineSpec) {
     this.spec = spec;
-    const delayNs = delayFunction(spec.network);
+    const delayNs = delayOf(spec.network, spec.numNpus);
     this.core = new Core(spec.numNpus, createNetwork(spec.network, spec.numNpus));
     const finish = (task: number): void => this.feeder.finish(task);
     const fast = spec.fastPaths !== false;
@@ -110,6 +111,14 @@ class SimulatedMachine implements Machine, NodeActions {
 
   get onNode(): NodeListener | undefined {
     return this.feeder.onNode;
+  }
+
+  get onMessage(): MessageListener | undefined {
+    return this.core.onMessage;
+  }
+
+  set onMessage(listener: MessageListener | undefined) {
+    this.core.onMessage = listener;
   }
 
   set onNode(listener: NodeListener | undefined) {

@@ -20,6 +20,7 @@ export class NotClosed extends Error {}
 export function canClose(inputs: AstraInputs, programs: Iterable<Program>): boolean {
   const { network, system, backend, memory } = inputs;
   if (network.topology.length !== 1 || inputs.queuesPerDim !== 1 || inputs.rendezvous) return false;
+  if (network.links !== undefined) return false;
   if (system.sharedBus !== undefined || system.perNodeCustom !== undefined) return false;
   if (backend === 'congestion-aware' && system.activeChunks !== 1) return false;
   for (const program of programs) {

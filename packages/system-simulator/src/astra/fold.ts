@@ -18,6 +18,7 @@ export function canFold(inputs: AstraInputs, program: Program): boolean {
   const { graphs, system, memory, backend, network } = inputs;
   if (inputs.rendezvous || system.perNodeCustom !== undefined) return false;
   if (backend === 'congestion-aware' && network.topology.length > 1) return false;
+  if (network.links !== undefined || inputs.slowdown !== undefined) return false;
   if (graphs.some((graph) => graph !== graphs[0])) return false;
   const { graph, op, nodeCount } = program;
   const allowed = new Map<number, boolean>();
@@ -98,7 +99,7 @@ export function foldedAwareNetwork(inputs: AstraInputs): Network {
       return src === n - 1 ? 0 : 1;
     },
     target: (link, _src, dst) => (shape === 'Switch' && link === 0 ? toSwitch : dst),
-    name: (link) => `link ${link} of every NPU`,
+    ends: (link) => [0, 0, shape === 'FullyConnected' ? link : -1],
   };
   return new AwareNetwork(map);
 }

@@ -42,6 +42,8 @@ export interface AstraInputs {
   readonly graphName: (npu: number) => string;
   /** Algorithm of a custom collective: the trace of one rank. */
   readonly customGraph?: (prefix: string, rank: number) => ExecutionGraph;
+  /** Factor on compute durations per NPU: 2 = half as fast. */
+  readonly slowdown?: readonly number[];
   /** Path prefixes of custom collectives by node id. */
   readonly perNodeCustom?: ReadonlyMap<number, string>;
 }
@@ -117,6 +119,7 @@ export class AstraSimulation implements NodeActions {
     this.feeder = new Feeder(this.core, this, {
       stockSkips: !inputs.repairs.wakeAfterSkip,
       chains: true,
+      ...(inputs.slowdown === undefined ? {} : { slowdown: Float64Array.from(inputs.slowdown) }),
     });
     this.planner = new Planner({
       system,
@@ -393,6 +396,7 @@ function networkSpec(inputs: AstraInputs): NetworkSpec & { dims: readonly Dimens
     })),
     routing: repairs.routeAllDims ? 'all' : 'first',
     cutThrough: repairs.cutThroughSwitch,
+    ...(network.links === undefined ? {} : { links: network.links }),
   };
 }
 

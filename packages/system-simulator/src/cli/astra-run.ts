@@ -13,11 +13,12 @@ import { type Command, Option } from 'commander';
 import { figuresOf } from '../astra/figures.js';
 import { allRepairs, type RepairName, type Repairs, repairList } from '../astra/repairs.js';
 import { astraReport } from '../astra/report.js';
-import { type AstraListeners, runAstra } from '../astra/run.js';
+import { runAstra } from '../astra/run.js';
 import type { AstraBackend } from '../astra/simulation.js';
 import { describeUnfinished } from '../astra/unfinished.js';
 import { positive, readAstraInputs } from './astra-inputs.js';
-import { Fingerprint, MessageTrace, NodeResults } from './results.js';
+import { parseSlowdown, Recorders } from './recorders.js';
+import { staticFindings } from './static-checks.js';
 
 interface Options {
   readonly workloadConfiguration: string;
@@ -38,6 +39,8 @@ interface Options {
   readonly messageTrace?: string;
   readonly counters?: string;
   readonly fingerprint: boolean;
+  readonly slowdown?: string;
+  readonly check: boolean;
 }
 
 /** True if the arguments are those of ASTRA-sim's binaries. */
@@ -79,6 +82,8 @@ export function addAstraOptions(command: Command): Command {
         .choices(['astra', 'ndjson'])
         .default('astra'),
     )
+    .option('--slowdown <list>', 'stragglers: 3=1.5,7=2 computes 1.5 and 2 times as long')
+    .option('--no-check', 'with --compat off: start without the static checks')
     .option('--node-results <file>', 'issue and end of every node: .ndjson or .arrow')
     .option('--message-trace <file>', 'every send, receive and arrival in order, CSV')
     .option('--fingerprint', 'a hash over all nodes and messages, on stderr', false);
@@ -102,7 +107,7 @@ export function astraCommand(): Command {
 export async function runAstraCommand(command: Command): Promise<void> {
   const options = command.opts<Options>();
   const mode: ReadMode = options.compat === 'off' ? 'default' : 'compat';
-  const inputs = readAstraInputs({
+  const read = readAstraInputs({
     workload: options.workloadConfiguration,
     system: needed('system-configuration', options.systemConfiguration),
     network: needed('network-configuration', options.networkConfiguration),
@@ -116,6 +121,15 @@ export async function runAstraCommand(command: Command): Promise<void> {
     rendezvous: options.rendezvousProtocol,
     repairs: chosenRepairs(mode, options),
   });
+  const numNpus = read.graphs.length;
+  const inputs =
+    options.slowdown === undefined
+      ? read
+      : { ...read, slowdown: parseSlowdown(options.slowdown, numNpus) };
+  if (mode === 'default' && options.check) {
+    const findings = staticFindings(inputs);
+    if (findings.length > 0) throw new Verdict(`refused:\n  ${findings.join('\n  ')}`);
+  }
   const recorders = new Recorders(options);
   const simulation = runAstra(inputs, () => recorders.listeners());
   if (options.format === 'astra') {
@@ -160,51 +174,4 @@ function chosenRepairs(mode: ReadMode, options: Options): Repairs {
   for (const name of options.repair ?? []) repairs[name as RepairName] = true;
   for (const name of options.withoutRepair ?? []) repairs[name as RepairName] = false;
   return repairs;
-}
-
-/** What is recorded on the way, anew for each attempt. */
-class Recorders {
-  private readonly options: Options;
-  private nodes: NodeResults | undefined;
-  private messages: MessageTrace | undefined;
-  private hash: Fingerprint | undefined;
-
-  constructor(options: Options) {
-    this.options = options;
-  }
-
-  listeners(): AstraListeners {
-    const { nodeResults, messageTrace, fingerprint } = this.options;
-    const nodes = nodeResults === undefined ? undefined : new NodeResults();
-    const messages = messageTrace === undefined ? undefined : new MessageTrace();
-    const hash = fingerprint ? new Fingerprint() : undefined;
-    this.nodes = nodes;
-    this.messages = messages;
-    this.hash = hash;
-    return {
-      ...(nodes === undefined && hash === undefined
-        ? {}
-        : {
-            onNode: (event, run, node, timeNs) => {
-              nodes?.add(event, run, node, timeNs);
-              hash?.addNode(event, run, node, timeNs);
-            },
-          }),
-      ...(messages === undefined && hash === undefined
-        ? {}
-        : {
-            onMessage: (event, timeNs, src, dst, tag, sizeBytes) => {
-              messages?.add(event, timeNs, src, dst, tag, sizeBytes);
-              hash?.addMessage(event, timeNs, src, dst, sizeBytes);
-            },
-          }),
-    };
-  }
-
-  async write(): Promise<void> {
-    const { nodeResults, messageTrace } = this.options;
-    if (nodeResults !== undefined) await this.nodes?.write(nodeResults);
-    if (messageTrace !== undefined) this.messages?.write(messageTrace);
-    if (this.hash !== undefined) process.stderr.write(`fingerprint ${this.hash.digest()}\n`);
-  }
 }

@@ -34,6 +34,8 @@ export interface RunGraphsOptions {
   readonly dialect: Dialect;
   /** Where the counters go at the end. */
   readonly counters?: string;
+  /** Called when all has run, before a deadlock is told. */
+  readonly atEnd: () => Promise<void>;
 }
 
 /** @throws Verdict when something can never finish */
@@ -57,6 +59,7 @@ export async function runGraphs(options: RunGraphsOptions): Promise<void> {
   if (options.counters !== undefined) {
     writeFileWhole(options.counters, `${JSON.stringify(machine.counters())}\n`);
   }
+  await options.atEnd();
   refuseStuck(machine, Number.POSITIVE_INFINITY);
 }
 

@@ -177,9 +177,26 @@ function require(graph: ExecutionGraph, r: number, bit: number, name: string, at
   );
 }
 
+/** Optional attributes by node type; of a kind that cannot be read they must not pass as absent. */
+const optional: Readonly<Record<number, readonly string[]>> = {
+  [NodeType.commSend]: ['is_cpu_op', 'comm_src'],
+  [NodeType.commRecv]: ['is_cpu_op', 'comm_dst'],
+  [NodeType.commColl]: ['is_cpu_op', 'pg_name', 'involved_dim'],
+};
+
+function refuseMisread(graph: ExecutionGraph, r: number, at: string): void {
+  const names = optional[graph.type[r]] ?? ['is_cpu_op'];
+  const misread = graph.extra.get(r)?.find(({ name }) => names.includes(name));
+  if (misread === undefined) return;
+  throw new UserError(`attribute ${misread.name} cannot be read from ${misread.kind}`, {
+    at: place(graph, r, at),
+  });
+}
+
 function operationOf(graph: ExecutionGraph, r: number, rules: NodeRules, at: string): number {
   if (rules.replayOnly) return Op.compute;
   const type = graph.type[r];
+  if (graph.extra.size > 0) refuseMisread(graph, r, at);
   const onCpu = isCpuOp(graph, r);
   if (onCpu && type >= NodeType.commSend && type <= NodeType.commColl) {
     throw new UserError('communication node with is_cpu_op: it cannot run on the CPU', {

@@ -19,7 +19,8 @@ export interface LinkMap {
   next(device: number, src: number, dst: number): number;
   /** Device at the link's end: an NPU, or numNpus + k for a switch. */
   target(link: number, src: number, dst: number): number;
-  name(link: number): string;
+  /** Dimension (or level), and the NPUs at both ends; -1 = a switch. */
+  ends(link: number): readonly [dim: number, from: number, to: number];
 }
 
 export class AwareNetwork implements Network {
@@ -63,7 +64,7 @@ export class AwareNetwork implements Network {
     for (let link = 0; link < this.map.count; link++) {
       if (this.linkMessages[link] === 0) continue;
       found.push({
-        name: this.map.name(link),
+        name: linkName(this.map.ends(link)),
         bytes: this.linkBytes[link],
         busyNs: this.linkBusyNs[link],
         messages: this.linkMessages[link],
@@ -189,10 +190,10 @@ export function dimensionLinks(
       while (dims[d].firstLink > link) d--;
       return linkTarget(dims[d], numNpus, at, link - dims[d].firstLink, dst);
     },
-    name(link) {
+    ends(link) {
       let d = dims.length - 1;
       while (dims[d].firstLink > link) d--;
-      return linkName(dims[d], d, numNpus, link - dims[d].firstLink);
+      return linkEnds(dims[d], d, numNpus, at, link - dims[d].firstLink);
     },
   };
 }
@@ -264,19 +265,23 @@ function linkTarget(
   return npu + (there - here) * stride;
 }
 
-function linkName(dim: DimensionLinks, d: number, numNpus: number, index: number): string {
-  const { spec, stride } = dim;
-  if (spec.kind === 'FullyConnected') {
-    const npu = Math.trunc(index / spec.npus);
-    const here = Math.trunc(npu / stride) % spec.npus;
-    return `dim${d}: ${npu}->${npu + ((index % spec.npus) - here) * stride}`;
-  }
-  const back = index >= numNpus;
-  const npu = back ? index - numNpus : index;
-  if (spec.kind === 'Switch') return `dim${d}: ${back ? `switch->${npu}` : `${npu}->switch`}`;
-  const here = Math.trunc(npu / stride) % spec.npus;
-  const there = (here + (back ? -1 : 1) + spec.npus) % spec.npus;
-  return `dim${d}: ${npu}->${npu + (there - here) * stride}`;
+function linkEnds(
+  dim: DimensionLinks,
+  d: number,
+  numNpus: number,
+  at: Position,
+  index: number,
+): [number, number, number] {
+  const end = linkTarget(dim, numNpus, at, index, -1);
+  if (dim.spec.kind === 'FullyConnected') return [d, Math.trunc(index / dim.spec.npus), end];
+  const npu = index >= numNpus ? index - numNpus : index;
+  if (dim.spec.kind !== 'Switch') return [d, npu, end];
+  return index >= numNpus ? [d, -1, npu] : [d, npu, -1];
+}
+
+function linkName([dim, from, to]: readonly [number, number, number]): string {
+  const device = (npu: number): string => (npu < 0 ? 'switch' : String(npu));
+  return `dim${dim}: ${device(from)}->${device(to)}`;
 }
 
 /**
@@ -318,12 +323,10 @@ export function levelLinks(levels: readonly LevelSpec[], numNpus: number): LinkM
       return first + numNpus + (levels[l].port?.[dst] ?? dst);
     },
     target: (link, _src, dst) => (link % (2 * numNpus) >= numNpus ? dst : numNpus),
-    name: (link) => {
+    ends(link) {
       const inner = link % (2 * numNpus);
       const level = Math.trunc(link / (2 * numNpus));
-      return inner >= numNpus
-        ? `level${level}: in ${inner - numNpus}`
-        : `level${level}: out ${inner}`;
+      return inner >= numNpus ? [level, -1, inner - numNpus] : [level, inner, -1];
     },
   };
 }

@@ -5,6 +5,7 @@
 import { bytesPerGiB, nsPerS } from '@astrolabe/base';
 import type { Core, Network } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
+import type { LinkMap } from './aware.js';
 
 export type DimensionKind = 'Ring' | 'FullyConnected' | 'Switch' | 'Mesh' | 'Torus';
 
@@ -31,6 +32,16 @@ export interface LevelSpec {
   readonly rails?: number;
 }
 
+/** Links that differ from their dimension: one (`from`, `to`), or all of an NPU (`npu`). */
+export interface LinkOverride {
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+  readonly npu?: number | undefined;
+  readonly dim?: number | undefined;
+  readonly bandwidth?: number | undefined;
+  readonly latency?: number | undefined;
+}
+
 export interface NetworkSpec {
   readonly congestion: 'unaware' | 'aware';
   /** Innermost first: NPU id = a0 + n0 * (a1 + n1 * ...). */
@@ -44,6 +55,8 @@ export interface NetworkSpec {
   readonly routing?: 'first' | 'all';
   /** Congestion-aware switches: pass messages on as they come (default), or store them first. */
   readonly cutThrough?: boolean;
+  /** Only with `dims`. Later entries win. */
+  readonly links?: readonly LinkOverride[];
 }
 
 export const bytesPerNs = (bandwidthGBps: number): number => (bandwidthGBps * bytesPerGiB) / nsPerS;
@@ -75,6 +88,22 @@ export function delayFunction(spec: NetworkSpec): DelayNs {
   const dims = spec.dims ?? [];
   if (dims.length === 1) return oneDimensionDelay(dims[0]);
   return spec.routing === 'first' ? firstDimensionDelay(dims) : allDimensionsDelay(dims);
+}
+
+/** Along the route over a table of links: all latencies, one serialization at the slowest link. */
+export function routeDelay(map: LinkMap): DelayNs {
+  return (src, dst, sizeBytes) => {
+    let latency = 0;
+    let slowest = Number.POSITIVE_INFINITY;
+    let device = src;
+    while (device !== dst) {
+      const link = map.next(device, src, dst);
+      latency += map.latencyNs[link];
+      slowest = Math.min(slowest, map.bytesPerNs[link]);
+      device = map.target(link, src, dst);
+    }
+    return Math.trunc(latency + sizeBytes / slowest);
+  };
 }
 
 function oneDimensionDelay(dim: DimensionSpec): DelayNs {
