@@ -1,5 +1,5 @@
 /** Flags of the engine's own behaviour: host work, speculation, priority, ends and clients. */
-import { fraction, nonNegativeInteger, positiveNumber } from '@astrolabe/base/cli';
+import { booleanFlag, fraction, nonNegativeInteger, positiveNumber } from '@astrolabe/base/cli';
 import {
   type Calibration,
   type EngineOverrides,
@@ -30,6 +30,8 @@ export function addEngineOptions(command: Command): Command {
     .addOption(
       new Option('--scheduling-policy <name>', 'order of requests').choices(['fcfs', 'priority']),
     )
+    .option('--enable-attn-offloading [bool]', 'decode attention in PIM', booleanFlag)
+    .option('--enable-sub-batch-interleaving [bool]', 'halves in turn with PIM', booleanFlag)
     .option('--speculative-tokens <n>', 'draft tokens verified per decode', nonNegativeInteger)
     .option('--speculative-acceptance <f>', 'chance that a draft token is accepted', fraction)
     .option('--speculative-draft-ms <ms>', 'one pass of the draft model', positiveNumber)
@@ -51,6 +53,8 @@ export function engineOverrides(raw: Readonly<Record<string, unknown>>): EngineO
   const draftMs = raw.speculativeDraftMs as number | undefined;
   return {
     scheduling_policy: raw.schedulingPolicy as EngineOverrides['scheduling_policy'],
+    enable_attn_offloading: raw.enableAttnOffloading as boolean | undefined,
+    enable_sub_batch_interleaving: raw.enableSubBatchInterleaving as boolean | undefined,
     speculative_tokens: raw.speculativeTokens as number | undefined,
     speculative_acceptance: raw.speculativeAcceptance as number | undefined,
     speculative_draft_ns: draftMs === undefined ? undefined : Math.round(draftMs * 1e6),

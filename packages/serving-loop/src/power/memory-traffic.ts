@@ -35,6 +35,9 @@ export function deviceTraffic(instance: Instance): TrafficModel {
     let context = 0;
     for (let i = 0; i < iteration.newTokens.length; i++) {
       tokens += iteration.newTokens[i];
+      // With attention offloaded, the KV of decodes is read where it lies.
+      const decode = iteration.newTokens[i] === 1 && iteration.contextTokens[i] > 0;
+      if (engine.attentionOffload && decode) continue;
       context += iteration.contextTokens[i] + iteration.newTokens[i];
     }
     const unusedExperts = model.moe === undefined ? 0 : expertBytes * unhitShare(instance, tokens);

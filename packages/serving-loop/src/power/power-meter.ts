@@ -7,12 +7,13 @@
  *   own memory  = bytes of every rank x 8 x energy per bit; part of board power unless said otherwise
  *   cpu         = idle + (active - idle) x utilisation, which rises while a step runs
  *   host DRAM   = idle per DIMM + bytes of tier traffic x 8 x energy per bit
+ *   PIM         = idle power of all channels, peak power for the time a channel works
  *   link        = idle + bytes sent by every rank x 8 x energy per bit; NIC and storage likewise
  */
 import { assert, bytesPerGiB, nsPerS, UserError } from '@astrolabe/base';
-import type { Cluster, Instance, PowerFile } from '@astrolabe/config';
+import type { Cluster, Instance, PimMemory, PowerFile } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
-import type { Iteration, MemoryMove } from '@astrolabe/trace-generator';
+import { type Iteration, type MemoryMove, type PimCost, pimCost } from '@astrolabe/trace-generator';
 import { EnergySeries, type PowerComponent } from './components.js';
 import { DeviceStates, type StateTimes } from './device-states.js';
 import { deviceTraffic, type TrafficModel } from './memory-traffic.js';
@@ -79,6 +80,7 @@ interface MeteredInstance {
   readonly pending: Iteration[];
   readonly moving: Map<string, readonly MemoryMove[]>;
   readonly hostShare: number;
+  readonly pim: PimCost | undefined;
   cursorNs: number;
   /** Energy above idle since the last step was taken in, J. */
   dynamicJ: number;
@@ -127,6 +129,7 @@ class Meter implements PowerMeter {
       pending: [],
       moving: new Map(),
       hostShare: this.cluster.instances.filter((other) => other.node === instance.node).length,
+      pim: pimCost(this.cluster, instance),
       cursorNs: 0,
       dynamicJ: 0,
     };
@@ -154,6 +157,7 @@ class Meter implements PowerMeter {
     metered.dynamicJ = 0;
     this.accelerators(metered, iteration, completion);
     this.host(metered, completion);
+    this.inMemory(metered, iteration, completion);
     this.attribute(metered, iteration);
     metered.cursorNs = Math.max(metered.cursorNs, completion.finishNs);
   }
@@ -200,6 +204,23 @@ class Meter implements PowerMeter {
     if (moves !== undefined) return;
     spend('link', done.commBytes, link.energy_per_bit);
     spend('hostMemory', done.memoryBytes, dram.energy_per_bit);
+  }
+
+  /** Channel time of every layer and rank at what a working channel draws more than an idle one. */
+  private inMemory(metered: MeteredInstance, step: Iteration, done: Completion): void {
+    const memory = this.cluster.nodes[metered.instance.node].pim;
+    if (metered.pim === undefined || memory === undefined) return;
+    const { model, tp } = metered.instance;
+    const load = { decodeCount: 0, decodeContextSum: 0, decodeContextLongest: 0 };
+    for (let i = 0; i < step.newTokens.length; i++) {
+      if (step.newTokens[i] !== 1 || step.contextTokens[i] === 0) continue;
+      load.decodeCount++;
+      load.decodeContextSum += step.contextTokens[i];
+    }
+    const channelS = (metered.pim.channelNs(load) * model.numLayers * tp) / nsPerS;
+    const amountJ = channelS * Math.max(0, memory.peakW - memory.idleW);
+    metered.dynamicJ += amountJ;
+    this.spend(metered, 'pim', done.startNs, done.finishNs, amountJ);
   }
 
   private host(metered: MeteredInstance, done: Completion): void {
@@ -253,9 +274,9 @@ class Meter implements PowerMeter {
     }
     const system = new EnergySeries(this.intervalNs);
     this.nodes.forEach((series, index) => {
-      const { power, hostMemory } = this.cluster.nodes[index];
+      const { power, hostMemory, pim } = this.cluster.nodes[index];
       if (series === undefined || power === undefined) return;
-      drawConstant(series, power, hostMemory.sizeBytes, endNs);
+      drawConstant(series, power, hostMemory.sizeBytes, pim, endNs);
       system.merge(series);
     });
     return {
@@ -284,6 +305,7 @@ function drawConstant(
   series: EnergySeries,
   power: PowerFile,
   hostBytes: number,
+  pim: PimMemory | undefined,
   endNs: number,
 ): void {
   const constant = (component: PowerComponent, watts: number): void =>
@@ -296,7 +318,8 @@ function drawConstant(
   constant('cpu', idle + (active - idle) * util);
   // A DIMM of "32 GB" holds 32 GiB, as the node's memory is counted.
   const dimms = Math.floor(hostBytes / ((power.dram.dimm_size ?? Infinity) * bytesPerGiB));
-  constant('hostMemory', dimms * (power.dram.idle_power ?? 0));
+  if (pim === undefined) constant('hostMemory', dimms * (power.dram.idle_power ?? 0));
+  else constant('pim', pim.numChannels * pim.idleW);
   constant('link', power.link.num_links * power.link.idle_power);
   constant('nic', power.nic.num_nics * power.nic.idle_power);
   constant('storage', power.storage.num_devices * power.storage.idle_power);
