@@ -116,6 +116,12 @@ const clusterFile = fc
     link_latency: fc.constantFrom(0, 1000, 20_000),
     instances: fc.oneof(colocated(), disaggregated(), waves()),
     topology: fc.option(topology),
+    kv_tiers: fc.constantFrom(
+      [],
+      [],
+      [{ tier: 'host', chunk_tokens: 16 }],
+      [{ tier: 'host', chunk_tokens: 16, shared: true, load: 'blocking' }],
+    ),
     nodePerInstance: fc.boolean(),
     kv_transfer: fc.record({
       initiate: fc.constantFrom('pull', 'push'),

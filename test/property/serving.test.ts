@@ -80,7 +80,7 @@ describe('serving', () => {
         expect(bytes(again)).toBe(bytes(first));
         expect(bytes(plain)).toBe(bytes(first));
       }),
-      { numRuns: 120, seed: 5 },
+      { numRuns: 80, seed: 5 },
     );
   });
 
@@ -94,7 +94,7 @@ describe('serving', () => {
         if (narrow === undefined || wide === undefined) return;
         expect(makespanNs(wide)).toBeLessThanOrEqual(makespanNs(narrow) * 1.1 + timingNoiseNs);
       }),
-      { numRuns: 100, seed: 6 },
+      { numRuns: 60, seed: 6 },
     );
   });
 
@@ -116,7 +116,7 @@ describe('serving', () => {
         if (one === undefined || two === undefined) return;
         expect(makespanNs(two)).toBeLessThanOrEqual(makespanNs(one) * 1.1 + timingNoiseNs);
       }),
-      { numRuns: 200, seed: 7 },
+      { numRuns: 120, seed: 7 },
     );
   });
 });
