@@ -39,6 +39,8 @@ export interface PlannerOptions {
   readonly endpointNs: number;
   readonly groups: ReadonlyMap<number, readonly number[]>;
   readonly repairs: Repairs;
+  /** Every NPU admits the phases of a queue in one order. */
+  readonly agreedOrder?: boolean;
 }
 
 export interface CollectiveRequest {
@@ -76,6 +78,8 @@ const kindNames: Readonly<Record<number, keyof AstraSystem['implementations']>> 
 export class Planner {
   private readonly options: PlannerOptions;
   private readonly numNpus: number;
+  /** Why collectives planned so far can never end. */
+  readonly endless = new Set<string>();
   private readonly npus: NpuState[];
   private readonly implementations = new Map<CollectiveKind, readonly Implementation[]>();
 
@@ -111,7 +115,9 @@ export class Planner {
     const usable = dims
       .map((_, d) => d)
       .filter((d) => dims[d].members.count > 1 && (all || request.involved(d)));
+    if (usable.length === 0) this.endless.add(`${request.at}: no dimension has another member`);
     const chunks = this.chunks(request, own ? groupMembers.length : this.numNpus);
+    if (chunks.length === 0) this.endless.add(`${request.at}: a collective of 0 bytes never ends`);
     const dataSet: DataSet = { task: request.task, streams: chunks.length, finished: 0 };
     const streams = chunks.map((chunk) => ({
       npu: request.npu,
@@ -123,6 +129,7 @@ export class Planner {
       queue: undefined,
       started: false,
     }));
+    if (this.options.agreedOrder === true) agreeOnOrder(streams);
     return { dataSet, streams };
   }
 
@@ -317,6 +324,10 @@ export class Planner {
     if (algorithm === 'halvingDoubling' && kind === CollectiveKind.allToAll) {
       throw new UserError('halvingDoubling does not do all-to-all', { at: request.at });
     }
+    const { count } = logical.members;
+    if (algorithm === 'halvingDoubling' && Math.log2(count) % 1 !== 0) {
+      this.endless.add(`halvingDoubling over ${count} NPUs never ends: not a power of two`);
+    }
     const spec: PhaseSpec = {
       kind,
       algorithm,
@@ -356,6 +367,21 @@ export class Planner {
       clockwise = false;
     }
     return { queue: state.queues[dim * count + position], clockwise };
+  }
+}
+
+/**
+ * Phase p of chunk c comes before those of larger c + p, then of larger p. What a phase waits for, the
+ * chunk's phase before or the queue's before, comes earlier in this order on every NPU: no cycle.
+ */
+function agreeOnOrder(streams: readonly Stream[]): void {
+  const entries = streams.flatMap((stream, chunk) =>
+    stream.phases.map(({ queue }, phase) => ({ stream, phase, queue, step: chunk + phase })),
+  );
+  entries.sort((a, b) => a.step - b.step || a.phase - b.phase);
+  for (const { stream, phase, queue } of entries) {
+    queue.agreed ??= [];
+    queue.agreed.push({ stream, phase });
   }
 }
 

@@ -11,6 +11,7 @@ export const repairList = [
   ['wakeAfterSkip', 'successors of nodes that take no time are issued at once'],
   ['loneMembers', 'a collective without another member ends at once instead of never'],
   ['exactMemory', 'memory bandwidth and latency keep their fractions'],
+  ['chunkOrder', 'chunks that lock each other out of queues run again in one order for all NPUs'],
   ['customChunks', 'a custom collective runs once whatever the number of chunks'],
 ] as const satisfies readonly (readonly [string, string])[];
 

@@ -27,6 +27,11 @@ export function runAstra(
 ): AstraSimulation {
   const simulation = attempt(inputs, listeners(), fast);
   const { repairs } = inputs;
+  if (repairs.chunkOrder && simulation.unfinished().length > 0) {
+    const agreed = runPlain(inputs, listeners(), 'agreed');
+    // If that does not help, the order was not the reason.
+    return agreed.unfinished().length === 0 ? agreed : attempt(inputs, listeners(), fast);
+  }
   if (repairs.wakeAfterSkip || !simulation.hasSkips || !stockFails(simulation, inputs)) {
     return simulation;
   }
@@ -47,7 +52,11 @@ function attempt(inputs: AstraInputs, listeners: AstraListeners, fast: FastPaths
     const done = tryFast(inputs, fast);
     if (done !== undefined) return done;
   }
-  const simulation = new AstraSimulation(inputs);
+  return runPlain(inputs, listeners, 'plain');
+}
+
+function runPlain(inputs: AstraInputs, listeners: AstraListeners, way: Way): AstraSimulation {
+  const simulation = new AstraSimulation(inputs, way);
   if (listeners.onNode !== undefined) simulation.onNode = listeners.onNode;
   if (listeners.onMessage !== undefined) simulation.onMessage = listeners.onMessage;
   simulation.run();

@@ -64,10 +64,11 @@ export interface NpuResult {
 }
 
 /**
- * `plain`: every message is an event. `folded`: NPU 0 only, its results are everybody's (fold.ts).
+ * `plain`: every message is an event. `agreed`: as plain, queues admit phases in one order on all
+ * NPUs. `folded`: NPU 0 only, its results are everybody's (fold.ts).
  * `closed`: rings over all NPUs without messages (closed-ring.ts).
  */
-export type Way = 'plain' | 'folded' | 'closed';
+export type Way = 'plain' | 'agreed' | 'folded' | 'closed';
 
 export class AstraSimulation implements NodeActions {
   readonly core: Core;
@@ -80,7 +81,7 @@ export class AstraSimulation implements NodeActions {
   /** Something was scheduled for time 0, where stock ASTRA-sim dies. */
   eventAtZero = false;
   private readonly inputs: AstraInputs;
-  private readonly planner: Planner;
+  readonly planner: Planner;
   private readonly engine: StreamEngine;
   private readonly bus: SharedBus | undefined;
   private readonly custom: CustomCollectives;
@@ -128,6 +129,7 @@ export class AstraSimulation implements NodeActions {
       endpointNs: endpointDelay(inputs),
       groups: inputs.groups,
       repairs: inputs.repairs,
+      agreedOrder: way === 'agreed',
     });
     const { sharedBus, localReductionDelay } = system;
     this.bus =

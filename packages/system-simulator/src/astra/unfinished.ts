@@ -9,7 +9,8 @@ import type { AstraSimulation } from './simulation.js';
 export function describeUnfinished(simulation: AstraSimulation): string[] {
   const runs = simulation.unfinished();
   if (runs.length === 0) return [];
-  return [...runs.map(runLine), ...mailboxLines(simulation.core.mailbox)];
+  const endless = simulation.planner.endless;
+  return [...endless, ...runs.map(runLine), ...mailboxLines(simulation.core.mailbox)];
 }
 
 function runLine(run: Run): string {

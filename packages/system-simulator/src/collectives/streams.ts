@@ -23,6 +23,8 @@ export interface StreamQueue {
   running: number;
   /** Streams that may run at once. */
   readonly threshold: number;
+  /** If set, phases start in this order only, whichever is ready first. */
+  agreed?: { readonly stream: Stream; readonly phase: number }[];
 }
 
 /** A collective on one NPU: done when all its streams are. */
@@ -172,9 +174,27 @@ export class StreamEngine implements PhaseContext {
   }
 
   private kick(queue: StreamQueue): void {
+    if (queue.agreed !== undefined) {
+      this.kickAgreed(queue, queue.agreed);
+      return;
+    }
     const list = queue.streams;
     for (let i = queue.running; i < list.length && queue.running < queue.threshold; i++) {
       const stream = list[i];
+      stream.started = true;
+      queue.running++;
+      this.start(stream);
+    }
+  }
+
+  private kickAgreed(
+    queue: StreamQueue,
+    agreed: { readonly stream: Stream; readonly phase: number }[],
+  ): void {
+    while (queue.running < queue.threshold && agreed.length > 0) {
+      const { stream, phase } = agreed[0];
+      if (stream.queue !== queue || stream.next !== phase || stream.started) return;
+      agreed.shift();
       stream.started = true;
       queue.running++;
       this.start(stream);
