@@ -2,7 +2,8 @@
 import { UserError } from '@astrolabe/base';
 import { makeCommand, runMain } from '@astrolabe/base/cli';
 import { dialects } from '@astrolabe/chakra';
-import { loadCluster } from '@astrolabe/config/cli';
+import { calibrateLinks } from '@astrolabe/config';
+import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { Option } from 'commander';
 import { addAstraOptions, astraCommand, isAstraCommand, runAstraCommand } from './cli/astra-run.js';
 import { isInteractiveCommand, runInteractive } from './cli/interactive.js';
@@ -16,6 +17,7 @@ interface Options {
   readonly control: boolean;
   readonly dialect: (typeof dialects)[number];
   readonly counters?: string;
+  readonly calibration?: string;
   readonly backend: 'congestion-unaware' | 'congestion-aware';
   readonly slowdown?: string;
   readonly nodeResults?: string;
@@ -52,6 +54,10 @@ await runMain('system-simulator', async () => {
         .choices([...dialects])
         .default('upstream'),
     )
+    .option(
+      '--calibration <file>',
+      'fitted links; shipped = the project\u2019s own (default: none)',
+    )
     .option('--counters <file>', 'write the counters of NPUs, links and memory at the end');
   addAstraOptions(command);
   command.parse();
@@ -60,13 +66,20 @@ await runMain('system-simulator', async () => {
     throw new UserError('no machine: give --cluster-config', { hint: 'see --help for examples' });
   }
   const recorders = new Recorders(options);
-  const spec = clusterMachine(loadCluster(options.clusterConfig));
+  const nominal = loadCluster(options.clusterConfig);
+  const calibration = loadCalibration(options.calibration ?? 'none');
+  const spec = clusterMachine(calibrateLinks(nominal, calibration));
   const machine = createMachine({
     ...spec,
-    network: {
-      ...spec.network,
-      congestion: options.backend === 'congestion-aware' ? 'aware' : 'unaware',
-    },
+    // The cluster file's topology decides unless the flag is given.
+    ...(command.getOptionValueSource('backend') === 'default'
+      ? {}
+      : {
+          network: {
+            ...spec.network,
+            congestion: options.backend === 'congestion-aware' ? 'aware' : 'unaware',
+          },
+        }),
     ...(options.slowdown === undefined
       ? {}
       : { slowdown: parseSlowdown(options.slowdown, spec.numNpus) }),
