@@ -37,6 +37,16 @@ export const outputPathSchema = z.strictObject({
 export type HostStep = z.infer<typeof hostStepSchema>;
 export type OutputPath = z.infer<typeof outputPathSchema>;
 
+/**
+ * What collectives get of the links inside a tensor-parallel group, where a cluster file gives the
+ * data sheet's figure: small messages never reach it.
+ */
+export const linkCalibrationSchema = z.strictObject({
+  nominal_gb_s: z.number().positive().describe('replaces this `link_bw` of a cluster file alone'),
+  bandwidth_gb_s: z.number().positive(),
+  latency_ns: ns.describe('per hop'),
+});
+
 export const deviceCalibrationSchema = z.strictObject({
   source: z.string().describe('the real run these were fitted on'),
   step_overhead_ns: ns.default(0).describe('serial device time of every step outside operators'),
@@ -46,6 +56,7 @@ export const deviceCalibrationSchema = z.strictObject({
   warm_up_ns: ns.default(0).describe('extra time of the first step of an instance'),
   host_step: hostStepSchema.optional().describe('absent: host work takes no time'),
   output_path: outputPathSchema.optional().describe('absent: clients see tokens at once'),
+  link: linkCalibrationSchema.optional(),
   power_meter_lag_ns: ns
     .optional()
     .describe('time constant of the power meter at the wall: its readings follow, energy does not'),

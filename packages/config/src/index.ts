@@ -2,6 +2,7 @@ export * from './astra-groups.js';
 export * from './astra-memory.js';
 export * from './astra-network.js';
 export * from './astra-system.js';
+export * from './calibrate-links.js';
 export * from './calibration.js';
 export * from './cluster.js';
 export * from './engine.js';

@@ -7,12 +7,13 @@ import { type Calibration, calibrationSchema, noCalibration } from '../calibrati
 const shipped = fileURLToPath(new URL('../../../../profiles/calibration.json', import.meta.url));
 
 /**
- * @param path a file, `none`, or undefined for the shipped one
+ * @param path a file, `none`, or `shipped` or undefined for the shipped one
  * @throws UserError naming file and JSON path
  */
 export function loadCalibration(path: string | undefined): Calibration {
   if (path === 'none') return noCalibration;
-  if (path === undefined && !existsSync(shipped)) return noCalibration;
-  const file = path ?? shipped;
+  const own = path === undefined || path === 'shipped';
+  if (own && !existsSync(shipped)) return noCalibration;
+  const file = own ? shipped : path;
   return parseWith(calibrationSchema, readJson(file), file);
 }

@@ -1,7 +1,7 @@
 /** From options to results: loads inputs, builds the stages, runs the loop. */
 import { assert } from '@astrolabe/base';
 import { hashFile, Progress } from '@astrolabe/base/cli';
-import type { Calibration, Cluster } from '@astrolabe/config';
+import { type Calibration, type Cluster, calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import type { LatencyModel } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
@@ -29,13 +29,14 @@ export type Observers = Pick<RunInputs, 'onIteration' | 'onTransfer' | 'onComple
 
 /** @throws UserError any input that cannot be right, before the run starts */
 export async function serve(options: ServingOptions, observers: Observers = {}): Promise<Served> {
-  const cluster = loadCluster(options.clusterConfig, {
+  const calibration = loadCalibration(options.calibration);
+  const nominal = loadCluster(options.clusterConfig, {
     flags: options.flags,
     kvTiers: options.kvTiers,
     memoryUtilization: options.memoryUtilization,
     deviceMemoryBytes: options.deviceMemoryBytes,
   });
-  const calibration = loadCalibration(options.calibration);
+  const cluster = calibrateLinks(nominal, calibration);
   const requests = await readWorkload(options.workload);
   const routing = await loadRouting(options);
   const opened = await openStages(options, cluster, calibration);
@@ -91,7 +92,7 @@ function openStages(
       ...flag('--max-num-seqs', options.flags.max_num_seqs),
       ...flag('--max-num-batched-tokens', options.flags.max_num_batched_tokens),
     ],
-    simulatorFlags: clusterFlag,
+    simulatorFlags: [...clusterFlag, ...flag('--calibration', options.calibration ?? 'shipped')],
   });
 }
 
