@@ -33,6 +33,8 @@ export class AwareNetwork implements Network {
   private readonly linkMessages: Float64Array;
   /** When a cut-through link's last message has passed. */
   private readonly freeAt: Float64Array;
+  /** How long each message took to pass the link it came by. */
+  private passedNs = new Float64Array(256);
 
   constructor(map: LinkMap) {
     this.map = map;
@@ -98,6 +100,8 @@ export class AwareNetwork implements Network {
     this.busy[link] = 1;
     core.messageHop[message] = map.target(link, core.messageSrc[message], core.messageDst[message]);
     this.count(link, size, Math.trunc(serial));
+    if (message >= this.passedNs.length) this.passedNs = grown(this.passedNs, message);
+    this.passedNs[message] = Math.trunc(serial);
     queue.schedule(now + Math.trunc(map.latencyNs[link] + serial), Kind.linkArrive, message);
     queue.schedule(now + Math.trunc(serial), Kind.linkDone, link);
   }
@@ -112,15 +116,16 @@ export class AwareNetwork implements Network {
   }
 
   /**
-   * The message's tail is here now, so it can have left by now; it has, unless others before it still
-   * hold the link.
+   * The message's tail is here now and its head was here before; it leaves from then on, unless others
+   * before it hold the link or the link is slower than the one it came by.
    */
   private passThrough(core: Core, message: number, link: number): void {
     const { map } = this;
     const size = core.messageSize[message];
     const serial = Math.trunc(size / map.bytesPerNs[link]);
     const now = core.queue.time;
-    const done = Math.max(now, this.freeAt[link] + serial);
+    const headNs = now - this.passedNs[message];
+    const done = Math.max(now, Math.max(headNs, this.freeAt[link]) + serial);
     this.freeAt[link] = done;
     core.messageHop[message] = map.target(link, core.messageSrc[message], core.messageDst[message]);
     this.count(link, size, serial);
@@ -132,6 +137,12 @@ export class AwareNetwork implements Network {
     this.linkBusyNs[link] += busyNs;
     this.linkMessages[link]++;
   }
+}
+
+function grown(array: Float64Array, index: number): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(Math.max(array.length * 2, index + 1));
+  larger.set(array);
+  return larger;
 }
 
 interface DimensionLinks {
