@@ -1,16 +1,20 @@
 /** Commands that read measurements and look at them: import, inspect, diff. */
 import { UserError } from '@astrolabe/base';
-import { positiveInteger, positiveNumber, readText } from '@astrolabe/base/cli';
+import { nonNegativeInteger, positiveInteger, positiveNumber, readText } from '@astrolabe/base/cli';
 import type { ProfileTable } from '@astrolabe/profile';
 import { encodeProfile } from '@astrolabe/profile/arrow';
 import type { Command } from 'commander';
 import { accuracyLines, accuracyOf } from '../accuracy.js';
 import { differenceLines, differences } from '../diff.js';
+import { readDramIni } from '../importers/dram-ini.js';
 import { importCsvFiles } from '../importers/import-csv.js';
+import { powerStates, readPowerLog } from '../importers/power-log.js';
 import { inspectTable } from '../inspect.js';
+import { printJson } from '../print-json.js';
 import { importKineto } from './kineto-file.js';
 import { loadLatencyModel, loadShape } from './load-model.js';
 import { type GivenNames, loadTable } from './load-table.js';
+import { importNsys } from './nsys-file.js';
 import { printLines, writeOutput } from './output.js';
 
 export function withNames(command: Command): Command {
@@ -34,7 +38,8 @@ async function importInputs(
 ): Promise<ProfileTable> {
   const isCsv = inputs.every((path) => /\.csv(\.gz)?$/.test(path));
   const isJson = inputs.length === 1 && /\.json(\.gz)?$/.test(inputs[0]);
-  if (!isCsv && !isJson) {
+  const isSqlite = inputs.length === 1 && /\.sqlite(\.gz)?$/.test(inputs[0]);
+  if (!isCsv && !isJson && !isSqlite) {
     if (inputs.length === 1) return loadTable(inputs[0], options);
     throw new UserError('several inputs must all be CSV files', { at: inputs.join(' ') });
   }
@@ -45,6 +50,7 @@ async function importInputs(
   const names = { hardware, model, dtype };
   const shape = options.shape === undefined ? undefined : loadShape(options.shape, model);
   const reading = { tp: options.tp, shape, clockGHz: options.clockGhz };
+  if (isSqlite) return await importNsys(inputs[0], names, reading);
   if (isJson) return await importKineto(inputs[0], names, reading, options.hostTrace);
   return importCsvFiles(
     inputs.map((at) => ({ at, text: readText(at) })),
@@ -60,7 +66,7 @@ export function addReadingCommands(program: Command): void {
       .description('read measurements of any known profiler, write one Arrow profile')
       .argument(
         '<inputs...>',
-        'bundle directory, Kineto trace, or CSV files told apart by header; .gz too',
+        'bundle directory, Kineto .json, Nsight .sqlite, or CSV files told apart by header; .gz too',
       )
       .option('--tp <degree>', 'TP degree of files that do not say', positiveInteger, 1)
       .option('--shape <file>', 'config.json that names GEMMs given by their sizes only')
@@ -78,6 +84,27 @@ export function addReadingCommands(program: Command): void {
   ).action(async (input: string, options: GivenNames) => {
     await printLines(inspectTable(loadTable(input, options)));
   });
+  program
+    .command('power')
+    .description('three-state power model of a power log (nvidia-smi CSV, IPMI), as JSON')
+    .argument('<log>', 'log file, .gz too')
+    .option('--device <index>', 'of several devices in the log', nonNegativeInteger, 0)
+    .action(async (log: string, options: { device: number }) => {
+      const all = readPowerLog(readText(log), log);
+      const readings = all.filter(({ device }) => device === options.device);
+      if (readings.length === 0) {
+        const known = [...new Set(all.map(({ device }) => device))].join(', ');
+        throw new UserError(`no device ${options.device}`, { at: log, hint: `it has ${known}` });
+      }
+      await writeOutput('-', printJson(powerStates(readings)));
+    });
+  program
+    .command('dram')
+    .description('what one channel of a DRAM or PIM device file stores and delivers, as JSON')
+    .argument('<ini>', 'DRAMsim3 .ini')
+    .action(async (ini: string) => {
+      await writeOutput('-', printJson(readDramIni(readText(ini), ini)));
+    });
   program
     .command('accuracy')
     .description('interpolation error on values left out of the table, beside plain linear')

@@ -19,27 +19,34 @@ export async function importKineto(
 ): Promise<ProfileTable> {
   const host = hostTrace === undefined ? undefined : readHostTrace(readJson(hostTrace), hostTrace);
   const collector = new KinetoCollector(host);
-  const parser = new JSONParser({
-    paths: ['$.traceEvents.*', '$.deviceProperties'],
-    keepStack: false,
-  });
   let device: string | undefined;
-  parser.onValue = ({ value, key, parent }) => {
-    if (typeof key === 'number') collector.add(value as KinetoEvent, path);
-    else if (key === 'deviceProperties') device = (value as { name?: string }[])[0]?.name;
-    // Nothing of an array's elements is kept.
-    if (Array.isArray(parent)) parent.length = 0;
+  let parser: JSONParser | undefined;
+  const open = (first: Uint8Array): JSONParser => {
+    // Old profilers write the bare list of events.
+    const isList = /^\s*\[/.test(new TextDecoder().decode(first.subarray(0, 64)));
+    const opened = new JSONParser({
+      paths: isList ? ['$.*'] : ['$.traceEvents.*', '$.deviceProperties'],
+      keepStack: false,
+    });
+    opened.onValue = ({ value, key, parent }) => {
+      if (typeof key === 'number') collector.add(value as KinetoEvent, path);
+      else if (key === 'deviceProperties') device = (value as { name?: string }[])[0]?.name;
+      // Nothing of an array's elements is kept.
+      if (Array.isArray(parent)) parent.length = 0;
+    };
+    return opened;
   };
   let bytes = 0;
   try {
     for await (const chunk of openInput(path)) {
+      parser ??= open(chunk as Uint8Array);
       parser.write(chunk as Uint8Array);
       bytes += (chunk as Uint8Array).length;
     }
   } catch (error) {
     throw jsonError(path, bytes, error);
   }
-  if (!parser.isEnded) {
+  if (parser?.isEnded !== true) {
     throw new UserError('trace cut short', { at: `${path}: byte ${bytes}` });
   }
   const table = collector.finish(names, options, path);

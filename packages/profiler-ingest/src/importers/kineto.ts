@@ -108,8 +108,10 @@ export class KinetoCollector {
   /** @throws UserError an event that is not one */
   add(event: KinetoEvent, at: string): void {
     this.events++;
-    const { ph, cat, name } = event;
-    if (ph !== 'X' || cat === undefined || name === undefined) return;
+    const { ph, name } = event;
+    if (ph !== 'X' || name === undefined) return;
+    // Builds without Kineto write no categories, only whose functions they are.
+    const cat = event.cat ?? (event.pid === 'CUDA functions' ? 'kernel' : 'cpu_op');
     const { ts, dur } = event;
     if (typeof ts !== 'number' || typeof dur !== 'number' || !(dur >= 0)) {
       throw new UserError(`event "${name}" has no ts and dur`, {

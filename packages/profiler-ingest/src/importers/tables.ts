@@ -1,6 +1,6 @@
 /** Smaller tables of other tools: GEMMs by size, attention by length, whole steps, kernel sums. */
 import { nsPerMs, nsPerUs, UserError } from '@astrolabe/base';
-import type { ProfileTableBuilder } from '@astrolabe/profile';
+import { measurementKinds, type ProfileInfo, type ProfileTableBuilder } from '@astrolabe/profile';
 import { type CsvAdapter, hasAll, type ImportOptions } from './adapter.js';
 import type { CsvTable } from './csv.js';
 import { gemmOperator } from './gemm-names.js';
@@ -201,9 +201,11 @@ function readLong(csv: CsvTable, options: ImportOptions, into: ProfileTableBuild
     'kind',
     'tp',
     'power_w',
+    'measurement',
     csv.header[latency],
     ...Object.keys(longKeys),
   ];
+  const measured = csv.header.indexOf('measurement');
   const ignored = csv.header.filter((name) => !known.includes(name));
   for (let i = 0; i < csv.rows.length; i++) {
     const row = csv.rows[i];
@@ -225,5 +227,24 @@ function readLong(csv: CsvTable, options: ImportOptions, into: ProfileTableBuild
     });
   }
   const notes = ignored.length === 0 ? [] : [`columns ignored: ${ignored.join(', ')}`];
-  return { measurement: 'unknown' as const, source: 'long CSV', notes };
+  const measurement = measured < 0 ? 'unknown' : oneMeasurement(csv, measured);
+  return { measurement, source: 'long CSV', notes };
+}
+
+/** @throws UserError an unknown kind of measurement, or two in one file */
+function oneMeasurement(csv: CsvTable, column: number): ProfileInfo['measurement'] {
+  const first = csv.rows[0][column] as ProfileInfo['measurement'];
+  if (!measurementKinds.includes(first)) {
+    throw new UserError(`unknown measurement "${first}"`, {
+      at: csv.place(0),
+      hint: `known: ${measurementKinds.join(', ')}`,
+    });
+  }
+  const other = csv.rows.findIndex((row) => row[column] !== first);
+  if (other >= 0) {
+    throw new UserError(`measurement ${csv.rows[other][column]} after ${first}: never mix`, {
+      at: csv.place(other),
+    });
+  }
+  return first;
 }
