@@ -1,6 +1,7 @@
 /** Small clusters of every kind, with a workload each: the same runs go through every carrier. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { root } from './commands.js';
 
 export interface Scenario {
   readonly name: string;
@@ -60,6 +61,11 @@ export const scenarios: readonly Scenario[] = [
       instance({ ...moe, name: 'r1', tp_size: 1, dp_group: 'g', ep_size: 2 }),
     ),
     requests: 6,
+  },
+  {
+    name: 'P/D over two nodes, layer by layer, on links that are shared',
+    cluster: JSON.parse(readFileSync(join(root, 'cluster_config/pd-two-nodes.json'), 'utf8')),
+    requests: 8,
   },
 ];
 
