@@ -21,7 +21,13 @@ interface Outcome {
 }
 
 /** Undefined: refused with a reason. */
-async function serve(entry: ServingCase, fastPaths = true): Promise<Outcome | undefined> {
+async function serve(
+  entry: ServingCase,
+  {
+    fastPaths = true,
+    unservable = 'refuse',
+  }: { fastPaths?: boolean; unservable?: 'refuse' | 'reject' } = {},
+): Promise<Outcome | undefined> {
   try {
     const cluster = clusterOf(entry.file);
     const backend = new InProcess(cluster, () => formulas, { fastPaths, mostTurns });
@@ -31,6 +37,7 @@ async function serve(entry: ServingCase, fastPaths = true): Promise<Outcome | un
       backend,
       routing: entry.routing,
       seed: entry.seed,
+      unservable,
       hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
       intervalNs: 1e6,
     });
@@ -69,12 +76,31 @@ describe('serving', () => {
     expect(served).toBeGreaterThan(numRuns / 2);
   });
 
+  it('rejects what fits nowhere, with a reason, and serves the rest', async () => {
+    let mixed = 0;
+    await fc.assert(
+      fc.asyncProperty(servingCase, async (entry) => {
+        const outcome = await serve(entry, { unservable: 'reject' });
+        if (outcome === undefined) return;
+        const { run } = outcome;
+        const rejected = new Set(run.rejections.map(({ request }) => request));
+        if (rejected.size > 0 && rejected.size < entry.requests.length) mixed++;
+        for (const { reason } of run.rejections) expect(reason.length).toBeGreaterThan(10);
+        for (const { request, status } of requestResults(run)) {
+          expect(status).toBe(rejected.has(request) ? 'rejected' : 'finished');
+        }
+      }),
+      { numRuns: 150, seed: 8 },
+    );
+    expect(mixed).toBeGreaterThan(10);
+  });
+
   it('gives the same bytes with the same seed, and the same with every message an event', async () => {
     await fc.assert(
       fc.asyncProperty(servingCase, async (entry) => {
         const first = await serve(entry);
         const again = await serve(entry);
-        const plain = await serve(entry, false);
+        const plain = await serve(entry, { fastPaths: false });
         const bytes = (outcome: Outcome | undefined): string =>
           JSON.stringify([outcome?.backend.completions, outcome && requestResults(outcome.run)]);
         expect(bytes(again)).toBe(bytes(first));

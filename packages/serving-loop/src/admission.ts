@@ -1,9 +1,9 @@
 /**
  * Which instances could ever serve a request, and why not: context, KV pool, prompts that must stay
- * whole. A request that fits nowhere is refused before the run; one that fits somewhere is only ever
- * routed there.
+ * whole. A request that fits nowhere is refused before the run, or rejected when it arrives; one that
+ * fits somewhere is only ever routed there.
  */
-import { UserError } from '@astrolabe/base';
+import { assert } from '@astrolabe/base';
 import type { Request } from '@astrolabe/workload';
 import type { InstanceEngine } from './instance-engine.js';
 
@@ -60,24 +60,21 @@ export class Admission {
     this.engines = engines;
   }
 
-  /** @throws UserError naming the request and why no instance can serve it */
-  check(request: Request): void {
-    const at = `request ${request.id}`;
+  /** Why no instance can ever serve the request; undefined when one can. */
+  refusalOf(request: Request): Refusal | undefined {
     const { entry, decode } = this.forModel(request.model);
     if (entry.length === 0) {
-      throw new UserError(
-        request.model === undefined
-          ? 'no instance takes prompts: all are decode instances'
-          : `no instance serves model "${request.model}"`,
-        { at },
-      );
+      const { model } = request;
+      const nobody = model === undefined ? undefined : `no instance serves model "${model}"`;
+      return { reason: nobody ?? 'no instance takes prompts: all are decode instances' };
     }
     const prefills = entry.some((engine) => engine.role === 'prefill');
     if (prefills && decode.length === 0) {
-      throw new UserError('prefill instances have no decode instance to hand over to', { at });
+      return { reason: 'prefill instances have no decode instance to hand over to' };
     }
-    this.filter(request, entry);
-    if (prefills) this.filter(request, decode);
+    const [first] = this.refusals(request, entry).blocking;
+    if (first !== undefined || !prefills) return first;
+    return this.refusals(request, decode).blocking[0];
   }
 
   entryFor(request: Request): readonly InstanceEngine[] {
@@ -91,15 +88,21 @@ export class Admission {
 
   /** All of `engines` that can serve it, which are usually all. */
   private filter(request: Request, engines: readonly InstanceEngine[]): readonly InstanceEngine[] {
-    const refusals = engines.map((engine) => refusal(request, engine));
-    if (refusals.every((entry) => entry === undefined)) return engines;
-    const able = engines.filter((_, i) => refusals[i] === undefined);
-    if (able.length > 0) return able;
-    const { reason, hint } = refusals[0] as Refusal;
-    throw new UserError(reason, {
-      at: `request ${request.id}`,
-      ...(hint === undefined ? {} : { hint }),
-    });
+    const { able } = this.refusals(request, engines);
+    assert(able.length > 0, 'a request that was refused is routed');
+    return able;
+  }
+
+  /** Which engines can serve it; reasons only when none can. */
+  private refusals(
+    request: Request,
+    engines: readonly InstanceEngine[],
+  ): { able: readonly InstanceEngine[]; blocking: readonly Refusal[] } {
+    const found = engines.map((engine) => refusal(request, engine));
+    const reasons = found.filter((entry) => entry !== undefined);
+    if (reasons.length === 0) return { able: engines, blocking: [] };
+    const able = engines.filter((_, i) => found[i] === undefined);
+    return { able, blocking: able.length > 0 ? [] : reasons };
   }
 
   private forModel(model: string | undefined): Candidates {

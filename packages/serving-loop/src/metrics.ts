@@ -25,7 +25,9 @@ export const requestResultSchema = z.strictObject({
   latencyNs: ns.nullable(),
   preemptions: z.number().int().nonnegative(),
   prefixHitTokens: z.number().int().nonnegative(),
-  status: z.enum(['finished', 'aborted', 'unfinished']).describe('aborted: its client went away'),
+  status: z
+    .enum(['finished', 'aborted', 'rejected', 'unfinished'])
+    .describe('aborted: its client went away; rejected: no instance could ever serve it'),
 });
 
 export type RequestResult = z.infer<typeof requestResultSchema>;
@@ -37,6 +39,7 @@ export function requestResults(run: RunResult): RequestResult[] {
     const since = (value: number): number | null => (value < 0 ? null : value - state.arrivalNs);
     const gaps = state.outputTokens - 1;
     const aborted = state.abandonedNs >= 0;
+    const rejected = state.status === RequestStatus.rejected;
     const done = state.status === RequestStatus.finished && !aborted;
     const tpotNs = done && gaps > 0 ? (state.lastTokenNs - state.firstTokenNs) / gaps : null;
     return {
@@ -56,7 +59,7 @@ export function requestResults(run: RunResult): RequestResult[] {
       latencyNs: since(state.finishNs),
       preemptions: state.preemptions,
       prefixHitTokens: state.prefixHitTokens,
-      status: done ? 'finished' : aborted ? 'aborted' : 'unfinished',
+      status: done ? 'finished' : aborted ? 'aborted' : rejected ? 'rejected' : 'unfinished',
     };
   });
 }

@@ -13,7 +13,7 @@ import {
   transferLane,
 } from '@astrolabe/trace-generator';
 import { type Content, materialise, type Request } from '@astrolabe/workload';
-import { Admission } from './admission.js';
+import { Admission, type Refusal } from './admission.js';
 import { Arrivals } from './arrivals.js';
 import type { Backend } from './backend.js';
 import { ClientTimeouts } from './client-timeouts.js';
@@ -26,7 +26,7 @@ import { buildTiers } from './kv/build-tiers.js';
 import { TierSeries } from './kv/tier-series.js';
 import { Disaggregation } from './pd/disaggregation.js';
 import { createPowerMeter, type PowerMeter, type PowerReading } from './power/power-meter.js';
-import { RequestState } from './request-state.js';
+import { RequestState, RequestStatus } from './request-state.js';
 import { type RoutedRequest, Router, type RoutingFunction, type RoutingPolicy } from './router.js';
 import { sessionKeys } from './routing/sessions.js';
 import { LoadMonitor, type Saturation } from './saturation.js';
@@ -59,10 +59,18 @@ export interface RunInputs {
   readonly intervalNs: number;
   /** Clients that wait no longer than this for their whole answer; absent: for ever. */
   readonly clientTimeoutNs?: number | undefined;
+  /** Requests that no instance can ever serve: the run is refused (default), or they are rejected. */
+  readonly unservable?: 'refuse' | 'reject' | undefined;
   readonly onIteration?: (iteration: Iteration) => void;
   readonly onCompletion?: (completion: Completion) => void;
   readonly onTransfer?: (transfer: Transfer) => void;
   readonly onProgress?: (finished: number, total: number, nowNs: number) => void;
+}
+
+export interface Rejection {
+  /** Id in the workload. */
+  readonly request: Request['id'];
+  readonly reason: string;
 }
 
 export interface RunResult {
@@ -78,6 +86,8 @@ export interface RunResult {
   readonly power: PowerReading | undefined;
   readonly tiers: TierSeries;
   readonly saturation: readonly Saturation[];
+  /** In workload order; empty unless they were asked for. */
+  readonly rejections: readonly Rejection[];
   /** KV hand-overs from prefill to decode instances. */
   readonly transfers: {
     readonly count: number;
@@ -113,6 +123,7 @@ class ServingRun {
   private readonly load: LoadMonitor;
   private readonly timeouts: ClientTimeouts;
   private readonly outputs: OutputQueue;
+  private readonly rejections: Rejection[] = [];
   private finished = 0;
   private iterations = 0;
   private nowNs = 0;
@@ -183,7 +194,10 @@ class ServingRun {
       this.states.length,
       inputs.hostTerms.powerMeterLagNs,
     );
-    for (const request of inputs.requests) this.admission.check(request);
+    inputs.requests.forEach((request, index) => {
+      const refused = this.admission.refusalOf(request);
+      if (refused !== undefined) this.reject(request, index, refused);
+    });
   }
 
   async run(): Promise<RunResult> {
@@ -215,6 +229,7 @@ class ServingRun {
       endNs: this.nowNs,
       power: this.meter?.finish(this.nowNs),
       tiers: this.tierSeries,
+      rejections: this.rejections,
       saturation: this.load.report(this.engines),
       transfers: {
         count: this.disaggregation.numTransfers,
@@ -224,11 +239,26 @@ class ServingRun {
     };
   }
 
+  /** @throws UserError naming the request and why no instance can serve it */
+  private reject(request: Request, index: number, { reason, hint }: Refusal): void {
+    if (this.inputs.unservable !== 'reject') {
+      const place = { at: `request ${request.id}` };
+      throw new UserError(reason, hint === undefined ? place : { ...place, hint });
+    }
+    this.states[index].status = RequestStatus.rejected;
+    this.rejections.push({ request: request.id, reason });
+  }
+
   /** Hands over everything that has arrived by now, in order. */
   private deliver(nowNs: number): void {
     const delayNs = this.inputs.hostTerms.frontEndDelayNs;
     while (this.arrivals.nextNs + delayNs <= nowNs) {
       const request = this.arrivals.pop() as RequestState;
+      if (request.status === RequestStatus.rejected) {
+        this.finished++;
+        this.arrivals.finished(request.index, nowNs);
+        continue;
+      }
       this.timeouts.add(request);
       const candidates = this.admission.entryFor(this.inputs.requests[request.index]);
       const engine = this.router.choose(candidates, this.routed(request, candidates));

@@ -4,7 +4,7 @@ import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-sum
 import type { RequestResult } from './metrics.js';
 import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
 import type { Saturation } from './saturation.js';
-import type { RunResult } from './serving-run.js';
+import type { Rejection, RunResult } from './serving-run.js';
 import { formatSlo, type SloSummary, type SloTargets, summariseSlo } from './slo.js';
 
 export interface InstanceSummary {
@@ -28,6 +28,7 @@ export interface Summary {
     readonly finished: number;
     /** Only when clients went away. */
     readonly aborted?: number;
+    readonly rejected?: readonly Rejection[];
   };
   /** First arrival to last token. */
   readonly makespanS: number;
@@ -99,11 +100,12 @@ export function summarise(
       }),
     ) ?? null;
   return {
-    complete: finished.length + aborted === results.length,
+    complete: finished.length + aborted + run.rejections.length === results.length,
     requests: {
       total: results.length,
       finished: finished.length,
       ...(aborted > 0 ? { aborted } : {}),
+      ...(run.rejections.length > 0 ? { rejected: run.rejections } : {}),
     },
     makespanS,
     throughput: {
@@ -158,12 +160,19 @@ function sloOf(
   return { slo: summariseSlo(results, classes, targets, makespanS) };
 }
 
+function rejectedText(rejected: readonly Rejection[] = []): string {
+  if (rejected.length === 0) return '';
+  const [{ request, reason }] = rejected;
+  return `, ${rejected.length} rejected (request ${request}: ${reason})`;
+}
+
 /** Lines for people; every figure with its unit. */
 export function formatSummary(summary: Summary): string {
   const { requests, throughput } = summary;
   const lines = [
     `${requests.finished} of ${requests.total} requests finished` +
       (requests.aborted === undefined ? '' : `, ${requests.aborted} abandoned by their clients`) +
+      rejectedText(requests.rejected) +
       (summary.complete ? '' : '  ** INCOMPLETE **'),
     '',
     `makespan      ${summary.makespanS.toFixed(2)} s, ${summary.iterations} iterations`,

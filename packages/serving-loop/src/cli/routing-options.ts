@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { UserError } from '@astrolabe/base';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import {
   parseRoutingPolicy,
   type RoutingFunction,
@@ -17,6 +17,8 @@ export interface RoutingOptions {
   readonly decodeRouting?: RoutingPolicy | undefined;
   /** File of a user's policy, in place of both. */
   readonly routerModule?: string | undefined;
+  /** Requests that no instance can ever serve: refuse the run, or reject them. */
+  readonly unservable?: 'refuse' | 'reject' | undefined;
 }
 
 export function addRoutingOptions(command: Command): Command {
@@ -32,7 +34,12 @@ export function addRoutingOptions(command: Command): Command {
       'choice of the decode instance behind a prefill instance (default: the same)',
       parseRoutingPolicy,
     )
-    .option('--router-module <file>', 'JavaScript module whose default export is the policy');
+    .option('--router-module <file>', 'JavaScript module whose default export is the policy')
+    .addOption(
+      new Option('--unservable <what>', 'requests that fit nowhere end the run, or are rejected')
+        .choices(['refuse', 'reject'])
+        .default('refuse'),
+    );
 }
 
 export function routingOptions(raw: Record<string, never>): RoutingOptions {
@@ -40,6 +47,7 @@ export function routingOptions(raw: Record<string, never>): RoutingOptions {
     routing: raw.requestRoutingPolicy,
     decodeRouting: raw.decodeRoutingPolicy,
     routerModule: raw.routerModule,
+    unservable: raw.unservable,
   };
 }
 

@@ -49,6 +49,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
       requests,
       backend: opened.backend,
       ...routing,
+      unservable: options.unservable,
       seed: options.seed,
       hostTerms: hostTerms(cluster, calibration, options.engine?.hostModel ?? 'calibrated'),
       clientTimeoutNs: timeoutNs(options),
@@ -84,11 +85,12 @@ function openStages(
   return openBackend({
     options: options.stages ?? { carrier: 'in-process', stageTimeoutMs: 0 },
     cluster,
-    generator: () => openGenerator(options.profiles, cluster, calibration),
+    generator: () => openGenerator(options, cluster, calibration),
     generatorFlags: [
       ...clusterFlag,
       ...flag('--profiles', options.profiles),
       ...flag('--calibration', options.calibration),
+      ...termFlags(options.terms),
       ...flag('--max-num-seqs', options.flags.max_num_seqs),
       ...flag('--max-num-batched-tokens', options.flags.max_num_batched_tokens),
     ],
@@ -96,12 +98,17 @@ function openStages(
   });
 }
 
-async function openGenerator(folder: string, cluster: Cluster, calibration: Calibration) {
-  const profiles = await openProfiles(folder);
+async function openGenerator(
+  options: ServingOptions,
+  cluster: Cluster,
+  calibration: Calibration,
+) {
+  const profiles = await openProfiles(options.profiles);
   const models = new Set<LatencyModel>();
   const generator = createTraceGenerator({
     cluster,
     calibration,
+    ...(options.terms === undefined ? {} : { terms: options.terms }),
     expertRouterFor: await loadExpertRouters(cluster),
     latencyModelFor: ({ hardware, model, engine }) => {
       const latency = profiles.latencyModel(hardware, model.name, engine.dtype);
@@ -110,6 +117,10 @@ async function openGenerator(folder: string, cluster: Cluster, calibration: Cali
     },
   });
   return { generator, models };
+}
+
+function termFlags(terms: ServingOptions['terms'] = {}): string[] {
+  return Object.entries(terms).flatMap(([name, on]) => [on ? '--with' : '--without', name]);
 }
 
 function timeoutNs({ engine }: ServingOptions): number | undefined {
