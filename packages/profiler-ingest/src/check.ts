@@ -19,12 +19,27 @@ export interface Coverage {
   readonly mostTokens: number;
 }
 
-/** Operators of one block and of the ends, as our traces name them. */
+/** Operators of the blocks and of the ends, as our traces name them. */
 export function operatorsOf(shape: ModelShape): string[] {
-  const block = ['layernorm', 'qkv_proj', 'rotary_emb', 'attention', 'o_proj'];
-  const feedForward = shape.moe === undefined ? ['gate_up_proj', 'act_fn', 'down_proj'] : ['moe'];
-  const ends = ['embedding', 'final_layernorm', 'lm_head'];
-  return [...block, ...(shape.qkNorm ? ['qk_norm'] : []), ...feedForward, ...ends];
+  const feedForward = ['gate_up_proj', 'act_fn', 'down_proj'];
+  const plain = ['qkv_proj', ...(shape.qkNorm ? ['qk_norm'] : [])];
+  const query = shape.mla?.queryRank === undefined ? [] : ['q_b_proj'];
+  const latent = ['qkv_a_proj', 'latent_norm', ...query, 'kv_b_proj'];
+  const { moe } = shape;
+  const shared = moe?.sharedIntermediateSize !== undefined;
+  return [
+    'embedding',
+    'layernorm',
+    ...(shape.mla === undefined ? plain : latent),
+    'rotary_emb',
+    'attention',
+    'o_proj',
+    ...(moe === undefined || moe.denseLayers !== undefined ? feedForward : []),
+    ...(shared ? feedForward.map((name) => `shared_${name}`) : []),
+    ...(moe === undefined ? [] : ['moe']),
+    'final_layernorm',
+    'lm_head',
+  ];
 }
 
 export function checkCoverage(
