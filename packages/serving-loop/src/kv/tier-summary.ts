@@ -30,7 +30,7 @@ export function summariseTiers(series: TierSeries): TierPoolSummary[] {
 export function formatTiers(pools: readonly TierPoolSummary[]): string[] {
   return pools.map(
     ({ pool, entries, usedBytes, capacityBytes, hitTokens, queryTokens, evictions }) =>
-      `${pool.padEnd(14)}${entries} chunks, ${(usedBytes / 2 ** 20).toFixed(0)} of ` +
+      `${pool.padEnd(13)} ${entries} chunks, ${(usedBytes / 2 ** 20).toFixed(0)} of ` +
       `${(capacityBytes / 2 ** 20).toFixed(0)} MiB, ${hitTokens} of ${queryTokens} tokens hit, ` +
       `${evictions} evicted`,
   );
