@@ -1,9 +1,10 @@
 /** Inputs of small ASTRA-sim runs for tests: one collective or one graph on a stated machine. */
 import { CollectiveType, type ExecutionGraph, GraphBuilder, NodeType } from '@astrolabe/chakra';
 import { type AstraNetwork, parseAstraSystem } from '@astrolabe/config';
+import type { AstraInputs } from './inputs.js';
 import { allRepairs } from './repairs.js';
 import { type FastPaths, runAstra } from './run.js';
-import type { AstraInputs, AstraSimulation } from './simulation.js';
+import type { AstraSimulation } from './simulation.js';
 
 export const kinds = {
   AR: CollectiveType.allReduce,

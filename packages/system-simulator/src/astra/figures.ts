@@ -2,7 +2,7 @@
  * The figures of ASTRA-sim's report per NPU, as it prints them: unsigned 64-bit, differences wrap.
  * Numbers are ns as decimal text; undefined = not printed.
  */
-import type { NpuResult } from './simulation.js';
+import type { NpuResult } from './npu-result.js';
 
 export interface Figures {
   readonly finish: string | undefined;

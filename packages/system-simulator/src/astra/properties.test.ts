@@ -19,8 +19,9 @@ import {
 } from './astra.test-helper.js';
 import { canClose } from './closed-ring.js';
 import { canFold } from './fold.js';
+import { nodeRules } from './inputs.js';
 import { runAstra } from './run.js';
-import { AstraSimulation, nodeRules } from './simulation.js';
+import { AstraSimulation } from './simulation.js';
 
 const algorithm = fc.constantFrom('ring', 'direct', 'direct2', 'halvingDoubling');
 const kind = fc.constantFrom<CollectiveName>('AR', 'AG', 'RS', 'A2A');
@@ -50,12 +51,23 @@ const machine = fc
   .filter(({ kind, algorithm }) => kind !== 'A2A' || algorithm !== 'halvingDoubling')
   .filter(({ dims }) => dims.reduce((product, [, count]) => product * count, 1) <= 64);
 
-type AnyMachine = typeof machine extends fc.Arbitrary<infer T> ? T : never;
+interface AnyMachine {
+  readonly dims: readonly Dim[];
+  readonly algorithm: string;
+  readonly kind: CollectiveName;
+  readonly sizeBytes: number;
+  readonly splits: number;
+  readonly active: number;
+  readonly queues: number;
+  readonly memory: number;
+  readonly localBwAware: boolean;
+  readonly aware: boolean;
+}
 
 function options(of: AnyMachine, graphs?: ExecutionGraph | ExecutionGraph[]): Options {
   const congested = of.aware && of.dims.length === 1;
   return {
-    net: network(...(of.dims as readonly Dim[])),
+    net: network(...of.dims),
     graphs: graphs ?? collectiveGraph(of.kind, of.sizeBytes),
     how: of.algorithm,
     system: {

@@ -7,7 +7,8 @@ import type { AstraSystem } from '@astrolabe/config';
 import { rowOf, Slot } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { figuresOf } from './figures.js';
-import type { AstraSimulation, NpuResult } from './simulation.js';
+import type { NpuResult } from './npu-result.js';
+import type { AstraSimulation } from './simulation.js';
 
 const stamp = '[1970-01-01 00:00:00.000]';
 

@@ -9,7 +9,8 @@ import type { NodeListener } from '../feeder/issue.js';
 import { compileProgram, Op, type Program } from '../feeder/program.js';
 import { canClose, NotClosed } from './closed-ring.js';
 import { canFold } from './fold.js';
-import { type AstraInputs, AstraSimulation, nodeRules, type Way } from './simulation.js';
+import { type AstraInputs, nodeRules } from './inputs.js';
+import { AstraSimulation, type Way } from './simulation.js';
 
 export interface AstraListeners {
   readonly onNode?: NodeListener;

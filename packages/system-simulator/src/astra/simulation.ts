@@ -2,66 +2,33 @@
  * One run of ASTRA-sim: its workload, system and network layers on the shared core. NPUs are fired in
  * id order at time 0 and events run until none is left. Times ns, sizes bytes.
  */
-import { assert, UserError } from '@astrolabe/base';
+import { UserError } from '@astrolabe/base';
 import { Attr, type ExecutionGraph } from '@astrolabe/chakra';
-import type { AstraMemory, AstraNetwork, AstraSystem } from '@astrolabe/config';
 import type { CollectiveKind } from '../collectives/phase.js';
 import { SharedBus } from '../collectives/shared-bus.js';
 import { StreamEngine } from '../collectives/streams.js';
 import { Core, type MessageListener, type Transport } from '../core.js';
 import type { Counters } from '../counters.js';
 import { Feeder, type NodeActions, type NodeListener } from '../feeder/issue.js';
-import { compileProgram, type NodeRules, Op, type Program, rowOf } from '../feeder/program.js';
+import { compileProgram, Op, type Program, rowOf } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { Kind } from '../kernel/kinds.js';
 import { createNetwork } from '../network/create-network.js';
-import type { DimensionSpec, NetworkSpec } from '../network/topology.js';
 import { ClosedRing } from './closed-ring.js';
 import { CustomCollectives } from './custom.js';
 import { foldedAwareNetwork, mirror } from './fold.js';
+import {
+  type AstraInputs,
+  checkedTransport,
+  endpointDelay,
+  groupNumber,
+  networkSpec,
+  nodeRules,
+} from './inputs.js';
 import { AstraRemoteMemory } from './memory.js';
+import { type NpuResult, resultOf } from './npu-result.js';
 import { type CollectiveRequest, collectiveTagBase, Planner } from './planner.js';
 import { Rendezvous } from './rendezvous.js';
-import type { Repairs } from './repairs.js';
-
-export type AstraBackend = 'congestion-unaware' | 'congestion-aware';
-
-export interface AstraInputs {
-  readonly backend: AstraBackend;
-  readonly network: AstraNetwork;
-  readonly system: AstraSystem;
-  readonly memory: AstraMemory | undefined;
-  readonly groups: ReadonlyMap<number, readonly number[]>;
-  readonly queuesPerDim: number;
-  readonly injectionScale: number;
-  readonly rendezvous: boolean;
-  readonly repairs: Repairs;
-  /** Graph of each NPU; NPUs that share one share the object. */
-  readonly graphs: readonly ExecutionGraph[];
-  /** Names an NPU's graph in errors. */
-  readonly graphName: (npu: number) => string;
-  /** Algorithm of a custom collective: the trace of one rank. */
-  readonly customGraph?: (prefix: string, rank: number) => ExecutionGraph;
-  /** Factor on compute durations per NPU: 2 = half as fast. */
-  readonly slowdown?: readonly number[];
-  /** Path prefixes of custom collectives by node id. */
-  readonly perNodeCustom?: ReadonlyMap<number, string>;
-}
-
-export interface NpuResult {
-  readonly npu: number;
-  /** NaN if it never finished. */
-  readonly finishNs: number;
-  /** Sum of durations of compute nodes not on the CPU. */
-  readonly gpuTicksNs: number;
-  /** Latest end of a node. */
-  readonly wallNs: number;
-  /** Length of the union of communication intervals, undefined without such nodes. */
-  readonly commNs: number | undefined;
-  readonly gpuNs: number | undefined;
-  /** The report has statistics: nothing but compute and communication ran. */
-  readonly hasStatistics: boolean;
-}
 
 /**
  * `plain`: every message is an event. `agreed`: as plain, queues admit phases in one order on all
@@ -384,113 +351,4 @@ export class AstraSimulation implements NodeActions {
         this.engine.handle(kind, arg);
     }
   }
-}
-
-function networkSpec(inputs: AstraInputs): NetworkSpec & { dims: readonly DimensionSpec[] } {
-  const { network, repairs } = inputs;
-  return {
-    congestion: inputs.backend === 'congestion-aware' ? 'aware' : 'unaware',
-    dims: network.topology.map((kind, d) => ({
-      kind,
-      npus: network.npus_count[d],
-      bandwidthGBps: network.bandwidth[d],
-      latencyNs: network.latency[d],
-    })),
-    routing: repairs.routeAllDims ? 'all' : 'first',
-    cutThrough: repairs.cutThroughSwitch,
-    ...(network.links === undefined ? {} : { links: network.links }),
-  };
-}
-
-/** The scale applies only to a delay that the system file states. */
-function endpointDelay({ system, injectionScale }: AstraInputs): number {
-  const { endpointDelayNs } = system;
-  if (endpointDelayNs === undefined) return 10;
-  return Math.trunc(Math.trunc(endpointDelayNs) * injectionScale);
-}
-
-export function nodeRules({ system, repairs }: AstraInputs): NodeRules {
-  return {
-    replayOnly: system.replayOnly,
-    emptyDurationNs: 1,
-    memorySlot: 'comm',
-    ctrlDeps: true,
-    refuseCycles: repairs.wakeAfterSkip,
-    ...(system.roofline
-      ? {
-          roofline: {
-            bytesPerSecond: system.localMemoryBandwidthGBps * 1e9,
-            opsPerSecond: system.peakTflops * 1e12,
-          },
-        }
-      : {}),
-  };
-}
-
-/** 0 = all NPUs. */
-function groupNumber(graph: ExecutionGraph, row: number, at: string): number {
-  if ((graph.present[row] & Attr.pgName) === 0) {
-    const misread = graph.extra.get(row)?.find(({ name }) => name === 'pg_name');
-    if (misread !== undefined) throw new UserError('attribute pg_name must be a string', { at });
-    return 0;
-  }
-  const name = graph.strings[graph.pgName[row]];
-  if (name === '' || name === '0') return 0;
-  const id = Number.parseInt(name, 10);
-  if (Number.isNaN(id)) throw new UserError(`pg_name "${name}" is not a number`, { at });
-  return id;
-}
-
-/** Collectives' messages are never empty and never go to their sender. */
-function checkedTransport(
-  transport: Transport,
-  backend: AstraBackend,
-  network: AstraNetwork,
-): Transport {
-  const selfWorks = backend === 'congestion-aware' && network.topology[0] === 'Switch';
-  return {
-    send(src, dst, tag, sizeBytes, kind, arg) {
-      if (sizeBytes <= 0) {
-        throw new UserError(`a collective sends a message of 0 bytes from NPU ${src} to ${dst}`, {
-          hint: 'its data is too small for its algorithm and number of NPUs',
-        });
-      }
-      if (src === dst && !selfWorks) {
-        throw new UserError(`a collective sends a message from NPU ${src} to itself`);
-      }
-      return transport.send(src, dst, tag, sizeBytes, kind, arg);
-    },
-    receive: (src, dst, tag, sizeBytes, kind, arg) =>
-      transport.receive(src, dst, tag, sizeBytes, kind, arg),
-  };
-}
-
-function resultOf(run: Run, npu: number): NpuResult {
-  assert(run.npus.length === 1, 'one NPU per run');
-  const kinds = kindsOf(run.program);
-  return {
-    npu,
-    finishNs: run.finished ? run.finishNs : Number.NaN,
-    gpuTicksNs: run.gpuNs,
-    wallNs: run.lastEndNs,
-    commNs: kinds.comm ? run.commNs : undefined,
-    gpuNs: kinds.compute ? run.computeNs : undefined,
-    hasStatistics: !kinds.other,
-  };
-}
-
-const kindsCache = new WeakMap<Program, { comm: boolean; compute: boolean; other: boolean }>();
-
-function kindsOf(program: Program): { comm: boolean; compute: boolean; other: boolean } {
-  let kinds = kindsCache.get(program);
-  if (kinds === undefined) {
-    kinds = { comm: false, compute: false, other: false };
-    for (const stat of program.stat) {
-      if (stat === 1) kinds.compute = true;
-      else if (stat === 2) kinds.comm = true;
-      else kinds.other = true;
-    }
-    kindsCache.set(program, kinds);
-  }
-  return kinds;
 }

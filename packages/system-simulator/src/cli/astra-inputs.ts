@@ -13,8 +13,8 @@ import {
   type ReadMode,
 } from '@astrolabe/config';
 import { z } from 'zod';
+import type { AstraBackend, AstraInputs } from '../astra/inputs.js';
 import type { Repairs } from '../astra/repairs.js';
-import type { AstraBackend, AstraInputs } from '../astra/simulation.js';
 
 export interface AstraFiles {
   readonly workload: string;

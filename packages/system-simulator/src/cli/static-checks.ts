@@ -1,6 +1,6 @@
 /** The checks of `chakra lint` before a run, for what would stop or falsify it here. */
 import { formatFinding, type LintRule, lint } from '@astrolabe/chakra';
-import type { AstraInputs } from '../astra/simulation.js';
+import type { AstraInputs } from '../astra/inputs.js';
 
 /** Above this many nodes the checks would take longer than the run; it reports stalls itself. */
 const maxNodes = 400_000;

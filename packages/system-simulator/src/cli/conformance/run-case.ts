@@ -11,9 +11,10 @@ import {
   parseAstraSystem,
 } from '@astrolabe/config';
 import { type Figures, figuresOf } from '../../astra/figures.js';
+import type { AstraInputs } from '../../astra/inputs.js';
 import { allRepairs } from '../../astra/repairs.js';
 import { type FastPaths, runAstra } from '../../astra/run.js';
-import type { AstraInputs, AstraSimulation } from '../../astra/simulation.js';
+import type { AstraSimulation } from '../../astra/simulation.js';
 import { describeUnfinished } from '../../astra/unfinished.js';
 import { decodeList, encodeList, type GoldenCase } from './golden-case.js';
 
