@@ -224,8 +224,8 @@ class Block:
         """Gate, top-k, the activated experts in turn on their even share, combine."""
         s, linear = self.shape, functional.linear
         x = self.take(tokens, s.hidden)
-        slots = torch.arange(tokens * s.top, device=self.device)
-        groups = [slots[slots % activated == e] // s.top for e in range(activated)]
+        rows_of = torch.arange(tokens * s.top, device=self.device) % tokens
+        groups = rows_of.tensor_split(activated)
 
         def call():
             torch.topk(torch.softmax(linear(x, self.gate).float(), -1), s.top)

@@ -64,6 +64,25 @@ test('our annotations name operators and keys; a kernel in none is named by itse
   expect(info.notes).toEqual(['1 kernels without a launch, named by themselves']);
 });
 
+test("a capture's own preparations are no operators", () => {
+  const events = [
+    scope('astrolabe:setup', 0, 100),
+    scope('aten::linear', 1, 8, {
+      'Input Dims': [
+        [8, 64],
+        [96, 64],
+      ],
+    }),
+    launch(1, 2),
+    kernel(1, 'gemm', 90),
+    scope('astrolabe:dense:qkv_proj:tokens=8', 20, 10),
+    launch(2, 22),
+    kernel(2, 'gemm', 20),
+  ];
+  expect(collect(events).rows).toMatchObject([{ operator: 'qkv_proj', durationNs: 20_000 }]);
+  expect(collect(events).rows).toHaveLength(1);
+});
+
 test("a CUDA graph's kernels go by name, at the engine's step size", () => {
   const events = [
     scope('execute_context_1(512)_generation_4(4)', 0, 50),

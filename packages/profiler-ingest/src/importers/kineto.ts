@@ -6,7 +6,8 @@
  * give their median.
  *
  * An operator is named, in this order, by
- *   an annotation `astrolabe:<kind>:<operator>:<key>=<n>,...` (tools/torch-profiler writes them),
+ *   an annotation `astrolabe:<kind>:<operator>:<key>=<n>,...` (tools/torch-profiler writes them;
+ *   what else runs within its `astrolabe:setup` is left out),
  *   a matrix multiplication's sizes (`gemmOperator`), the kernel's name (`kernelOperator`).
  * One cudaGraphLaunch starts many kernels and hides their operators: those go by kernel name, with
  * the tokens of the engine's step annotation around the launch. ts and dur are us.
@@ -292,6 +293,8 @@ export class KinetoCollector {
 }
 
 const annotationPrefix = 'astrolabe:';
+/** Around a capture: its own preparations are no operators. */
+const setupScope = 'astrolabe:setup';
 
 type RowKey = Omit<ProfileRow, 'durationNs'>;
 
@@ -313,7 +316,9 @@ class Calls {
     kernel: string,
     durationUs: number,
   ): void {
-    const { key, scope } = this.identify(scopes, isGraph, kernel);
+    const found = this.identify(scopes, isGraph, kernel);
+    if (found === undefined) return;
+    const { key, scope } = found;
     const name = JSON.stringify(key);
     if (!this.keys.has(name)) this.keys.set(name, key);
     const calls = this.sums.get(name) ?? new Map<number, number>();
@@ -327,8 +332,9 @@ class Calls {
     scopes: readonly Label[],
     isGraph: boolean,
     kernel: string,
-  ): { key: RowKey; scope: number } {
+  ): { key: RowKey; scope: number } | undefined {
     for (let i = scopes.length - 1; i >= 0; i--) {
+      if (scopes[i].name === setupScope) return undefined;
       const key = parseAnnotation(scopes[i].name, this.options.tp);
       if (key !== undefined && !(isGraph && key.operator === 'step')) return { key, scope: i };
     }
