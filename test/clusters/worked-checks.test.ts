@@ -169,6 +169,31 @@ describe('disaggregation over links that exist', () => {
   });
 });
 
+describe('a hot expert rank', () => {
+  // Layers of a token: 16 tokens x 2 experts of 8, four experts on each of two ranks.
+  const step = async (loads: number[]) => {
+    const options = { routing: 'file', loads: [loads] };
+    const instance = { model_name: 'experts', tp_size: 2, ep_size: 2, experts: options };
+    const { backend } = await serve(clusterOf([[instance]]), [request(0, 16, 1)], formulas);
+    const [{ npus, startNs, finishNs }] = backend.completions;
+    return { npus, stepNs: finishNs - startNs };
+  };
+
+  it('the other rank waits for it, for exactly the difference of their work', async () => {
+    const { npus, stepNs } = await step([1, 1, 1, 1, 0, 0, 0, 0]);
+    const [hot, cold] = npus;
+    // All 32 pairs on rank 0: the work of 16 tokens on 4 experts, 7 x 16 + 1000 x 4, in 2 layers.
+    const stragglerNs = 2 * 4112;
+    expect(hot.computeNs - cold.computeNs).toBe(stragglerNs);
+    // The last message is under way a little longer to the rank that came first.
+    const tailNs = cold.finishNs - hot.finishNs;
+    expect(cold.exposedCommNs - hot.exposedCommNs).toBe(stragglerNs + tailNs);
+    const even = await step([1, 1, 1, 1, 1, 1, 1, 1]);
+    expect(even.npus[0].computeNs).toBe(even.npus[1].computeNs);
+    expect(stepNs).toBeGreaterThan(even.stepNs);
+  });
+});
+
 describe('shapes that hang or are mis-sized elsewhere', () => {
   const requests = [request(0, 40, 4), request(1, 30, 6), request(2, 20, 3), request(3, 10, 1)];
   const wave = (group: string, degrees: object): object => ({
