@@ -8,7 +8,7 @@ import { assert, UserError } from '@astrolabe/base';
 import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
 import { type Group, GroupCollectives } from './collectives/group-collectives.js';
 import type { CollectiveKind } from './collectives/phase.js';
-import type { Completion, NpuTimes } from './completion.js';
+import type { Completion } from './completion.js';
 import { Core, type MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
@@ -17,6 +17,7 @@ import type { Run } from './feeder/run.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
+import { checkEnds, completionOf, type Lane, type SetState } from './machine-state.js';
 import { MemoryTiers } from './memory/tiers.js';
 import { createNetwork, delayOf } from './network/create-network.js';
 import { type StuckReport, stuckReport } from './stuck.js';
@@ -39,32 +40,6 @@ export interface Machine {
 
 export function createMachine(spec: MachineSpec): Machine {
   return new SimulatedMachine(spec);
-}
-
-/** A submitted set on its way. */
-interface SetState {
-  readonly set: GraphSet;
-  readonly sequence: number;
-  readonly npuCount: number;
-  readonly groups: ReadonlyMap<string, Group>;
-  readonly all: Group;
-  /** NPUs whose lane is free for this set, not started yet. */
-  readonly free: Set<number>;
-  /** Time of the release that is queued, NaN for none. */
-  releaseAt: number;
-  readonly results: NpuTimes[];
-  commBytes: number;
-  memoryBytes: number;
-}
-
-interface LaneEntry {
-  readonly state: SetState;
-  readonly program: Program;
-}
-
-interface Lane {
-  readonly waiting: LaneEntry[];
-  running: boolean;
 }
 
 class SimulatedMachine implements Machine, NodeActions {
@@ -222,7 +197,7 @@ class SimulatedMachine implements Machine, NodeActions {
     const dst = graph.commDst[row];
     const size = graph.commSizeBytes[row];
     const tag = graph.commTag[row];
-    this.checkEnds(run, graph, row, graph.commSrc[row], Attr.commSrc, 'comm_src', dst);
+    checkEnds(run, row, 'comm_src', dst, this.spec.numNpus);
     run.commBytes += size;
     const message = this.core.send(run.npu, dst, tag, size, Kind.nodeEnd, task);
     this.core.messageAnnounced[message] = 1;
@@ -236,7 +211,7 @@ class SimulatedMachine implements Machine, NodeActions {
     const src = graph.commSrc[row];
     const size = graph.commSizeBytes[row];
     const tag = graph.commTag[row];
-    this.checkEnds(run, graph, row, graph.commDst[row], Attr.commDst, 'comm_dst', src);
+    checkEnds(run, row, 'comm_dst', src, this.spec.numNpus);
     const here = this.core.receive(src, run.npu, tag, size, Kind.nodeEnd, task);
     if (here || this.core.mailbox.hasAnnounced(tag, src, run.npu, size)) {
       this.feeder.receiveBegins(task);
@@ -289,29 +264,11 @@ class SimulatedMachine implements Machine, NodeActions {
   }
 
   private complete(state: SetState): void {
-    const { set, results } = state;
-    results.sort((a, b) => a.npu - b.npu);
-    let startNs = Number.POSITIVE_INFINITY;
-    let finishNs = 0;
-    for (const npu of results) {
-      startNs = Math.min(startNs, npu.startNs);
-      finishNs = Math.max(finishNs, npu.finishNs);
-    }
-    const completion = {
-      instance: set.instance,
-      iteration: set.iteration,
-      lane: set.lane,
-      startNs,
-      finishNs,
-      npus: results,
-      commBytes: state.commBytes,
-      memoryBytes: state.memoryBytes,
-    };
     const { completed } = this;
     const { sequence } = state;
     let at = completed.length;
     while (at > 0 && completed[at - 1].sequence > sequence) at--;
-    completed.splice(at, 0, { sequence, completion });
+    completed.splice(at, 0, { sequence, completion: completionOf(state) });
   }
 
   private compile(graph: ExecutionGraph, at: string): Program {
@@ -452,24 +409,6 @@ class SimulatedMachine implements Machine, NodeActions {
     run.commBytes += bytes;
     if (run.npus.length > 1 || this.collectives.isClosed(kind, sizeBytes)) {
       this.collectiveBytes[npu] += bytes;
-    }
-  }
-
-  private checkEnds(
-    run: Run,
-    graph: ExecutionGraph,
-    row: number,
-    own: number,
-    bit: number,
-    name: string,
-    peer: number,
-  ): void {
-    const at = `NPU ${run.npu}: node ${graph.id[row]}`;
-    if ((graph.present[row] & bit) !== 0 && own !== run.npu) {
-      throw new UserError(`${name} is ${own}, but the node runs on NPU ${run.npu}`, { at });
-    }
-    if (peer < 0 || peer >= this.spec.numNpus || peer === run.npu) {
-      throw new UserError(`the other end is NPU ${peer}, which cannot be`, { at });
     }
   }
 
