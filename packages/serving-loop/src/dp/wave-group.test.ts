@@ -5,7 +5,7 @@ import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
 import { exampleModel, FixedMachine } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
-import { runServing } from '../serving-run.js';
+import { type HostTerms, runServing } from '../serving-run.js';
 
 const ms = (value: number): number => value * nsPerMs;
 
@@ -34,7 +34,11 @@ function moeCluster(instance: object = {}): Cluster {
   return resolveCluster(file, 'example', { findModel: (name) => parseModel(name, shape, 'test') });
 }
 
-async function run(requests: readonly Request[], instance: object = {}) {
+async function run(
+  requests: readonly Request[],
+  instance: object = {},
+  host: Pick<HostTerms, 'steps'> = {},
+) {
   const machine = new FixedMachine({ stepNs: ms(10) });
   const result = await runServing({
     cluster: moeCluster(instance),
@@ -42,7 +46,7 @@ async function run(requests: readonly Request[], instance: object = {}) {
     backend: machine,
     routing: 'round-robin',
     seed: 1,
-    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0, ...host },
     intervalNs: 1e9,
   });
   return { rows: requestResults(result), machine };
@@ -95,6 +99,24 @@ describe('WaveGroup', () => {
     // Rank 0 composed wave 1 at 0; rank 1 contributes at 10, with the request that came at 4.
     expect(waves(machine).slice(2, 4)).toEqual(['1.0 [0] 1,5 @10', '1.1 [1] 1,5 @10']);
     expect(rows.every((row) => row.status === 'finished')).toBe(true);
+  });
+
+  it('starts when the slowest host has composed its batch', async () => {
+    const free = {
+      schedule_ns: 0,
+      schedule_per_request_ns: 0,
+      prepare_ns: 0,
+      launch_full_graph_ns: 0,
+      launch_graph_kernel_ns: 0,
+      launch_piece_ns: 0,
+      launch_attention_ns: 0,
+      launch_kernel_ns: 0,
+      ipc_ns: 0,
+    };
+    // Rank 0 prepares one request, rank 1 a dummy.
+    const steps = { X: { ...free, prepare_per_request_ns: 5000 } };
+    const { machine } = await run([request(0, 3, 7, 1)], {}, { steps });
+    expect(machine.submitted.map(({ releaseNs }) => releaseNs)).toEqual([3_005_000, 3_005_000]);
   });
 
   it('pipelines: dummies fill every stage', async () => {

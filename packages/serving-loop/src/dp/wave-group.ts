@@ -57,7 +57,7 @@ export class WaveGroup {
     assert(wave.contributions[rank] === undefined, 'a second batch for one wave');
     wave.contributions[rank] = { iteration, batch };
     wave.missing--;
-    wave.releaseNs = Math.max(wave.releaseNs, nowNs);
+    wave.releaseNs = Math.max(wave.releaseNs, iteration.releaseNs);
     if (wave.missing === 0) {
       this.open.delete(number);
       this.start(number, wave);
