@@ -23,7 +23,7 @@ function completions(folder: string): Completion[] {
 describe.skipIf(!isBuilt)('--carrier astra-sim (needs a build)', () => {
   test.each([0, 1])('cluster %i: steps take as long as on our machine', (index) =>
     inFolder(async (folder) => {
-      const scenario = { ...scenarios[index], requests: 2 };
+      const scenario = { ...scenarios[index], requests: 1 };
       const inputs = ['--quiet', ...writeScenario(folder, scenario), '--output'];
       const ours = join(folder, 'ours');
       const theirs = join(folder, 'theirs');

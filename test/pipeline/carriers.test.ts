@@ -33,16 +33,18 @@ describe.skipIf(!isBuilt)('in-process = pipe = files = replay (needs a build)', 
       const at = (name: string): string => join(folder, name);
       const streams = at('streams');
       await serve([...inputs, '--output', at('inside'), '--keep', streams]);
-      await serve([...inputs, '--output', at('plain')]);
-      await serve([
-        ...[...inputs, '--output', at('piped')],
-        ...['--carrier', 'pipe', '--keep', at('piped-streams')],
+      await Promise.all([
+        serve([...inputs, '--output', at('plain')]),
+        serve([
+          ...[...inputs, '--output', at('piped')],
+          ...['--carrier', 'pipe', '--keep', at('piped-streams')],
+        ]),
+        serve([
+          ...[...inputs, '--output', at('filed')],
+          ...['--carrier', 'files', '--keep', at('files')],
+        ]),
+        serve([...inputs, '--output', at('replayed'), '--replay', streams]),
       ]);
-      await serve([
-        ...[...inputs, '--output', at('filed')],
-        ...['--carrier', 'files', '--keep', at('files')],
-      ]);
-      await serve([...inputs, '--output', at('replayed'), '--replay', streams]);
 
       const results = contents(at('inside'));
       expect(JSON.parse(results['run.json']).complete).toBe(true);
@@ -55,12 +57,15 @@ describe.skipIf(!isBuilt)('in-process = pipe = files = replay (needs a build)', 
       const asked = join(streams, kept.asked);
       const answered = readFileSync(join(streams, kept.answered));
       const cluster = inputs.slice(0, 2);
-      const graphs = await output('trace-generator', cluster, asked);
-      expect(graphs.equals(readFileSync(join(streams, kept.graphs)))).toBe(true);
-      const again = await output('system-simulator', cluster, join(streams, kept.graphs));
-      expect(again.equals(answered)).toBe(true);
+      const machine = [...cluster, '--calibration', 'shipped'];
       const control = join(at('files'), kept.control);
-      const fromFiles = await output('system-simulator', [...cluster, '--control'], control);
+      const [graphs, again, fromFiles] = await Promise.all([
+        output('trace-generator', cluster, asked),
+        output('system-simulator', machine, join(streams, kept.graphs)),
+        output('system-simulator', [...machine, '--control'], control),
+      ]);
+      expect(graphs.equals(readFileSync(join(streams, kept.graphs)))).toBe(true);
+      expect(again.equals(answered)).toBe(true);
       expect(fromFiles.equals(answered)).toBe(true);
     }),
   );

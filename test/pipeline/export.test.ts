@@ -57,22 +57,25 @@ function ourFinishNs(folder: string): number[] {
   return finish;
 }
 
+/** ASTRA-sim's dimensions cannot say what a topology of domains and cards says. */
+const flat = scenarios.flatMap(({ name, cluster }, index) =>
+  'topology' in (cluster as object) ? [] : [[name, index] as const],
+);
+
 describe.skipIf(!isBuilt)('exports (need a build)', () => {
-  test.each(scenarios.map(({ name }, index) => [name, index] as const))(
-    'a whole run of %s under ASTRA-sim ends as ours did',
-    (_, index) =>
-      inFolder(async (folder) => {
-        const to = await exported(folder, index, ['--export', 'chakra-astra']);
-        const lint = await run('chakra', [
-          ...['lint', '--errors-only', '--target', 'astra-sim'],
-          ...[join(to, 'run'), '--groups', join(to, 'groups.json')],
-        ]);
-        expect(lint).toMatchObject({ code: 0 });
-        const theirs = await astraFinishNs(to, 'run');
-        ourFinishNs(folder).forEach((ours, npu) => {
-          expect(Math.abs(theirs[npu] - ours) / ours, `NPU ${npu}`).toBeLessThan(2e-4);
-        });
-      }),
+  test.each(flat)('a whole run of %s under ASTRA-sim ends as ours did', (_, index) =>
+    inFolder(async (folder) => {
+      const to = await exported(folder, index, ['--export', 'chakra-astra']);
+      const lint = await run('chakra', [
+        ...['lint', '--errors-only', '--target', 'astra-sim'],
+        ...[join(to, 'run'), '--groups', join(to, 'groups.json')],
+      ]);
+      expect(lint).toMatchObject({ code: 0 });
+      const theirs = await astraFinishNs(to, 'run');
+      ourFinishNs(folder).forEach((ours, npu) => {
+        expect(Math.abs(theirs[npu] - ours) / ours, `NPU ${npu}`).toBeLessThan(2e-4);
+      });
+    }),
   );
 
   test('one iteration: a graph for every NPU, its batch on the first node, work on all', () =>
