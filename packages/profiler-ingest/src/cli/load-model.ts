@@ -9,14 +9,11 @@ import {
   TableModel,
 } from '@astrolabe/profile';
 import { type GivenNames, loadTable } from './load-table.js';
+import { modelOfPath } from './open-profiles.js';
 
 /** @param path a Hugging Face config.json. @param name for messages and as the profile's model */
 export function loadShape(path: string, name: string | undefined): ModelShape {
-  const base = path
-    .split('/')
-    .slice(-2)
-    .join('/')
-    .replace(/\.json$/, '');
+  const base = modelOfPath(path).split('/').slice(-2).join('/');
   return parseModel(name ?? base, readJson(path), path);
 }
 

@@ -164,9 +164,18 @@ function choose(
   throw unknown(`${directory}/${hardware}/${ofModel[0].model}`, 'dtype', short ?? '', dtypes);
 }
 
-/** The organisation may be left out. */
+/**
+ * The organisation may be left out; a config's path stands for the model it ends in, with Hugging
+ * Face's file name (`org/name/config.json`) or ours (`org/name.json`).
+ */
 function sameModel(known: string, asked: string): boolean {
-  return known === asked || known.slice(known.lastIndexOf('/') + 1) === asked;
+  const name = modelOfPath(asked);
+  const short = known.slice(known.lastIndexOf('/') + 1);
+  return known === asked || known === name || short === name || name.endsWith(`/${known}`);
+}
+
+export function modelOfPath(path: string): string {
+  return path.replace(/(\/config)?\.json$/, '');
 }
 
 function names(entries: readonly ProfileEntry[], key: keyof ProfileNames): string[] {
