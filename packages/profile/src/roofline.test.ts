@@ -1,0 +1,91 @@
+/** Goal: rooflines follow their two limits and the shape of the model. Method: easy numbers. */
+import type { ModelShape } from '@astrolabe/config';
+import { expect, test } from 'vitest';
+import { deviceSchema } from './device.js';
+import type { AttentionBatch } from './latency-model.js';
+import { rooflineTable } from './roofline.js';
+import { modelOfTable } from './table-model.js';
+
+const device = deviceSchema.parse({
+  name: 'Unit',
+  vendor: 'Example',
+  source: 'made up',
+  // 100 operations a ps, 1 byte a ps.
+  peak_tflops: { bf16: 100 },
+  memory_bandwidth_gb_s: 1000,
+  memory_gib: 10,
+  compute_units: 100,
+  cache_mib: 1,
+});
+
+const shape: ModelShape = {
+  name: 'org/Model',
+  family: 'llama',
+  hiddenSize: 4096,
+  numLayers: 2,
+  numHeads: 32,
+  numKvHeads: 8,
+  headDim: 128,
+  intermediateSize: 8192,
+  vocabSize: 32_000,
+  maxPositionEmbeddings: 32_768,
+  dtype: 'bfloat16',
+  tiedEmbeddings: false,
+  attentionBias: false,
+  lmHeadBias: false,
+  slidingWindow: undefined,
+  qkNorm: false,
+  moe: undefined,
+};
+
+function decodes(count: number, context: number): AttentionBatch {
+  return {
+    prefillCount: 0,
+    prefillNewTokens: [],
+    prefillContextTokens: [],
+    decodeCount: count,
+    decodeContextSum: count * context,
+    decodeContextMin: context,
+    decodeContextMax: context,
+  };
+}
+
+test('one token reads the weights, many tokens multiply', () => {
+  const model = modelOfTable(rooflineTable(device, shape, 'bf16', [1, 2]));
+  // o_proj: 4096 x 4096 weights of 2 bytes at 930 bytes/ns.
+  const readNs = (4096 * 4096 * 2) / 930 + device.launch_ns;
+  expect(model.denseNs('o_proj', 1, 1)).toBeGreaterThan(readNs * 0.99);
+  expect(model.denseNs('o_proj', 1, 1)).toBeLessThan(readNs * 1.1);
+  const flopNs = (2 * 16_384 * 4096 * 4096) / (100_000 * 0.9);
+  expect(model.denseNs('o_proj', 1, 16_384) / flopNs).toBeGreaterThan(1);
+  expect(model.denseNs('o_proj', 1, 16_384) / flopNs).toBeLessThan(1.1);
+  expect(model.denseNs('gate_up_proj', 2, 1)).toBeLessThan(model.denseNs('gate_up_proj', 1, 1));
+});
+
+test('decodes read every cache once; a window bounds it', () => {
+  const model = modelOfTable(rooflineTable(device, shape, 'bf16', [1]));
+  const bytes = 128 * 8192 * 2 * 8 * 128 * 2;
+  const ratio = model.attentionNs(1, decodes(128, 8192)) / (bytes / 950);
+  expect(ratio).toBeGreaterThan(1);
+  expect(ratio).toBeLessThan(1.05);
+  const windowed = { ...shape, slidingWindow: 1024 };
+  const short = modelOfTable(rooflineTable(device, windowed, 'bf16', [1]));
+  expect(short.attentionNs(1, decodes(128, 8192))).toBe(short.attentionNs(1, decodes(128, 1024)));
+});
+
+test('experts: weights of the activated ones, arithmetic of all tokens', () => {
+  const experts = { numExperts: 64, expertsPerToken: 2, intermediateSize: 1024 };
+  const model = modelOfTable(rooflineTable(device, { ...shape, moe: experts }, 'bf16', [1]));
+  expect(model.has('gate_up_proj', 1)).toBe(false);
+  const few = model.moeNs(1, 32, 8);
+  const many = model.moeNs(1, 32, 64);
+  // 56 more experts of 3 * 4096 * 1024 weights of 2 bytes.
+  const moreNs = (56 * 3 * 4096 * 1024 * 2) / 930;
+  expect((many - few) / moreNs).toBeGreaterThan(0.9);
+  expect((many - few) / moreNs).toBeLessThan(1.1);
+});
+
+test('what the device cannot do is said', () => {
+  expect(() => rooflineTable(device, shape, 'fp8', [1])).toThrow(/Unit has no fp8 peak/);
+  expect(() => rooflineTable(device, shape, 'bf16', [3])).toThrow(/32 heads .* TP 3/);
+});

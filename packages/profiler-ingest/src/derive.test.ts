@@ -1,0 +1,142 @@
+/** Goal: transfer, merge, check and diff on tables small enough to follow. */
+import type { ModelShape } from '@astrolabe/config';
+import {
+  deviceSchema,
+  modelOfTable,
+  type ProfileRow,
+  type ProfileTable,
+  ProfileTableBuilder,
+  rooflineTable,
+} from '@astrolabe/profile';
+import { expect, test } from 'vitest';
+import { checkCoverage } from './check.js';
+import { readDevices } from './cli/devices.js';
+import { differenceLines, differences } from './diff.js';
+import { inspectTable } from './inspect.js';
+import { mergeTables } from './merge.js';
+import { transferTable } from './transfer.js';
+
+const shape: ModelShape = {
+  name: 'org/Model',
+  family: 'qwen3',
+  hiddenSize: 1024,
+  numLayers: 2,
+  numHeads: 8,
+  numKvHeads: 4,
+  headDim: 128,
+  intermediateSize: 4096,
+  vocabSize: 32_000,
+  maxPositionEmbeddings: 4096,
+  dtype: 'bfloat16',
+  tiedEmbeddings: false,
+  attentionBias: false,
+  lmHeadBias: false,
+  slidingWindow: undefined,
+  qkNorm: false,
+  moe: undefined,
+};
+
+function device(name: string, factor: number) {
+  return deviceSchema.parse({
+    name,
+    vendor: 'Example',
+    source: 'made up',
+    peak_tflops: { bf16: 100 * factor },
+    memory_bandwidth_gb_s: 1000 * factor,
+    memory_gib: 10,
+    compute_units: 100,
+    cache_mib: 50,
+    launch_ns: 1,
+  });
+}
+
+const info = {
+  hardware: 'Slow',
+  model: 'org/Model',
+  dtype: 'bf16',
+  source: 'made up',
+  measurement: 'kernel',
+} as const;
+
+function tableOf(rows: readonly ProfileRow[], more: object = {}): ProfileTable {
+  const builder = new ProfileTableBuilder();
+  for (const row of rows) builder.add(row);
+  return builder.build({ ...info, ...more });
+}
+
+const dense = (tokens: number, durationNs: number): ProfileRow => ({
+  kind: 'dense',
+  operator: 'qkv_proj',
+  tp: 1,
+  tokens,
+  durationNs,
+});
+
+test('twice the device halves the measured time; what was not measured is the roofline', () => {
+  const measured = tableOf([dense(1, 20_000), dense(1024, 90_000)]);
+  const [slow, fast] = [device('Slow', 1), device('Fast', 2)];
+  const end = { shape, dtype: 'bf16' };
+  const transferred = transferTable(
+    measured,
+    { device: slow, ...end },
+    { device: fast, ...end },
+    [1],
+  );
+  const model = modelOfTable(transferred);
+  expect(model.denseNs('qkv_proj', 1, 1) / 10_000).toBeCloseTo(1, 2);
+  expect(model.denseNs('qkv_proj', 1, 1024) / 45_000).toBeCloseTo(1, 2);
+  const roofline = modelOfTable(rooflineTable(fast, shape, 'bf16', [1]));
+  expect(model.denseNs('down_proj', 1, 64)).toBe(roofline.denseNs('down_proj', 1, 64));
+  expect(transferred.info).toMatchObject({ measurement: 'derived', hardware: 'Fast' });
+  expect(transferred.info.notes?.[0]).toMatch(/expected error up to \d+ %/);
+});
+
+test('merging adds rows and refuses other kinds of measurement', () => {
+  const merged = mergeTables([tableOf([dense(1, 10)]), tableOf([dense(2, 20)])], ['a', 'b']);
+  expect(merged.length).toBe(2);
+  const other = tableOf([dense(2, 20)], { measurement: 'cuda_event' });
+  expect(() => mergeTables([merged, other], ['a.arrow', 'b.arrow'])).toThrow(
+    /^b\.arrow: measurement is cuda_event, in a\.arrow it is kernel/,
+  );
+});
+
+test('coverage: missing operators, share of lookups outside the table', () => {
+  const model = modelOfTable(tableOf([dense(4, 10), dense(8, 20)]));
+  const batches = [
+    { newTokens: [4, 1], contextTokens: [0, 16] },
+    { newTokens: [16], contextTokens: [0] },
+  ];
+  const coverage = checkCoverage(model, shape, 1, batches);
+  expect(coverage.missing).toContain('attention');
+  expect(coverage).toMatchObject({
+    lookups: 2,
+    extrapolated: 1,
+    longestContext: 16,
+    mostTokens: 16,
+  });
+});
+
+test('differences, signed, at the measured points', () => {
+  const measured = tableOf([dense(1, 100), dense(2, 200)]);
+  const other = modelOfTable(tableOf([dense(1, 110), dense(2, 240)]));
+  const missing = new Set<string>();
+  const rows = differences(measured, other, missing);
+  expect(rows).toMatchObject([{ meanAbsPercent: 15, biasPercent: 15, totalPercent: 16.67 }]);
+  expect(differenceLines(rows)[1]).toContain('+15.0');
+});
+
+test('inspection names what a decoder block would miss and points that stand out', () => {
+  const table = tableOf([dense(1, 100), dense(2, 900), dense(3, 110)]);
+  const text = inspectTable(table).join('\n');
+  expect(text).toMatch(/missing for a decoder block: embedding; layernorm/);
+  expect(text).toContain('qkv_proj at 2: 0.9000 us');
+});
+
+test('every shipped data sheet is valid and makes a profile', () => {
+  const devices = readDevices();
+  expect(devices.length).toBeGreaterThanOrEqual(13);
+  for (const sheet of devices) {
+    const table = rooflineTable(sheet, shape, 'bf16', [1]);
+    expect(modelOfTable(table).denseNs('qkv_proj', 1, 1)).toBeGreaterThan(100);
+  }
+});
