@@ -35,8 +35,66 @@ export function escapeHtml(text: string): string {
 
 /** Empty text when no line has a point. */
 export function renderChart(chart: Chart): string {
-  const lines = chart.lines.filter((line) => line.xs.length > 0);
+  const lines = withPoints(chart);
   if (lines.length === 0) return '';
+  const label = escapeHtml(chart.title);
+  return [
+    `<figure><figcaption>${label}</figcaption>`,
+    `<svg viewBox="0 0 ${size.width} ${size.height}" role="img" aria-label="${label}">`,
+    ...plot(chart, lines),
+    '</svg>',
+    legend(lines),
+    '</figure>',
+  ].join('\n');
+}
+
+const rowHeight = 18;
+const standaloneStyle =
+  'text{font:11px system-ui,sans-serif;fill:#5b6472}.title{font-size:13px;font-weight:600;fill:#1d2127}' +
+  '.line{fill:none;stroke-width:1.6}.dashed{stroke-dasharray:5 3}.grid{stroke:#d9dde3}' +
+  '.c1{stroke:#2563b0}.c2{stroke:#c2571a}.c3{stroke:#2d7d46}.c4{stroke:#7a4bb0}';
+
+/** The charts below one another as a file of its own, on white; empty text without any point. */
+export function renderSvg(charts: readonly Chart[]): string {
+  const parts: string[] = [];
+  let top = 0;
+  for (const chart of charts) {
+    const lines = withPoints(chart);
+    if (lines.length === 0) continue;
+    const keys = lines.map((line, i) => {
+      const dash = line.dashed === true ? ' dashed' : '';
+      const at = top + 2 * rowHeight + size.height + i * rowHeight;
+      return (
+        `<path class="line c${line.colour}${dash}" d="M${size.left},${at - 4}h22"/>` +
+        `<text x="${size.left + 28}" y="${at}">${escapeHtml(line.name)}</text>`
+      );
+    });
+    parts.push(
+      `<text class="title" x="12" y="${top + rowHeight}">${escapeHtml(chart.title)}</text>`,
+      `<g transform="translate(0 ${top + rowHeight + 6})">`,
+      ...plot(chart, lines),
+      '</g>',
+      ...keys,
+    );
+    top += 3 * rowHeight + size.height + lines.length * rowHeight;
+  }
+  if (parts.length === 0) return '';
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size.width} ${top}" ` +
+      `width="${size.width}" height="${top}" role="img">`,
+    `<style>${standaloneStyle}</style>`,
+    `<rect width="${size.width}" height="${top}" fill="#fff"/>`,
+    ...parts,
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+function withPoints(chart: Chart): Line[] {
+  return chart.lines.filter((line) => line.xs.length > 0);
+}
+
+function plot(chart: Chart, lines: readonly Line[]): string[] {
   const xTicks = ticks(extreme(lines, 'xs', Math.min), extreme(lines, 'xs', Math.max));
   const yTicks = ticks(0, extreme(lines, 'ys', Math.max));
   const x = scale(xTicks, size.left, size.width - size.right);
@@ -47,15 +105,7 @@ export function renderChart(chart: Chart): string {
     const d = path(line, x, y, chart.steps === true);
     return `<path class="line c${line.colour}${dash}" d="${d}"><title>${name}</title></path>`;
   });
-  return [
-    `<figure><figcaption>${escapeHtml(chart.title)}</figcaption>`,
-    `<svg viewBox="0 0 ${size.width} ${size.height}" role="img" aria-label="${escapeHtml(chart.title)}">`,
-    ...axes(chart, xTicks, yTicks, x, y),
-    ...paths,
-    '</svg>',
-    legend(lines),
-    '</figure>',
-  ].join('\n');
+  return [...axes(chart, xTicks, yTicks, x, y), ...paths];
 }
 
 type Scale = (value: number) => number;

@@ -29,6 +29,8 @@ export interface Measured {
   readonly real: Figures;
   readonly ours: Figures;
   readonly peer: Figures;
+  /** What the peer published, percent, where there are no figures to compute it from. */
+  readonly peerErrors?: Figures;
   /** Errors of series in percent: `throughputWape`, `cumulativeTokens`. */
   readonly seriesErrors: Figures;
   /** Counts that must agree exactly. */
@@ -74,9 +76,19 @@ function row(metric: string, limit: number | undefined, measured: Measured): Cas
     ours,
     errorPct: error,
     limitPct: limit ?? null,
-    peerErrorPct: real === null || peer === undefined ? null : (errorPct(real, peer) ?? null),
+    peerErrorPct: peerError(metric, real, peer, measured),
     result: result(error, limit),
   };
+}
+
+function peerError(
+  metric: string,
+  real: number | null,
+  peer: number | undefined,
+  measured: Measured,
+): number | null {
+  if (real !== null && peer !== undefined) return errorPct(real, peer) ?? null;
+  return measured.peerErrors?.[metric] ?? null;
 }
 
 function result(error: number | null, limit: number | undefined): RowResult {

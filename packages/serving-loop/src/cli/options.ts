@@ -8,6 +8,7 @@ import {
   positiveNumber,
 } from '@astrolabe/base/cli';
 import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
+import type { TermSwitches } from '@astrolabe/trace-generator';
 import type { Command } from 'commander';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
 import {
@@ -36,6 +37,8 @@ export interface ServingOptions extends RoutingOptions {
   readonly intervalS: number;
   /** A file, `none`, or undefined for the shipped one. */
   readonly calibration?: string | undefined;
+  /** Terms of the trace generator to switch; the others keep their default. */
+  readonly terms?: TermSwitches | undefined;
   readonly summaryFormat: 'text' | 'json';
   readonly quiet: boolean;
   /** How stages are joined; undefined: all in this process. */

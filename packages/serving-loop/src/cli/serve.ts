@@ -98,11 +98,7 @@ function openStages(
   });
 }
 
-async function openGenerator(
-  options: ServingOptions,
-  cluster: Cluster,
-  calibration: Calibration,
-) {
+async function openGenerator(options: ServingOptions, cluster: Cluster, calibration: Calibration) {
   const profiles = await openProfiles(options.profiles);
   const models = new Set<LatencyModel>();
   const generator = createTraceGenerator({

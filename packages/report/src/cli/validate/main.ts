@@ -1,39 +1,66 @@
-/** `npm run validate -- CASES.json [--case ID]`: measured cases against their limits. */
+/**
+ * `npm run validate`: measured cases against their limits. Without a manifest all shipped cases run
+ * and docs/accuracy.md gets their table and plots.
+ */
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { nearest, parseWith, UserError } from '@astrolabe/base';
 import { makeCommand, readJson, runMain, Verdict, writeStdout } from '@astrolabe/base/cli';
 import { Option } from 'commander';
 import { formatResults, tally } from '../../validate/format-results.js';
 import { type Case, manifestSchema } from '../../validate/manifest.js';
-import type { CaseResult } from '../../validate/verdict.js';
-import { runCase } from './run-case.js';
+import { ablate } from './ablate.js';
+import { type CaseRun, runCase } from './run-case.js';
+import { writeDocs, writeSection } from './write-docs.js';
+
+/** Beside the project, where the reference data lie. */
+const usualManifest = fileURLToPath(
+  new URL('../../../../../../shared/refdata/cases.json', import.meta.url),
+);
+const projectDocs = fileURLToPath(new URL('../../../../../docs', import.meta.url));
 
 interface Flags {
   case?: string[];
   calibration?: string;
   profiles?: string;
   format: 'text' | 'json';
+  docs?: string;
+  ablation: boolean;
 }
 
 await runMain('validate', async () => {
   const command = makeCommand('validate', 'Runs measured cases and holds them to their limits', [
+    'npm run validate',
     'npm run validate -- ../shared/refdata/cases.json',
     'npm run validate -- ../shared/refdata/cases.json --case v1-rtxpro6000-llama8b',
   ])
-    .argument('<manifest>', 'cases in JSON; paths in it are relative to it')
+    .argument('[manifest]', 'cases in JSON; paths in it are relative to it')
     .option('--case <id...>', 'only these cases')
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--profiles <dir>', 'use these profiles instead of the cases\u2019 own')
+    .option('--docs <dir>', 'writes the table and plots there (default without a manifest: docs)')
+    .option('--ablation', 'every case with every term switched, instead', false)
     .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'));
   command.parse();
-  const path = command.args[0];
   const flags = command.opts<Flags>();
+  const path = command.args[0] ?? usualManifest;
+  if (!existsSync(path)) throw new UserError('no such file', { at: path });
   const cases = chosen(parseWith(manifestSchema, readJson(path), path).cases, flags.case, path);
-  const results: CaseResult[] = [];
-  for (const given of cases) {
-    const { calibration, profiles } = flags;
-    results.push(await runCase(given, { folder: dirname(path), calibration, profiles }));
+  const everything = command.args.length === 0 && flags.case === undefined;
+  const docs = flags.docs ?? (everything ? projectDocs : undefined);
+  const { calibration, profiles } = flags;
+  const options = { folder: dirname(path), calibration, profiles };
+  if (flags.ablation) {
+    const table = await ablate(cases, options);
+    if (docs !== undefined) writeSection(docs, 'ablation', table);
+    await writeStdout(`${table}\n`);
+    return;
   }
+  const runs: CaseRun[] = [];
+  for (const given of cases) runs.push(await runCase(given, options));
+  if (docs !== undefined) writeDocs(docs, runs);
+  const results = runs.map(({ result }) => result);
   await writeStdout(
     flags.format === 'json' ? `${JSON.stringify(results, null, 2)}\n` : formatResults(results),
   );

@@ -4,14 +4,23 @@ import { resolve } from 'node:path';
 import { UserError } from '@astrolabe/base';
 import type { EngineOverrides } from '@astrolabe/config';
 import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop/cli';
+import type { TermSwitches } from '@astrolabe/trace-generator';
 import { simulatedRows } from '../../calibrate/simulated-rows.js';
+import type { Chart } from '../../html/chart.js';
 import { type RequestRow, type RunData, requestKey } from '../../run-data.js';
 import { caseOptions } from '../../validate/engine-options.js';
 import { runFigures } from '../../validate/figures.js';
 import type { Case } from '../../validate/manifest.js';
+import { peerErrors } from '../../validate/peer-errors.js';
 import { type CaseResult, caseStatus, judge } from '../../validate/verdict.js';
 import { readLlmServingSimCsv } from '../read-simulated.js';
-import { type MeasuredSeries, readReal, readSeries } from './read-measured.js';
+import { caseCharts } from './case-charts.js';
+import {
+  type MeasuredFigures,
+  type MeasuredSeries,
+  readReal,
+  readSeries,
+} from './read-measured.js';
 import { runCounts, seriesErrors } from './series-errors.js';
 
 export interface RunCaseOptions {
@@ -21,15 +30,25 @@ export interface RunCaseOptions {
   readonly calibration: string | undefined;
   /** Use these profiles instead of the case's. */
   readonly profiles: string | undefined;
+  /** Terms to switch, to measure what they do. */
+  readonly terms?: TermSwitches | undefined;
+  /** Engine options that win over the case's. */
+  readonly engine?: EngineOverrides | undefined;
+}
+
+export interface CaseRun {
+  readonly result: CaseResult;
+  /** Measured against simulated; empty when the case could not run. */
+  readonly charts: readonly Chart[];
 }
 
 /** @throws UserError when a file of the case is missing or broken */
-export async function runCase(given: Case, options: RunCaseOptions): Promise<CaseResult> {
+export async function runCase(given: Case, options: RunCaseOptions): Promise<CaseRun> {
   const result = { id: given.id, role: given.role ?? '' };
   const engine = caseOptions(given.engine);
   if (engine.unsupported.length > 0) {
     const notes = [`engine options ${engine.unsupported.join(', ')}`];
-    return { ...result, status: 'unsupported', notes, rows: [] };
+    return { result: { ...result, status: 'unsupported', notes, rows: [] }, charts: [] };
   }
   const { folder } = options;
   for (const path of [given.profiles, given.workload, given.clusterConfig]) {
@@ -42,9 +61,13 @@ export async function runCase(given: Case, options: RunCaseOptions): Promise<Cas
     served = await serve(servingOptions(given, engine, options, series));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { ...result, status: 'unsupported', notes: [error.message], rows: [] };
+    const notes = [error.message];
+    return { result: { ...result, status: 'unsupported', notes, rows: [] }, charts: [] };
   }
-  return { ...result, ...(await judged(given, served, folder, series)) };
+  const real = given.real === undefined ? { figures: {} } : await readReal(given.real, folder);
+  const verdict = judged(given, served, folder, series, real);
+  const charts = caseCharts(series, real.run, runData(served), served);
+  return { result: { ...result, ...verdict }, charts };
 }
 
 function servingOptions(
@@ -58,7 +81,8 @@ function servingOptions(
     clusterConfig: resolve(folder, given.clusterConfig),
     workload: resolve(folder, given.workload),
     profiles: options.profiles ?? resolve(folder, given.profiles),
-    flags: { ...generationFlags(given), ...engine.flags },
+    flags: { ...generationFlags(given), ...engine.flags, ...options.engine },
+    terms: options.terms,
     kvTiers: engine.kvTiers,
     memoryUtilization: engine.memoryUtilization,
     deviceMemoryBytes: engine.deviceMemoryBytes,
@@ -80,14 +104,14 @@ function generationFlags(given: Case): EngineOverrides {
   return { async_scheduling: false, max_num_seqs: 256 };
 }
 
-async function judged(
+function judged(
   given: Case,
   served: Served,
   folder: string,
   series: MeasuredSeries | undefined,
-): Promise<Pick<CaseResult, 'status' | 'notes' | 'rows'>> {
+  real: MeasuredFigures,
+): Pick<CaseResult, 'status' | 'notes' | 'rows'> {
   const run = runData(served);
-  const real = given.real === undefined ? { figures: {} } : await readReal(given.real, folder);
   const unqueuedOf = (rows: readonly RequestRow[]): RequestRow[] | undefined =>
     real.unqueued === undefined
       ? undefined
@@ -97,6 +121,7 @@ async function judged(
     real: real.figures,
     ours: runFigures(run, unqueuedOf(run.rows)),
     peer: peer === undefined ? {} : runFigures(peer, unqueuedOf(peer.rows)),
+    peerErrors: peerErrors[given.id] ?? {},
     seriesErrors: seriesErrors(series, real.run, run, served),
     counts: runCounts(served),
   });

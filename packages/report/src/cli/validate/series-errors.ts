@@ -34,7 +34,7 @@ export function seriesErrors(
 }
 
 /** What a meter at the wall would show of the whole system, W per interval. */
-function powerW(served: Served): number[] {
+export function powerW(served: Served): number[] {
   const reading = served.run.power;
   return reading === undefined ? [] : meterReadings(reading, reading.system);
 }
@@ -53,7 +53,7 @@ function powerErrors(series: MeasuredSeries, served: Served): Figures {
   };
 }
 
-interface PoolRow {
+export interface PoolRow {
   readonly pool: string;
   readonly usedBytes: number;
   readonly queryTokens: number;
@@ -79,7 +79,7 @@ function memoryErrors(series: MeasuredSeries, served: Served): Figures {
   return errors;
 }
 
-function simulatedPool(
+export function simulatedPool(
   pool: MeasuredPool,
   rows: readonly PoolRow[],
   served: Served,
@@ -100,7 +100,7 @@ function sharedLabel(rows: readonly PoolRow[]): string | undefined {
 }
 
 /** The last state holds until the measurement ends. */
-function held(values: readonly number[], length: number): number[] {
+export function held(values: readonly number[], length: number): number[] {
   const last = values[values.length - 1] ?? 0;
   return Array.from({ length }, (_, i) => values[i] ?? last);
 }
