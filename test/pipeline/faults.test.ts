@@ -15,21 +15,25 @@ import { scenarios, writeScenario } from './scenarios.js';
 
 const numTrials = 208;
 const atOnce = 8;
-const timeoutMs = 2500;
+/** Longer than a process takes to start on a busy machine. */
+const timeoutMs = 6000;
 const script = fileURLToPath(new URL('./faulty-stage.mjs', import.meta.url));
 
 const roles = ['generator', 'simulator'] as const;
-const faults = ['kill', 'exit', 'stall', 'garbage', 'cut', 'mute', 'orphan'] as const;
-type Fault = (typeof faults)[number];
+const loud = ['kill', 'exit', 'garbage', 'cut', 'orphan'] as const;
+const silent = ['stall', 'mute'] as const;
+type Fault = (typeof loud)[number] | (typeof silent)[number];
+/** Silent ones take the whole timeout, so there are fewer of them. */
+const faults: readonly Fault[] = [...loud, ...loud, ...silent];
 
 /** What the message must say about each fault. */
 const sentences: Record<Fault, RegExp> = {
   kill: /was ended by SIGKILL/,
   exit: /ended with exit code 7 .*\n {2}\| .* is ready\n {2}\| I give up\n?$/,
-  stall: /did not answer within 2\.5 s/,
-  garbage: /no graph stream: byte \d+|gave a wrong answer: line \d+|did not answer within/,
+  stall: /did not answer within 6 s/,
+  garbage: /no graph stream: byte \d+|gave a wrong answer: line \d+/,
   cut: /ended with exit code 0 before the run was over/,
-  mute: /did not answer within 2\.5 s/,
+  mute: /did not answer within 6 s/,
   orphan: /was ended by SIGKILL/,
 };
 

@@ -74,7 +74,10 @@ const faults = {
     process.stdin.destroy();
   },
   stall: () => process.stdin.pause() && setInterval(() => {}, 1000),
-  garbage: (bytes) => process.stdout.write(bytes.map((_, i) => 255 - ((i * 37) & 15))),
+  garbage: (bytes) => {
+    process.stdout.write(bytes.map((_, i) => 255 - ((i * 37) & 15)));
+    if (role === 'simulator') process.stdout.write('\n');
+  },
   cut: (bytes) => {
     process.stdout.write(bytes.subarray(0, bytes.length >> 1));
     process.stdin.destroy();
