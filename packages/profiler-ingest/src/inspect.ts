@@ -70,7 +70,7 @@ function inspectTp(table: ProfileTable, tp: number): string[] {
   return lines;
 }
 
-function lineSeries(table: ProfileTable, tp: number): Series[] {
+export function lineSeries(table: ProfileTable, tp: number): Series[] {
   const series = new Map<string, Series>();
   for (const kind of ['dense', 'per_sequence'] as const) {
     for (const i of rowsOfKind(table, tp, kind)) {

@@ -1,7 +1,7 @@
 /** Commands that read measurements and look at them: import, inspect, diff. */
 import { UserError } from '@astrolabe/base';
 import { nonNegativeInteger, positiveInteger, positiveNumber, readText } from '@astrolabe/base/cli';
-import type { ProfileTable } from '@astrolabe/profile';
+import { type ProfileTable, tpDegreesOf } from '@astrolabe/profile';
 import { encodeProfile } from '@astrolabe/profile/arrow';
 import type { Command } from 'commander';
 import { accuracyLines, accuracyOf } from '../accuracy.js';
@@ -9,7 +9,8 @@ import { differenceLines, differences } from '../diff.js';
 import { readDramIni } from '../importers/dram-ini.js';
 import { importCsvFiles } from '../importers/import-csv.js';
 import { powerStates, readPowerLog } from '../importers/power-log.js';
-import { inspectTable } from '../inspect.js';
+import { inspectTable, lineSeries } from '../inspect.js';
+import { plotSeries } from '../plot.js';
 import { printJson } from '../print-json.js';
 import { importKineto } from './kineto-file.js';
 import { loadLatencyModel, loadShape } from './load-model.js';
@@ -59,6 +60,19 @@ async function importInputs(
   );
 }
 
+/** @throws UserError no such series */
+function plotOf(table: ProfileTable, operator: string): string[] {
+  const lines = tpDegreesOf(table).flatMap((tp) =>
+    lineSeries(table, tp)
+      .filter((series) => series.operator === operator)
+      .flatMap(({ points }) => ['', ...plotSeries(`${operator}, TP ${tp}`, points)]),
+  );
+  if (lines.length > 0) return lines;
+  throw new UserError(`no dense or per-sequence operator "${operator}"`, {
+    hint: `there is ${table.operators.join(', ')}`,
+  });
+}
+
 export function addReadingCommands(program: Command): void {
   withNames(
     program
@@ -80,9 +94,12 @@ export function addReadingCommands(program: Command): void {
     program
       .command('inspect')
       .description('what a profile holds: provenance, grids, missing operators, outliers')
-      .argument('<input>', 'Arrow profile or bundle directory'),
-  ).action(async (input: string, options: GivenNames) => {
-    await printLines(inspectTable(loadTable(input, options)));
+      .argument('<input>', 'Arrow profile or bundle directory')
+      .option('--plot <operator>', 'also draws a dense or per-sequence operator'),
+  ).action(async (input: string, options: GivenNames & { plot?: string }) => {
+    const table = loadTable(input, options);
+    await printLines(inspectTable(table));
+    if (options.plot !== undefined) await printLines(plotOf(table, options.plot));
   });
   program
     .command('power')
