@@ -34,6 +34,10 @@ const engine = fc.record({
   enable_prefix_caching: fc.boolean(),
   reserve_full_isl: fc.boolean(),
   async_scheduling: fc.boolean(),
+  scheduling_policy: fc.constantFrom('fcfs', 'fcfs', 'priority'),
+  speculative_tokens: fc.constantFrom(0, 0, 0, 2),
+  speculative_acceptance: fc.constant(0.6),
+  eos_share: fc.constantFrom(0, 0, 0.5),
 });
 
 const degrees = fc.record({ tp_size: fc.constantFrom(1, 2, 4), pp_size: fc.constantFrom(1, 2, 3) });
@@ -97,7 +101,12 @@ export interface ServingCase {
     | 'session-affine'
     | 'weighted';
   readonly seed: number;
+  /** Whether host work takes time. */
+  readonly host: boolean;
 }
+
+/** Deepest draft of any instance; then positions beyond the answer are computed, and dropped. */
+export const mostDrafts = 2;
 
 const topology = fc.record({
   nvlink: fc.record({
@@ -154,6 +163,7 @@ const requests: fc.Arbitrary<Request[]> = fc
       gapNs: fc.constantFrom(0, 0, 1000, 50_000, 1_000_000),
       promptTokens: fc.integer({ min: 1, max: 60 }),
       outputTokens: fc.integer({ min: 1, max: 12 }),
+      priority: fc.constantFrom(0, 0, 1),
       parent: fc.option(fc.nat(), { freq: 2 }),
       shared: fc.integer({ min: 1, max: 60 }),
       follows: fc.boolean(),
@@ -187,6 +197,7 @@ export const servingCase: fc.Arbitrary<ServingCase> = fc.record({
     'weighted',
   ),
   seed: fc.nat(1000),
+  host: fc.boolean(),
 });
 
 export function clusterOf(file: object): Cluster {

@@ -9,11 +9,36 @@ import { transferLane } from '@astrolabe/trace-generator';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InProcess } from '../support/in-process.js';
-import { clusterOf, formulas, type ServingCase, servingCase } from './arbitrary-serving.js';
+import {
+  clusterOf,
+  formulas,
+  mostDrafts,
+  type ServingCase,
+  servingCase,
+} from './arbitrary-serving.js';
 
 const numRuns = 500;
 /** Far above what any case needs: 20 requests of at most 72 tokens. */
 const mostTurns = 20_000;
+
+/** Host work of about a step's time, so that it shows. */
+const busyHost = {
+  steps: {
+    example: {
+      schedule_ns: 2000,
+      schedule_per_request_ns: 100,
+      prepare_ns: 3000,
+      prepare_per_request_ns: 200,
+      launch_full_graph_ns: 1000,
+      launch_graph_kernel_ns: 10,
+      launch_piece_ns: 300,
+      launch_attention_ns: 300,
+      launch_kernel_ns: 100,
+      ipc_ns: 1000,
+    },
+  },
+  output: { delay_ns: 5000, detokenise_per_token_ns: 300 },
+};
 
 interface Outcome {
   readonly backend: InProcess;
@@ -38,7 +63,7 @@ async function serve(
       routing: entry.routing,
       seed: entry.seed,
       unservable,
-      hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+      hostTerms: { frontEndDelayNs: 0, warmUpNs: 0, ...(entry.host ? busyHost : {}) },
       intervalNs: 1e6,
     });
     return { backend, run };
@@ -67,7 +92,8 @@ describe('serving', () => {
         for (const state of run.states) expect(state.numOutputTokens).toBe(state.outputTokens);
         for (const { kv } of run.engines) expect(kv.pool.usedBlocks).toBe(0);
         const gaps = entry.requests.reduce((sum, request) => sum + request.outputTokens - 1, 0);
-        expect(run.itlNs).toHaveLength(gaps);
+        if (foresees(outcome)) expect(run.itlNs).toHaveLength(gaps);
+        else expect(run.itlNs.length).toBeLessThanOrEqual(gaps);
         checkPositions(entry, outcome);
         checkTransfers(entry, outcome);
       }),
@@ -183,11 +209,21 @@ function checkPositions(entry: ServingCase, { backend, run }: Outcome): void {
       ends[index] = Math.max(ends[index], contextTokens[i] + newTokens[i]);
     });
   }
+  // The drafts of the last step, and a whole step composed before its end was known.
+  const beyond = foresees({ backend, run }) ? 0 : 2 * (mostDrafts + 1);
   entry.requests.forEach(({ promptTokens, outputTokens }, index) => {
-    expect(ends[index]).toBe(promptTokens + outputTokens - 1);
+    expect(ends[index]).toBeGreaterThanOrEqual(promptTokens + outputTokens - 1);
+    expect(ends[index]).toBeLessThanOrEqual(promptTokens + outputTokens - 1 + beyond);
     const state = run.states[index];
     expect(state.firstTokenNs).toBeGreaterThanOrEqual(state.arrivalNs);
     expect(state.finishNs).toBeGreaterThanOrEqual(state.firstTokenNs);
+  });
+}
+
+/** Whether every step computes exactly one known token per decode: no drafts, no surprising ends. */
+function foresees({ run }: Outcome): boolean {
+  return run.engines.every(({ instance: { engine } }) => {
+    return engine.speculation === undefined && engine.eosShare === 0;
   });
 }
 
