@@ -7,6 +7,7 @@ import type { AstraSystem } from '@astrolabe/config';
 import { rowOf, Slot } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { figuresOf } from './figures.js';
+import { formatBytes } from './local-memory.js';
 import type { NpuResult } from './npu-result.js';
 import type { AstraSimulation } from './simulation.js';
 
@@ -18,8 +19,14 @@ function line(logger: string, level: string, message: string): string {
 
 export function astraReport(simulation: AstraSimulation, system: AstraSystem): string {
   let text = '';
-  for (const { run, result } of simulation.finishedResults())
+  for (const { run, result } of simulation.finishedResults()) {
     text += npuReport(run, result, system);
+    const own = simulation.localMemory.get(result.npu);
+    if (own !== undefined) {
+      const peak = formatBytes(own.peakBytes());
+      text += line('workload', 'info', `sys[${result.npu}] peak memory usage: ${peak}`);
+    }
+  }
   for (const run of simulation.unfinished()) text += unreleased(run);
   return text + line('system', 'warning', 'Exiting');
 }

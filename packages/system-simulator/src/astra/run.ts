@@ -48,7 +48,10 @@ export type FastPaths = 'auto' | 'always' | 'never';
 const largeMessages = 20_000;
 
 function attempt(inputs: AstraInputs, listeners: AstraListeners, fast: FastPaths): AstraSimulation {
-  const observed = listeners.onNode !== undefined || listeners.onMessage !== undefined;
+  const observed =
+    listeners.onNode !== undefined ||
+    listeners.onMessage !== undefined ||
+    inputs.system.trackLocalMemory;
   if (fast !== 'never' && !observed) {
     const done = tryFast(inputs, fast);
     if (done !== undefined) return done;

@@ -25,6 +25,7 @@ import {
   networkSpec,
   nodeRules,
 } from './inputs.js';
+import { LocalMemory } from './local-memory.js';
 import { AstraRemoteMemory } from './memory.js';
 import { type NpuResult, resultOf } from './npu-result.js';
 import { type CollectiveRequest, collectiveTagBase, Planner } from './planner.js';
@@ -43,6 +44,8 @@ export class AstraSimulation implements NodeActions {
   /** In order of finishing. */
   readonly finished: Run[] = [];
   readonly numNpus: number;
+  /** By NPU, if the system file asks to track it. */
+  readonly localMemory = new Map<number, LocalMemory>();
   /** A program has nodes that take no time. */
   hasSkips = false;
   /** Something was scheduled for time 0, where stock ASTRA-sim dies. */
@@ -124,10 +127,21 @@ export class AstraSimulation implements NodeActions {
       way === 'closed' ? new ClosedRing(this.core, inputs, endpointDelay(inputs)) : undefined;
     this.memory = new AstraRemoteMemory(this.core, inputs.memory);
     this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
+    if (system.trackLocalMemory) {
+      for (let npu = 0; npu < this.numNpus; npu++) this.localMemory.set(npu, new LocalMemory());
+      this.feeder.onNode = (event, run, node, timeNs) => {
+        this.localMemory.get(run.npu)?.onNode(event, run, node, timeNs);
+      };
+    }
   }
 
-  set onNode(listener: NodeListener | undefined) {
-    this.feeder.onNode = listener;
+  /** Set before the run. */
+  set onNode(listener: NodeListener) {
+    const tracker = this.feeder.onNode;
+    this.feeder.onNode = (event, run, node, timeNs) => {
+      tracker?.(event, run, node, timeNs);
+      listener(event, run, node, timeNs);
+    };
   }
 
   set onMessage(listener: MessageListener | undefined) {

@@ -144,6 +144,10 @@ export async function runAstraCommand(command: Command): Promise<void> {
     });
     await writeStdout(lines.join(''));
   }
+  for (const [npu, memory] of simulation.localMemory) {
+    const trace = JSON.stringify(memory.chromeTrace(npu));
+    writeFileWhole(`${inputs.system.localMemoryTrace}.${npu}.json`, `${trace}\n`);
+  }
   await recorders.write();
   if (options.counters !== undefined) {
     writeFileWhole(options.counters, `${JSON.stringify(simulation.counters())}\n`);
