@@ -26,7 +26,7 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
         `context of ${context} tokens of ${instance.name} (${instance.model.name})`,
     };
   }
-  const blocks = kv.blocksFor(length);
+  const blocks = kv.peakBlocksFor(length);
   if (blocks > kv.pool.numBlocks - 1) {
     return {
       reason: `needs ${blocks} KV blocks, ${instance.name} has ${kv.pool.numBlocks - 1}`,

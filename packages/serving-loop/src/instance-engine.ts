@@ -86,6 +86,8 @@ export class InstanceEngine implements InstanceView {
       numBlocks: this.budget.numBlocks,
       blockSize: engine.blockSize,
       prefixCaching: engine.enablePrefixCaching,
+      window: instance.model.slidingWindow,
+      maxStepTokens: engine.maxNumBatchedTokens,
     });
     this.depth = pp > 1 ? pp : engine.asyncScheduling ? 2 : 1;
     const decodeAhead = engine.asyncScheduling && pp === 1;

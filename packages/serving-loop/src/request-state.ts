@@ -42,6 +42,8 @@ export class RequestState {
   readonly blocks = new GrowableInt32(8);
   /** Leading blocks already findable by content. */
   numCachedBlocks = 0;
+  /** Leading blocks given back because a sliding window has passed them. */
+  numDroppedBlocks = 0;
 
   /** Its prompt's KV comes from another instance: at admission it gets blocks, then waits for it. */
   needsRemoteKv = false;
