@@ -35,6 +35,7 @@ const busyHost = {
       launch_attention_ns: 300,
       launch_kernel_ns: 100,
       ipc_ns: 1000,
+      dp_sync_ns: 500,
     },
   },
   output: { delay_ns: 5000, detokenise_per_token_ns: 300 },

@@ -24,6 +24,9 @@ export const hostStepSchema = z.strictObject({
   launch_attention_ns: hostNs.default(30_000).describe('per eager attention between pieces'),
   launch_kernel_ns: hostNs.default(6_000).describe('per kernel without a graph'),
   ipc_ns: hostNs.default(100_000).describe('engine to workers and back, several processes'),
+  dp_sync_ns: hostNs
+    .default(200_000)
+    .describe('data-parallel ranks agree on the size of a step, over the host network'),
 });
 
 /** Host work behind the engine: what a client waits for after a token is known. */

@@ -311,6 +311,7 @@ class ServingRun {
       new WaveGroup(
         peers.map((peer) => this.engines[peer.index]),
         (iteration, batch) => this.submit(iteration, batch),
+        this.inputs.hostTerms.steps?.[instance.hardware]?.dp_sync_ns,
       );
     }
   }

@@ -112,11 +112,12 @@ describe('WaveGroup', () => {
       launch_attention_ns: 0,
       launch_kernel_ns: 0,
       ipc_ns: 0,
+      dp_sync_ns: 700,
     };
-    // Rank 0 prepares one request, rank 1 a dummy.
+    // Rank 0 prepares one request, rank 1 a dummy; then they agree on the size.
     const steps = { X: { ...free, prepare_per_request_ns: 5000 } };
     const { machine } = await run([request(0, 3, 7, 1)], {}, { steps });
-    expect(machine.submitted.map(({ releaseNs }) => releaseNs)).toEqual([3_005_000, 3_005_000]);
+    expect(machine.submitted.map(({ releaseNs }) => releaseNs)).toEqual([3_005_700, 3_005_700]);
   });
 
   it('pipelines: dummies fill every stage', async () => {

@@ -24,17 +24,23 @@ interface Wave {
 export class WaveGroup {
   private readonly members: readonly InstanceEngine[];
   private readonly submit: (iteration: Iteration, batch: Batch) => void;
+  private readonly syncNs: number;
   /** By wave number; a member is at most its depth ahead of the others. */
   private readonly open = new Map<number, Wave>();
 
-  /** @param members two or more, in data-parallel rank order */
+  /**
+   * @param members two or more, in data-parallel rank order
+   * @param syncNs host time for agreeing on the size of a step (vllm.md 8: a CPU all-reduce)
+   */
   constructor(
     members: readonly InstanceEngine[],
     submit: (iteration: Iteration, batch: Batch) => void,
+    syncNs = 0,
   ) {
     assert(members.length > 1, 'a group of one needs no waves');
     this.members = members;
     this.submit = submit;
+    this.syncNs = syncNs;
     for (const member of members) member.wave = this;
   }
 
@@ -76,7 +82,7 @@ export class WaveGroup {
       ),
     );
     const paddedTokens = Math.max(...waveTokens);
-    const { releaseNs } = wave;
+    const releaseNs = wave.releaseNs + this.syncNs;
     for (const { iteration, batch } of contributions) {
       this.submit({ ...iteration, releaseNs, paddedTokens, wave: number, waveTokens }, batch);
     }
