@@ -11,6 +11,8 @@ export interface SetState {
   readonly set: GraphSet;
   readonly sequence: number;
   readonly npuCount: number;
+  /** Its own: given back when the set is done. */
+  readonly programs: readonly Program[];
   readonly groups: ReadonlyMap<string, Group>;
   readonly all: Group;
   /** NPUs whose lane is free for this set, not started yet. */

@@ -11,8 +11,16 @@ import type { CollectiveKind } from './collectives/phase.js';
 import type { Completion } from './completion.js';
 import { Core, type MessageListener } from './core.js';
 import type { Counters } from './counters.js';
+import { BufferPool } from './feeder/buffer-pool.js';
 import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
-import { compileProgram, defaultRules, Op, type Program, rowOf } from './feeder/program.js';
+import {
+  compileProgram,
+  defaultRules,
+  type NodeRules,
+  Op,
+  type Program,
+  rowOf,
+} from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
@@ -48,7 +56,7 @@ class SimulatedMachine implements Machine, NodeActions {
   private readonly feeder: Feeder;
   private readonly collectives: GroupCollectives;
   private readonly memory: MemoryTiers;
-  private readonly programs = new WeakMap<ExecutionGraph, Program>();
+  private readonly buffers = new BufferPool();
   /** By lane, then NPU. */
   private readonly lanes: Lane[][] = [];
   private readonly releases = new ReleaseHeap<SetState>();
@@ -58,10 +66,12 @@ class SimulatedMachine implements Machine, NodeActions {
   private readonly busyNs: { compute: Float64Array; comm: Float64Array; memory: Float64Array };
   private readonly collectiveBytes: Float64Array;
   private readonly mayFold: boolean;
+  private readonly rules: NodeRules;
   private sets = 0;
 
   constructor(spec: MachineSpec) {
     this.spec = spec;
+    this.rules = { ...defaultRules, ...spec.rules };
     const delayNs = delayOf(spec.network, spec.numNpus);
     this.core = new Core(spec.numNpus, createNetwork(spec.network, spec.numNpus));
     const finish = (task: number): void => this.feeder.finish(task);
@@ -103,9 +113,14 @@ class SimulatedMachine implements Machine, NodeActions {
   submit(set: GraphSet): void {
     const at = `iteration ${set.iteration} of instance ${set.instance}`;
     assert(set.releaseNs >= this.nowNs, () => `${at} is released at ${set.releaseNs}, in the past`);
+    const programs = new Map<ExecutionGraph, Program>();
     const entries: { npu: number; program: Program }[] = [];
     for (const { npus, graph } of set.programs) {
-      const program = this.compile(graph, at);
+      let program = programs.get(graph);
+      if (program === undefined) {
+        program = compileProgram(graph, this.rules, at, this.buffers);
+        programs.set(graph, program);
+      }
       for (const npu of npus) {
         if (npu >= this.spec.numNpus) {
           throw new UserError(`NPU ${npu}, but the machine has ${this.spec.numNpus}`, { at });
@@ -113,7 +128,7 @@ class SimulatedMachine implements Machine, NodeActions {
         entries.push({ npu, program });
       }
     }
-    const state = this.newState(set, entries);
+    const state = this.newState(set, entries, [...programs.values()]);
     const lanes = this.lane(set.lane);
     for (const { npu, program } of entries) {
       const lane = lanes[npu];
@@ -269,18 +284,14 @@ class SimulatedMachine implements Machine, NodeActions {
     let at = completed.length;
     while (at > 0 && completed[at - 1].sequence > sequence) at--;
     completed.splice(at, 0, { sequence, completion: completionOf(state) });
+    for (const { buffer } of state.programs) this.buffers.give(buffer);
   }
 
-  private compile(graph: ExecutionGraph, at: string): Program {
-    let program = this.programs.get(graph);
-    if (program === undefined) {
-      program = compileProgram(graph, { ...defaultRules, ...this.spec.rules }, at);
-      this.programs.set(graph, program);
-    }
-    return program;
-  }
-
-  private newState(set: GraphSet, entries: readonly { npu: number }[]): SetState {
+  private newState(
+    set: GraphSet,
+    entries: readonly { npu: number }[],
+    programs: readonly Program[],
+  ): SetState {
     const npus = entries.map(({ npu }) => npu).sort((a, b) => a - b);
     const groups = new Map<string, Group>();
     for (const name of Object.keys(set.groups)) {
@@ -290,6 +301,7 @@ class SimulatedMachine implements Machine, NodeActions {
       set,
       sequence: this.sets++,
       npuCount: npus.length,
+      programs,
       groups,
       all: this.collectives.group(npus),
       free: new Set(),

@@ -5,6 +5,7 @@
  */
 import { UserError } from '@astrolabe/base';
 import { Attr, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
+import type { BufferPool } from './buffer-pool.js';
 
 /** What a node does when it is issued. */
 export const Op = {
@@ -50,6 +51,8 @@ export const defaultRules: NodeRules = {
 };
 
 export interface Program {
+  /** Holds all columns; to be given back to its pool when nobody uses the program any more. */
+  readonly buffer: ArrayBuffer;
   readonly graph: ExecutionGraph;
   readonly nodeCount: number;
   /** Row of the graph's columns for each node; undefined when they are the same. */
@@ -73,11 +76,20 @@ export interface Program {
   readonly hasPointToPoint: boolean;
 }
 
-/** @param at names the graph in errors. @throws UserError */
-export function compileProgram(graph: ExecutionGraph, rules: NodeRules, at: string): Program {
+/**
+ * @param at names the graph in errors
+ * @param pool where the columns' memory comes from
+ * @throws UserError
+ */
+export function compileProgram(
+  graph: ExecutionGraph,
+  rules: NodeRules,
+  at: string,
+  pool?: BufferPool,
+): Program {
   const n = graph.nodeCount;
   const row = idOrder(graph);
-  const columns = makeColumns(n, graph.dataDep.length + graph.ctrlDep.length);
+  const columns = makeColumns(n, graph.dataDep.length + graph.ctrlDep.length, pool);
   const { op, slot, stat, durationNs } = columns;
   let hasMemory = false;
   let hasPointToPoint = false;
@@ -111,6 +123,7 @@ export function compileProgram(graph: ExecutionGraph, rules: NodeRules, at: stri
 
 type Columns = Pick<
   Program,
+  | 'buffer'
   | 'op'
   | 'slot'
   | 'stat'
@@ -124,8 +137,9 @@ type Columns = Pick<
 >;
 
 /** All columns in one buffer: an allocation each would cost more than the work on them. */
-function makeColumns(n: number, edges: number): Columns {
-  const buffer = new ArrayBuffer(n * (8 * 2 + 4 * 4 + 3) + 4 * (edges + 1));
+function makeColumns(n: number, edges: number, pool: BufferPool | undefined): Columns {
+  const sizeBytes = n * (8 * 2 + 4 * 4 + 3) + 4 * (edges + 1);
+  const buffer = pool === undefined ? new ArrayBuffer(sizeBytes) : pool.take(sizeBytes);
   let offset = 0;
   const take = (bytes: number): number => {
     const at = offset;
@@ -133,12 +147,13 @@ function makeColumns(n: number, edges: number): Columns {
     return at;
   };
   return {
+    buffer,
     durationNs: new Float64Array(buffer, take(8 * n), n),
     chainNs: new Float64Array(buffer, take(8 * n), n),
     parents: new Int32Array(buffer, take(4 * n), n),
     chainEnd: new Int32Array(buffer, take(4 * n), n),
     chainCount: new Int32Array(buffer, take(4 * n), n),
-    childStart: new Int32Array(buffer, take(4 * (n + 1)), n + 1),
+    childStart: new Int32Array(buffer, take(4 * (n + 1)), n + 1).fill(0),
     child: new Int32Array(buffer, take(4 * edges), edges),
     op: new Uint8Array(buffer, take(n), n),
     slot: new Uint8Array(buffer, take(n), n),
