@@ -47,13 +47,17 @@ export interface TableSource {
   compile(tp: number): CompiledTables;
 }
 
-/** @param load gives a table with at least the rows of that TP degree */
+/**
+ * @param load gives a table with at least the rows of that TP degree
+ * @param loadSkew gives one with its skew rows, asked for only when a batch has unequal contexts
+ */
 export function measuredTables(
   info: ProfileInfo,
   tpDegrees: readonly number[],
   load: (tp: number) => ProfileTable,
+  loadSkew: (tp: number) => ProfileTable = load,
 ): TableSource {
-  return { info, tpDegrees, compile: (tp) => compileTables(load(tp), tp) };
+  return { info, tpDegrees, compile: (tp) => compileTables(load(tp), tp, () => loadSkew(tp)) };
 }
 
 /** The model of one table in memory. */
@@ -200,7 +204,11 @@ function atLeastOne(timeNs: number): number {
 }
 
 /** Sorts a table's rows of one TP degree into lines and grids. */
-function compileTables(table: ProfileTable, tp: number): CompiledTables {
+function compileTables(
+  table: ProfileTable,
+  tp: number,
+  loadSkew: () => ProfileTable,
+): CompiledTables {
   const { keys, values } = table;
   const rows = record(rowKinds, () => [] as number[]);
   for (let i = 0; i < table.length; i++) {
@@ -209,7 +217,7 @@ function compileTables(table: ProfileTable, tp: number): CompiledTables {
   const pick = (column: Float64Array, of: readonly number[]): Float64Array =>
     Float64Array.from(of, (i) => Math.max(0, column[i]));
   const attention = rows.attention;
-  const skew = measureSkew(table, tp);
+  let skew: SkewShare | undefined;
   return {
     dense: compileLines(table, rows.dense, keys.tokens),
     perSequence: compileLines(table, rows.per_sequence, keys.sequences),
@@ -229,7 +237,13 @@ function compileTables(table: ProfileTable, tp: number): CompiledTables {
         : MoeGrid.fromPoints(
             rows.moe.map((i) => [keys.tokens[i], keys.activatedExperts[i], values.durationNs[i]]),
           ),
-    skew: new SkewShare(skew.alone, skew.mixed),
+    get skew() {
+      if (skew === undefined) {
+        const { alone, mixed } = measureSkew(loadSkew(), tp);
+        skew = new SkewShare(alone, mixed);
+      }
+      return skew;
+    },
   };
 }
 

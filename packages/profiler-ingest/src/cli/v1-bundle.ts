@@ -11,7 +11,7 @@ import {
   type TableSource,
 } from '@astrolabe/profile';
 import { CsvTable } from '../importers/csv.js';
-import { readV1Table, v1Info, v1Tables } from '../importers/llmservingsim-v1.js';
+import { readV1Table, type V1Table, v1Info, v1Tables } from '../importers/llmservingsim-v1.js';
 
 export interface ProfileNames {
   readonly hardware: string;
@@ -37,17 +37,24 @@ export function tpFolders(directory: string): number[] {
 /** @param directory holds meta.yaml and tpN folders. @throws UserError */
 export function openV1Bundle(directory: string, names: ProfileNames): TableSource {
   const info = bundleInfo(directory, names);
-  return measuredTables(info, degreesOf(directory), (tp) => {
+  const read = (tp: number, names: readonly V1Table[]): ProfileTable => {
     const builder = new ProfileTableBuilder();
-    readTp(directory, tp, builder);
+    readTp(directory, tp, names, builder);
     return builder.build(info);
-  });
+  };
+  const lookedUp = v1Tables.filter((name) => name !== 'skew');
+  return measuredTables(
+    info,
+    degreesOf(directory),
+    (tp) => read(tp, lookedUp),
+    (tp) => read(tp, ['skew']),
+  );
 }
 
 /** All TP degrees in one table. */
 export function importV1Bundle(directory: string, names: ProfileNames): ProfileTable {
   const builder = new ProfileTableBuilder();
-  for (const tp of degreesOf(directory)) readTp(directory, tp, builder);
+  for (const tp of degreesOf(directory)) readTp(directory, tp, v1Tables, builder);
   return builder.build(bundleInfo(directory, names));
 }
 
@@ -63,15 +70,20 @@ function bundleInfo(directory: string, names: ProfileNames): ProfileInfo {
   return v1Info(names, meta, metaFile ?? directory);
 }
 
-function readTp(directory: string, tp: number, into: ProfileTableBuilder): void {
+function readTp(
+  directory: string,
+  tp: number,
+  tables: readonly V1Table[],
+  into: ProfileTableBuilder,
+): void {
   let found = 0;
-  for (const name of v1Tables) {
+  for (const name of tables) {
     const file = findFile(join(directory, `tp${tp}`, `${name}.csv`));
     if (file === undefined) continue;
     readV1Table(name, new CsvTable(readText(file), file), tp, into);
     found++;
   }
-  if (found === 0) {
+  if (found === 0 && tables.length > 1) {
     throw new UserError('no profile table here', {
       at: join(directory, `tp${tp}`),
       hint: `expected ${v1Tables.map((name) => `${name}.csv`).join(', ')}`,
