@@ -34,14 +34,16 @@ describe.skipIf(!existsSync(root))('LLMServingSim cluster files (needs ../shared
     const files = readdirSync(`${root}/${generation}`, { recursive: true, encoding: 'utf8' })
       .filter((path) => /(cluster_configs|evaluation.*config)\/[^/]*\.json$/.test(path))
       .sort();
+    let profiles: Awaited<ReturnType<typeof openProfiles>> | undefined;
     it.each(files)(`${generation}: %s`, async (file) => {
       const path = `${root}/${generation}/${file}`;
-      const profiles = await openProfiles(`${root}/${generation}/profiles`);
+      profiles ??= await openProfiles(`${root}/${generation}/profiles`);
+      const opened = profiles;
       const cluster = loadCluster(path);
       const refused = refusals[`${generation}/${basename(path)}`];
       const open = (): InProcess =>
         new InProcess(cluster, ({ hardware, model, engine }) =>
-          profiles.latencyModel(hardware, model.name, engine.dtype),
+          opened.latencyModel(hardware, model.name, engine.dtype),
         );
       if (refused !== undefined) {
         expect(open).toThrow(refused);
