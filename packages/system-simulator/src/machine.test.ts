@@ -195,6 +195,56 @@ test('what cannot go on is reported', () => {
   ]);
 });
 
+test('a group over two instances meets in two sets', () => {
+  const builder = new GraphBuilder();
+  compute(builder, 1000);
+  collective(builder, CollectiveType.allReduce, 1_048_576, 'experts');
+  const graph = builder.finish();
+  const groups = { experts: [0, 1, 2, 3] };
+  for (const fastPaths of [true, false]) {
+    const done = replay(spec(4, { fastPaths }), [
+      set(0, [{ npus: [0, 1], graph }], { groups }),
+      set(0, [{ npus: [2, 3], graph }], { groups, instance: 1, releaseNs: 5000 }),
+    ]);
+    // Instance 0 begins at 1000, instance 1 at 6000; a ring of four takes 79,540 ns (example 5). Six
+    // hops from a late NPU end at an early one, six hops from an early one at a late one.
+    expect(done.map(({ instance, finishNs }) => [instance, finishNs])).toEqual([
+      [1, 80_540],
+      [0, 85_540],
+    ]);
+    expect(done[1].npus[0]).toMatchObject({ computeNs: 1000, exposedCommNs: 84_540 });
+  }
+});
+
+test('NPUs that disagree on a collective are told so', () => {
+  const program = (type: number): ExecutionGraph => {
+    const builder = new GraphBuilder();
+    collective(builder, type, 4096);
+    return builder.finish();
+  };
+  const sets = [
+    set(0, [
+      { npus: [0], graph: program(CollectiveType.allReduce) },
+      { npus: [1], graph: program(CollectiveType.allGather) },
+    ]),
+  ];
+  expect(() => replay(spec(2), sets)).toThrow(
+    'collective 0 of group [0,1]: NPU 1 issues kind 2 of 4096 bytes, NPU 0 kind 0 of 4096 bytes',
+  );
+});
+
+test('a straggler holds up the others; the time is theirs to wait', () => {
+  const builder = new GraphBuilder();
+  compute(builder, 1000);
+  collective(builder, CollectiveType.allReduce, 1_048_576);
+  const graph = builder.finish();
+  const [done] = replay(spec(4, { slowdown: [1, 1, 2.5, 1] }), [
+    set(0, [{ npus: [0, 1, 2, 3], graph }]),
+  ]);
+  expect(done.npus.map(({ computeNs }) => computeNs)).toEqual([1000, 1000, 2500, 1000]);
+  expect(done.finishNs).toBe(2500 + 79_540);
+});
+
 const sizes = fc.constantFrom(1, 7, 4096, 65_536, 1_048_576);
 
 /** A random iteration of instance `instance` on its two NPUs. */
@@ -241,9 +291,18 @@ function toSet(one: AnySet, iteration: number, releaseNs: number): GraphSet {
 }
 
 test('feeding live and replaying the same sets give the same completions', () => {
+  const changes = fc.record({
+    fastPaths: fc.boolean(),
+    congestion: fc.constantFrom('aware' as const, 'unaware' as const),
+    kind: fc.constantFrom('Ring' as const, 'Switch' as const, 'Mesh' as const),
+    splits: fc.constantFrom(1, 3),
+  });
   fc.assert(
-    fc.property(fc.array(anySet, { minLength: 1, maxLength: 12 }), fc.boolean(), (plan, fast) => {
-      const machine = createMachine(spec(4, { fastPaths: fast }));
+    fc.property(fc.array(anySet, { minLength: 1, maxLength: 12 }), changes, (plan, of) => {
+      const { fastPaths, congestion, kind, splits } = of;
+      const dims = [{ kind, npus: 4, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 }];
+      const machineSpec = spec(4, { fastPaths, splits, network: { congestion, dims } });
+      const machine = createMachine(machineSpec);
       const sets: GraphSet[] = [];
       const live: Completion[] = [];
       const submit = (nowNs: number): void => {
@@ -267,19 +326,31 @@ test('feeding live and replaying the same sets give the same completions', () =>
         live.push(completion);
         submit(completion.finishNs);
       }
-      expect(replay(spec(4, { fastPaths: fast }), sets)).toEqual(live);
+      expect(replay(machineSpec, sets)).toEqual(live);
     }),
     { seed: 3, numRuns: 150 },
   );
 });
 
 test('the fast paths equal the plain ones', () => {
+  const changes = fc.record({
+    splits: fc.constantFrom(1, 3),
+    allReduce: fc.constantFrom('ring' as const, 'direct' as const, 'halvingDoubling' as const),
+    kind: fc.constantFrom('Ring' as const, 'Switch' as const, 'FullyConnected' as const),
+  });
   fc.assert(
-    fc.property(fc.array(anySet, { minLength: 1, maxLength: 8 }), (plan) => {
+    fc.property(fc.array(anySet, { minLength: 1, maxLength: 8 }), changes, (plan, of) => {
+      const { splits, allReduce, kind } = of;
+      const dims = [{ kind, npus: 4, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 }];
+      const machineSpec = spec(4, {
+        splits,
+        network: { congestion: 'unaware', dims },
+        collectives: { allReduce, allGather: 'ring', reduceScatter: 'ring', allToAll: 'direct' },
+      });
       const sets = plan.map((one, i) => toSet(one, i, one.waitNs * i));
       const byPlace = (a: Completion, b: Completion): number => a.iteration - b.iteration;
-      const fast = replay(spec(4), sets).sort(byPlace);
-      const plain = replay(spec(4, { fastPaths: false }), sets).sort(byPlace);
+      const fast = replay(machineSpec, sets).sort(byPlace);
+      const plain = replay({ ...machineSpec, fastPaths: false }, sets).sort(byPlace);
       expect(fast).toEqual(plain);
     }),
     { seed: 4, numRuns: 150 },

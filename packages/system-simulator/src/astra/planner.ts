@@ -86,6 +86,14 @@ export class Planner {
   constructor(options: PlannerOptions) {
     this.options = options;
     const { npusCount, queuesPerDim, system } = options;
+    if (!Number.isInteger(queuesPerDim) || queuesPerDim < 1) {
+      throw new UserError(`expected an integer >= 1, got ${queuesPerDim}`, {
+        at: '--num-queues-per-dim',
+      });
+    }
+    if (!(system.activeChunks >= 1)) {
+      throw new UserError('no chunk may run', { at: 'active-chunks-per-dimension' });
+    }
     this.numNpus = npusCount.reduce((product, n) => product * n, 1);
     const threshold = Math.ceil(system.activeChunks / queuesPerDim);
     const dims = npusCount.length;
