@@ -70,13 +70,17 @@ describe.skipIf(!isBuilt)('documented pipelines (need a build)', () => {
   for (const [page, blocks] of Object.entries({ 'pipelines.md': pipelines, 'README.md': readme })) {
     blocks.forEach(({ title, text, missing, prints }, index) => {
       const needs = missing.length === 0 ? '' : ` (needs ${missing.join(', ')})`;
-      test.skipIf(missing.length > 0)(`${page} ${title}, block ${index + 1}${needs}`, async () => {
-        const outcome = await shell(text, { cwd: place });
-        // What npx says about its user's own configuration is not ours.
-        expect(outcome.stderr.replace(/^npm warn .*\n/gm, '')).toBe('');
-        expect(outcome.code).toBe(0);
-        expect(outcome.stdout.toString().trimEnd()).toMatch(prints);
-      });
+      test.skipIf(missing.length > 0)(
+        `${page} ${title}, block ${index + 1}${needs}`,
+        async () => {
+          const outcome = await shell(text, { cwd: place });
+          // What npx says about its user's own configuration is not ours.
+          expect(outcome.stderr.replace(/^npm warn .*\n/gm, '')).toBe('');
+          expect(outcome.code).toBe(0);
+          expect(outcome.stdout.toString().trimEnd()).toMatch(prints);
+        },
+        180_000,
+      );
     });
   }
 
