@@ -65,8 +65,20 @@ export const deviceCalibrationSchema = z.strictObject({
     .describe('time constant of the power meter at the wall: its readings follow, energy does not'),
 });
 
+const percent = z.number().nonnegative();
+
+/** Half-widths of 90 % intervals that fitting does not narrow, percent of the mean. */
+export const modelFormSchema = z.strictObject({
+  source: z.string().describe('why these figures'),
+  ttft: percent,
+  tpot: percent,
+  latency: percent,
+  makespan: percent.describe('throughput too'),
+});
+
 export const calibrationSchema = z.strictObject({
   about: z.string().optional(),
+  model_form_pct: modelFormSchema.optional(),
   devices: z.record(z.string(), deviceCalibrationSchema),
 });
 

@@ -5,6 +5,8 @@ export { type MemoryBudget, memoryBudget } from './kv/memory-budget.js';
 export { type RequestResult, requestResultSchema, requestResults } from './metrics.js';
 export type { PowerReading } from './power/power-meter.js';
 export { meterReadings } from './power/power-report.js';
+export type { PredictionIntervals } from './prediction-intervals.js';
 export { parseRoutingPolicy, type RoutingPolicy } from './router.js';
 export { type HostTerms, type RunInputs, type RunResult, runServing } from './serving-run.js';
 export { formatSummary, type Summary, summarise } from './summary.js';
+export { overloadLine, type TrustCard } from './trust-card.js';

@@ -1,11 +1,15 @@
 /** The answer in one object, and the same as text for people. */
 import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
+import { type Calibration, noCalibration } from '@astrolabe/config';
+
 import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
+import { predictionIntervals } from './prediction-intervals.js';
 import type { Saturation } from './saturation.js';
 import type { Rejection, RunResult } from './serving-run.js';
 import { formatSlo, type SloSummary, type SloTargets, summariseSlo } from './slo.js';
+import { formatTrustCard, overloadLine, type TrustCard, trustCard } from './trust-card.js';
 
 export interface InstanceSummary {
   readonly name: string;
@@ -53,6 +57,8 @@ export interface Summary {
   readonly kvTransfers?: { readonly count: number; readonly tokens: number };
   readonly fitted: readonly string[];
   readonly lookups: LookupShare | null;
+  /** Why, and whether, to believe the figures. */
+  readonly trust: TrustCard;
   /** What limits each instance. */
   readonly saturation: readonly Saturation[];
   /** Only with service levels. */
@@ -74,6 +80,8 @@ export interface SummaryContext {
   readonly fitted: readonly string[];
   readonly lookups: LookupShare | undefined;
   readonly slo?: SloTargets | undefined;
+  /** Absent: nothing is fitted. */
+  readonly calibration?: Calibration | undefined;
 }
 
 export function summarise(
@@ -99,7 +107,7 @@ export function summarise(
         return value === null ? [] : [value / nsPerMs];
       }),
     ) ?? null;
-  return {
+  const summary: Omit<Summary, 'trust'> = {
     complete: finished.length + aborted + run.rejections.length === results.length,
     requests: {
       total: results.length,
@@ -147,6 +155,34 @@ export function summarise(
     ...(pools.length === 0 ? {} : { kvTiers: pools }),
     ...(run.power === undefined ? {} : { power: summarisePower(run.power, results) }),
   };
+  return { ...summary, trust: trustOf(summary, run, results, context) };
+}
+
+function trustOf(
+  summary: Omit<Summary, 'trust'>,
+  run: RunResult,
+  results: readonly RequestResult[],
+  { calibration = noCalibration, lookups }: SummaryContext,
+): TrustCard {
+  const hardware = [...new Set(run.engines.map(({ instance }) => instance.hardware))];
+  const means = {
+    ttftMs: summary.ttftMs?.mean ?? null,
+    tpotMs: summary.tpotMs?.mean ?? null,
+    itlMs: summary.itlMs?.mean ?? null,
+    latencyMs: summary.latencyMs?.mean ?? null,
+    makespanS: summary.makespanS,
+    outputTokensPerS: summary.throughput.outputTokensPerS,
+  };
+  return trustCard({
+    results,
+    requests: run.requests,
+    makespanS: summary.makespanS,
+    saturation: run.saturation,
+    lookups,
+    devices: hardware.length,
+    fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
+    intervals90: predictionIntervals(means, hardware, calibration),
+  });
 }
 
 function sloOf(
@@ -169,7 +205,9 @@ function rejectedText(rejected: readonly Rejection[] = []): string {
 /** Lines for people; every figure with its unit. */
 export function formatSummary(summary: Summary): string {
   const { requests, throughput } = summary;
+  const overload = summary.trust === undefined ? undefined : overloadLine(summary.trust);
   const lines = [
+    ...(overload === undefined ? [] : [overload]),
     `${requests.finished} of ${requests.total} requests finished` +
       (requests.aborted === undefined ? '' : `, ${requests.aborted} abandoned by their clients`) +
       rejectedText(requests.rejected) +
@@ -225,5 +263,6 @@ export function formatSummary(summary: Summary): string {
   for (const { statement } of summary.saturation) lines.push(`limits        ${statement}`);
   if (summary.slo !== undefined) lines.push(...formatSlo(summary.slo));
   for (const source of summary.fitted) lines.push(`fitted        ${source}`);
+  if (summary.trust !== undefined) lines.push(...formatTrustCard(summary.trust));
   return `${lines.join('\n')}\n`;
 }

@@ -1,5 +1,5 @@
 /** A run as one HTML page without script or network: figures, charts, and a measured run beside it. */
-import type { Summary } from '@astrolabe/serving-loop';
+import { overloadLine, type Summary } from '@astrolabe/serving-loop';
 import type { Comparison } from '../compare.js';
 import { formatError, formatNumber } from '../format-comparison.js';
 import { type LatencyMetric, latencyMetrics } from '../latency-metrics.js';
@@ -24,6 +24,7 @@ export function renderPage(input: PageInput): string {
   const sections = [
     `<h1>${escapeHtml(input.title)}</h1>`,
     incomplete,
+    overloadWarning(summary),
     keyFigures(summary),
     latencyTable(summary),
     '<h2>Over time</h2>',
@@ -44,6 +45,11 @@ export function renderPage(input: PageInput): string {
     ...sections.filter((section) => section !== ''),
     '</main></body></html>\n',
   ].join('\n');
+}
+
+function overloadWarning({ trust }: Summary): string {
+  const line = trust === undefined ? undefined : overloadLine(trust);
+  return line === undefined ? '' : `<p class="warning">${escapeHtml(line)}</p>`;
 }
 
 function keyFigures(summary: Summary): string {

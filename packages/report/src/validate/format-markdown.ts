@@ -1,7 +1,7 @@
 /** Validation results as Markdown: one row per case and metric that has a limit. */
 import { formatError, formatNumber } from '../format-comparison.js';
 import { tally } from './format-results.js';
-import type { CaseResult, CaseRow } from './verdict.js';
+import { type CaseResult, type CaseRow, coverage } from './verdict.js';
 
 const head = [
   'case',
@@ -31,7 +31,18 @@ export function markdownTable(results: readonly CaseResult[]): string {
     ),
     '',
     `${tally(results)}.`,
+    ...coverageLines(results),
   ].join('\n');
+}
+
+function coverageLines(results: readonly CaseResult[]): string[] {
+  const { metrics, covered, medianWidthPct } = coverage(results);
+  if (metrics === 0) return [];
+  return [
+    '',
+    `The 90 % intervals hold ${covered} of ${metrics} measured means of the acceptance cases ` +
+      `(${((100 * covered) / metrics).toFixed(0)} %); median width ${medianWidthPct.toFixed(1)} % of the value.`,
+  ];
 }
 
 function figures(row: CaseRow): string[] {

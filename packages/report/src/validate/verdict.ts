@@ -14,6 +14,8 @@ export interface CaseRow {
   readonly limitPct: number | null;
   readonly peerErrorPct: number | null;
   readonly result: RowResult;
+  /** 90 % interval of a mean predicted with a calibration. */
+  readonly interval90?: readonly [low: number, high: number];
 }
 
 export interface CaseResult {
@@ -31,6 +33,8 @@ export interface Measured {
   readonly peer: Figures;
   /** What the peer published, percent, where there are no figures to compute it from. */
   readonly peerErrors?: Figures;
+  /** 90 % intervals of means, by metric. */
+  readonly intervals90?: Readonly<Record<string, readonly [low: number, high: number]>>;
   /** Errors of series in percent: `throughputWape`, `cumulativeTokens`. */
   readonly seriesErrors: Figures;
   /** Counts that must agree exactly. */
@@ -67,6 +71,7 @@ function row(metric: string, limit: number | undefined, measured: Measured): Cas
   const real = measured.real[metric] ?? null;
   const ours = measured.ours[metric] ?? null;
   const peer = measured.peer[metric];
+  const interval90 = measured.intervals90?.[metric];
   const error =
     measured.seriesErrors[metric] ??
     (real === null || ours === null ? null : (errorPct(real, ours) ?? null));
@@ -78,6 +83,7 @@ function row(metric: string, limit: number | undefined, measured: Measured): Cas
     limitPct: limit ?? null,
     peerErrorPct: peerError(metric, real, peer, measured),
     result: result(error, limit),
+    ...(interval90 === undefined ? {} : { interval90 }),
   };
 }
 
@@ -109,4 +115,29 @@ function exactRow(metric: string, real: number, measured: Measured): CaseRow {
 export function caseStatus(rows: readonly CaseRow[]): CaseResult['status'] {
   if (rows.some((row) => row.result === 'exceeded')) return 'failed';
   return rows.some((row) => row.result === 'ok') ? 'passed' : 'unsupported';
+}
+
+export interface Coverage {
+  readonly metrics: number;
+  readonly covered: number;
+  /** Of the intervals, percent of the predicted value; NaN without any. */
+  readonly medianWidthPct: number;
+}
+
+/** How often the truth lies in the interval, over the cases that nothing was fitted on. */
+export function coverage(results: readonly CaseResult[]): Coverage {
+  const widths: number[] = [];
+  let covered = 0;
+  for (const { role, rows } of results) {
+    if (role !== 'acceptance') continue;
+    for (const { real, ours, interval90 } of rows) {
+      if (interval90 === undefined || real === null || ours === null) continue;
+      const [low, high] = interval90;
+      widths.push((100 * (high - low)) / ours);
+      if (low <= real && real <= high) covered++;
+    }
+  }
+  widths.sort((a, b) => a - b);
+  const medianWidthPct = widths[Math.floor(widths.length / 2)] ?? Number.NaN;
+  return { metrics: widths.length, covered, medianWidthPct };
 }

@@ -70,6 +70,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     fitted: fittedSources(cluster, calibration),
     lookups: lookupShare(lookups),
     slo: options.engine?.slo,
+    calibration,
   });
   return { run, results, summary, inputs: inputHashes(options) };
 }

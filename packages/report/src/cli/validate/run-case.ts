@@ -124,6 +124,7 @@ function judged(
     peerErrors: peerErrors[given.id] ?? {},
     seriesErrors: seriesErrors(series, real.run, run, served),
     counts: runCounts(served),
+    intervals90: intervalsOf(served),
   });
   const notes = [...(real.run?.notes ?? []), ...served.summary.fitted.map((f) => `fitted: ${f}`)];
   const { finished, total } = served.summary.requests;
@@ -154,4 +155,20 @@ function runData(served: Served): RunData {
 function readPeer(peer: NonNullable<Case['peer']>, folder: string): RunData | undefined {
   if (peer.kind !== 'llmservingsim-csv') return undefined;
   return readLlmServingSimCsv(resolve(folder, peer.path));
+}
+
+/** Under the manifest's names. */
+function intervalsOf({ summary }: Served): Record<string, readonly [number, number]> {
+  const known = summary.trust.intervals90?.metrics ?? {};
+  const names = {
+    ttftMean: 'ttftMeanMs',
+    tpotMean: 'tpotMeanMs',
+    itlMean: 'itlMeanMs',
+    latencyMean: 'latencyMeanMs',
+    makespan: 'makespanS',
+    throughput: 'outputTokensPerS',
+  };
+  return Object.fromEntries(
+    Object.entries(names).flatMap(([ours, name]) => (name in known ? [[ours, known[name]]] : [])),
+  );
 }

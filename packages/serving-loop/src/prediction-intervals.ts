@@ -1,0 +1,68 @@
+/**
+ * 90 % intervals of the means of a run made with a calibration. Two parts, added in quadrature:
+ *
+ * - the fit: the calibration's own 90 % intervals (bootstrap over the fitted run's requests) of the
+ *   step overhead, which every token waits for, and of the front-end delay, which every TTFT has;
+ * - the form of the model: a stated relative error that no fit removes (`model_form_pct`).
+ */
+import type { Calibration, DeviceCalibration } from '@astrolabe/config';
+
+export interface PredictionIntervals {
+  /** Where the stated part comes from. */
+  readonly source: string;
+  /** Metric to its interval; times in ms, makespan in s, throughput in output tokens/s. */
+  readonly metrics: Readonly<Record<string, readonly [low: number, high: number]>>;
+}
+
+/** Means of a run; null where it has none. */
+export interface Means {
+  readonly ttftMs: number | null;
+  readonly tpotMs: number | null;
+  readonly itlMs: number | null;
+  readonly latencyMs: number | null;
+  readonly makespanS: number;
+  readonly outputTokensPerS: number;
+}
+
+/** @returns undefined unless every device is calibrated and the calibration states its error */
+export function predictionIntervals(
+  means: Means,
+  hardware: readonly string[],
+  calibration: Calibration,
+): PredictionIntervals | undefined {
+  const form = calibration.model_form_pct;
+  const devices = [...new Set(hardware)].map((name) => calibration.devices[name]);
+  if (form === undefined || devices.length === 0) return undefined;
+  const known = devices.filter((device) => device !== undefined);
+  if (known.length < devices.length) return undefined;
+  const stepNs = widest(known, 'step_overhead_interval_ns');
+  const delayNs = widest(known, 'front_end_delay_interval_ns');
+  // A step's constant is this share of a token's time, so of everything made of steps.
+  const perToken = means.tpotMs === null || means.tpotMs <= 0 ? 0 : stepNs / 1e6 / means.tpotMs;
+  const perFirst =
+    means.ttftMs === null || means.ttftMs <= 0 ? 0 : (delayNs + stepNs) / 1e6 / means.ttftMs;
+  const metrics: Record<string, readonly [number, number]> = {};
+  const add = (name: string, value: number | null, fit: number, pct: number): void => {
+    if (value === null || value <= 0) return;
+    const half = Math.hypot(fit, pct / 100);
+    metrics[name] = [value * Math.max(0, 1 - half), value * (1 + half)];
+  };
+  add('ttftMeanMs', means.ttftMs, perFirst, form.ttft);
+  add('tpotMeanMs', means.tpotMs, perToken, form.tpot);
+  add('itlMeanMs', means.itlMs, perToken, form.tpot);
+  add('latencyMeanMs', means.latencyMs, perToken, form.latency);
+  add('makespanS', means.makespanS, perToken / 2, form.makespan);
+  add('outputTokensPerS', means.outputTokensPerS, perToken / 2, form.makespan);
+  return { source: form.source, metrics };
+}
+
+/** Half of the widest interval, ns; 0 where none is given. */
+function widest(
+  devices: readonly DeviceCalibration[],
+  key: 'step_overhead_interval_ns' | 'front_end_delay_interval_ns',
+): number {
+  return devices.reduce((most, device) => {
+    const [low, high] = device[key] ?? [0, 0];
+    return Math.max(most, (high - low) / 2);
+  }, 0);
+}

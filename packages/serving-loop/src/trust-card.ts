@@ -1,0 +1,164 @@
+/**
+ * Why, and whether, to believe a run: overload, what was fitted and what predicted, how operator
+ * times were found, what limits the service, what is odd about the workload, what the metrics mean.
+ *
+ * Overload: the mean queueing of the last quarter of arrivals is over half a second and over twice
+ * that of the first quarter, so waiting grew as long as requests came. The load is the rate at which
+ * requests came over the rate at which they were served: makespan over the span of arrivals.
+ */
+import { nsPerS } from '@astrolabe/base';
+import { type Finding, Linter, type Request } from '@astrolabe/workload';
+import type { RequestResult } from './metrics.js';
+import type { PredictionIntervals } from './prediction-intervals.js';
+import type { Binding, Saturation } from './saturation.js';
+import type { LookupShare } from './summary.js';
+
+const queueThatGrowsNs = 0.5 * nsPerS;
+const fewestRequests = 8;
+
+export interface TrustCard {
+  readonly overloaded: boolean;
+  /** Offered over served rate; null with fewer than two arrival times. */
+  readonly load: number | null;
+  /** Of every instance. */
+  readonly saturation: Readonly<Record<string, Binding>>;
+  /** Fitted: every device has constants fitted on a real run; partly: some; predicted: none. */
+  readonly basis: 'fitted' | 'partly fitted' | 'predicted';
+  /** Share of operator lookups outside what was measured; null when nobody counted. */
+  readonly extrapolatedShare: number | null;
+  /** Findings of the workload lint, at most `mostFindings`. */
+  readonly workload: readonly string[];
+  readonly metrics: Readonly<Record<string, string>>;
+  /** 90 % intervals of means; null without a calibration. */
+  readonly intervals90: PredictionIntervals | null;
+}
+
+const mostFindings = 5;
+
+export const metricDefinitions = {
+  ttft: 'first token - arrival',
+  tpot: '(last token - first token) / (output tokens - 1); none for one token',
+  itl: 'gap between two tokens of a request',
+  latency: 'last token - arrival',
+  queueing: 'first scheduled - arrival',
+  makespan: 'first arrival to last token',
+  throughput: 'over the makespan',
+} as const;
+
+export interface TrustInputs {
+  readonly results: readonly RequestResult[];
+  readonly requests: readonly Request[];
+  readonly makespanS: number;
+  readonly saturation: readonly Saturation[];
+  readonly lookups: LookupShare | undefined;
+  /** Devices of the cluster, and those of them that have fitted constants. */
+  readonly devices: number;
+  readonly fittedDevices: number;
+  readonly intervals90: PredictionIntervals | undefined;
+}
+
+export function trustCard(inputs: TrustInputs): TrustCard {
+  const { results, makespanS, devices, fittedDevices } = inputs;
+  const arrivals = results.map(({ arrivalNs }) => arrivalNs);
+  const first = arrivals.reduce((a, b) => Math.min(a, b), Infinity);
+  const last = arrivals.reduce((a, b) => Math.max(a, b), 0);
+  const spanS = (last - first) / nsPerS;
+  let basis: TrustCard['basis'] = 'predicted';
+  if (fittedDevices > 0) basis = fittedDevices === devices ? 'fitted' : 'partly fitted';
+  return {
+    overloaded: isOverloaded(results),
+    load: spanS > 0 ? makespanS / spanS : null,
+    saturation: Object.fromEntries(inputs.saturation.map((one) => [one.instance, one.binds])),
+    basis,
+    extrapolatedShare: inputs.lookups?.extrapolatedShare ?? null,
+    workload: lint(inputs.requests),
+    metrics: metricDefinitions,
+    intervals90: inputs.intervals90 ?? null,
+  };
+}
+
+function isOverloaded(results: readonly RequestResult[]): boolean {
+  if (results.length < fewestRequests) return false;
+  const sorted = [...results].sort((a, b) => a.arrivalNs - b.arrivalNs);
+  const quarter = Math.ceil(sorted.length / 4);
+  const meanQueueing = (rows: readonly RequestResult[]): number =>
+    rows.reduce((sum, { queueingNs }) => sum + (queueingNs ?? 0), 0) / rows.length;
+  const early = meanQueueing(sorted.slice(0, quarter));
+  const late = meanQueueing(sorted.slice(-quarter));
+  return late > queueThatGrowsNs && late > 2 * early;
+}
+
+function lint(requests: readonly Request[]): string[] {
+  const linter = new Linter('workload');
+  const findings: Finding[] = [];
+  requests.forEach((request, i) => {
+    findings.push(...linter.add(request, `request ${request.id ?? i}`));
+  });
+  findings.push(...linter.end());
+  const texts = findings.map(({ at, level, message }) => `${at}: ${level}: ${message}`);
+  if (texts.length <= mostFindings) return texts;
+  return [...texts.slice(0, mostFindings), `and ${texts.length - mostFindings} more`];
+}
+
+/** The line that a run in overload begins with; undefined otherwise. */
+export function overloadLine({ overloaded, load }: TrustCard): string | undefined {
+  if (!overloaded) return undefined;
+  const rate =
+    load === null
+      ? 'all requests came at once'
+      : `requests came ${load.toFixed(1)} times as fast as they were served`;
+  return `OVERLOAD: ${rate}; waiting grew to the end, so TTFT and latency measure the backlog`;
+}
+
+/** Lines for people. */
+export function formatTrustCard(card: TrustCard): string[] {
+  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+  const lines = [
+    '',
+    'trust card',
+    `basis         ${basisText[card.basis]}`,
+    `lookups       ${
+      card.extrapolatedShare === null
+        ? 'not counted'
+        : `${percent(card.extrapolatedShare)} outside the measured range (extrapolated or nearest)`
+    }`,
+    `saturation    ${Object.entries(card.saturation)
+      .map(([name, binds]) => `${name}: ${bindingText[binds]}`)
+      .join('; ')}`,
+    `load          ${card.load === null ? 'all at once' : `${card.load.toFixed(2)} of what was served`}`,
+  ];
+  if (card.intervals90 !== null) {
+    const { intervals90 } = card;
+    const shown = Object.entries(intervals90.metrics).map(
+      ([name, [low, high]]) => `${name} ${figure(low)} to ${figure(high)}`,
+    );
+    lines.push(`90 % of means ${shown.join(', ')}`);
+  }
+  for (const text of card.workload) lines.push(`workload      ${text}`);
+  if (card.workload.length === 0) lines.push('workload      nothing odd');
+  lines.push(
+    `metrics       ${Object.entries(card.metrics)
+      .map(([name, text]) => `${name} = ${text}`)
+      .join('; ')}`,
+  );
+  return lines;
+}
+
+const basisText: Record<TrustCard['basis'], string> = {
+  fitted: 'step constants fitted on a real run of every device; operators as profiled',
+  'partly fitted': 'step constants fitted for some devices only; operators as profiled',
+  predicted: 'nothing fitted: operators as profiled, expect TPOT up to 5 % too low',
+};
+
+const bindingText: Record<Binding, string> = {
+  kv: 'KV-bound',
+  seats: 'bound by seats (max_num_seqs)',
+  budget: 'compute-bound (token budget)',
+  bandwidth: 'bound by memory bandwidth',
+  compute: 'compute-bound',
+  none: 'not saturated',
+};
+
+function figure(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}
