@@ -121,6 +121,17 @@ describe('pull', () => {
     expect(machine.transferred.map(({ releaseNs }) => releaseNs)).toEqual([ms(60), ms(210)]);
   });
 
+  it('the prefill side keeps priorities', async () => {
+    const priority = { scheduling_policy: 'priority' };
+    const urgent = request(2, 1, { priority: -1 });
+    const { rows } = await run([request(0, 0), request(1, 0), urgent], {
+      prefill: [{ ...priority, max_num_seqs: 1 }],
+      decode: [priority],
+    });
+    // 0 runs first; then the urgent one, though it came last.
+    expect(rows.map((row) => row.scheduledNs)).toEqual([0, ms(20), ms(10)]);
+  });
+
   it('2 prefill, 1 decode: both hand over to the same instance', async () => {
     const { rows, machine } = await run([request(0, 0), request(1, 0)], { prefill: [{}, {}] });
     expect(machine.transferred.map(({ from, to }) => `${from}>${to}`)).toEqual(['0>2', '1>2']);

@@ -63,6 +63,7 @@ export class Disaggregation {
   /** A request goes to a prefill instance. */
   start(request: RequestState, prefill: InstanceEngine, nowNs: number): void {
     const leg = new RequestState(request.index, request.promptTokens, 1, request.arrivalNs);
+    leg.priority = request.priority;
     leg.pinsBlocks = true;
     leg.isPrefillLeg = true;
     this.events.identify(leg, prefill);
