@@ -26,7 +26,9 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
         `context of ${context} tokens of ${instance.name} (${instance.model.name})`,
     };
   }
-  const blocks = kv.peakBlocksFor(length);
+  // Behind a window blocks come back while a prompt is computed; a transfer needs all of them at once.
+  const atOnce = role === 'decode' ? kv.blocksFor(promptTokens) : 0;
+  const blocks = Math.max(kv.peakBlocksFor(length), atOnce);
   if (blocks > kv.pool.numBlocks - 1) {
     return {
       reason: `needs ${blocks} KV blocks, ${instance.name} has ${kv.pool.numBlocks - 1}`,

@@ -24,21 +24,28 @@ interface Setup {
   decode?: object[];
   kvTransfer?: object;
   transferMs?: number;
+  /** Tokens of a sliding window. */
+  window?: number;
 }
 
 async function run(
   requests: readonly Request[],
-  { prefill = [{}], decode = [{}], kvTransfer = {}, transferMs = 4 }: Setup = {},
+  { prefill = [{}], decode = [{}], kvTransfer = {}, transferMs = 4, window }: Setup = {},
 ) {
   const machine = new FixedMachine({ stepNs: ms(10), transferNs: ms(transferMs) });
+  const cluster = clusterOf(
+    [
+      ...prefill.map((entry) => ({ pd_type: 'prefill', async_scheduling: false, ...entry })),
+      ...decode.map((entry) => ({ pd_type: 'decode', async_scheduling: false, ...entry })),
+    ],
+    { cluster: { kv_transfer: kvTransfer } },
+  );
+  const instances = cluster.instances.map((instance) => ({
+    ...instance,
+    model: { ...instance.model, slidingWindow: window },
+  }));
   const result = await runServing({
-    cluster: clusterOf(
-      [
-        ...prefill.map((entry) => ({ pd_type: 'prefill', async_scheduling: false, ...entry })),
-        ...decode.map((entry) => ({ pd_type: 'decode', async_scheduling: false, ...entry })),
-      ],
-      { cluster: { kv_transfer: kvTransfer } },
-    ),
+    cluster: { ...cluster, instances },
     requests,
     backend: machine,
     routing: 'round-robin',
@@ -194,6 +201,17 @@ describe('push', () => {
 });
 
 describe('refusals', () => {
+  it('a prompt that the decode pool cannot take at once, window or not', async () => {
+    // 300 tokens are 19 blocks; a window of 64 and a step of 32 would do with 7.
+    const long = request(0, 0, { promptTokens: 300 });
+    const small = { kv_blocks: 12, max_num_batched_tokens: 32 };
+    const windowed = run([long], { prefill: [small], decode: [small], window: 64 });
+    await expect(windowed).rejects.toThrow(/needs 19 KV blocks, instance1 has 11/);
+    const roomy = { ...small, kv_blocks: 21 };
+    const { rows } = await run([long], { prefill: [small], decode: [roomy], window: 64 });
+    expect(rows[0].status).toBe('finished');
+  });
+
   it('prefill without decode', async () => {
     await expect(run([request(0, 0)], { decode: [] })).rejects.toThrow(
       /no decode instance to hand over to/,
