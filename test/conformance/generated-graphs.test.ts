@@ -4,7 +4,7 @@
  * iterations of every shipped cluster.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '@astrolabe/base';
@@ -75,34 +75,41 @@ describe('an iteration as .et files', () => {
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'astrolabe-protoc-'));
       try {
+        // A file's messages as fields of one, so that protoc starts once a file.
+        writeFileSync(
+          join(folder, 'trace.proto'),
+          `syntax = "proto3"; import "et_def.proto"; message Trace {
+          repeated ChakraProtoMsg.GlobalMetadata metadata = 1;
+          repeated ChakraProtoMsg.Node node = 2; }`,
+        );
         for (const graph of expandGraphSet(setOf())) {
-          const [metadata, ...nodes] = messages(encodeGraph(graph));
-          expect(decode(folder, 'GlobalMetadata', metadata)).toMatch(/version: "/);
-          const named = nodes.map((node) => decode(folder, 'Node', node));
-          expect(named).toHaveLength(graph.nodeCount);
-          expect(named.join('')).not.toMatch(/^ *\d+: /m);
-          expect(named[0]).toMatch(/name: "/);
+          const text = decode(folder, asFields(encodeGraph(graph)));
+          expect(text).toMatch(/^metadata \{\n {2}version: "/);
+          expect(text.match(/^node \{/gm)).toHaveLength(graph.nodeCount);
+          expect(text).not.toMatch(/^ *\d+: /m);
         }
       } finally {
         rmSync(folder, { recursive: true });
       }
     },
   );
-
-  function decode(folder: string, type: string, message: Uint8Array): string {
-    const file = join(folder, 'message');
-    writeFileSync(file, message);
-    const flags = [`-I${root}/proto`, `--decode=ChakraProtoMsg.${type}`, 'et_def.proto'];
-    return execFileSync('protoc', flags, { input: readFileSync(file) }).toString();
-  }
 });
 
-/** The messages of a delimited file. */
-function messages(bytes: Uint8Array): Uint8Array[] {
+function decode(folder: string, input: Uint8Array): string {
+  const flags = [`-I${root}/proto`, `-I${folder}`, '--decode=Trace', 'trace.proto'];
+  return execFileSync('protoc', flags, { input, maxBuffer: 2 ** 26 }).toString();
+}
+
+/** A delimited file with a field tag before each message: 1 the metadata, 2 a node. */
+function asFields(bytes: Uint8Array): Uint8Array {
   const reader = protobuf.Reader.create(bytes);
-  const found: Uint8Array[] = [];
-  while (reader.pos < reader.len) found.push(reader.bytes());
-  return found;
+  const parts: Uint8Array[] = [];
+  while (reader.pos < reader.len) {
+    const start = reader.pos;
+    reader.skip(reader.uint32());
+    parts.push(Uint8Array.of(start === 0 ? 0x0a : 0x12), bytes.subarray(start, reader.pos));
+  }
+  return Buffer.concat(parts);
 }
 
 /** Clusters whose devices and models the shipped profiles know. */
@@ -133,7 +140,12 @@ describe('lint', () => {
           at: `${name} NPU ${npus[n]}`,
         }));
         graphs += inputs.length;
-        expect(lint(inputs, { groups: set.groups }).findings.map(formatFinding)).toEqual([]);
+        const { findings } = lint(inputs, { groups: set.groups });
+        // Where memory computes attention, a batch may leave a device or a transfer nothing to do.
+        const told = cluster.instances.some(({ engine }) => engine.attentionOffload)
+          ? findings.filter(({ severity }) => severity === 'error')
+          : findings;
+        expect(told.map(formatFinding)).toEqual([]);
       }
     }
     expect(graphs).toBeGreaterThanOrEqual(200);
