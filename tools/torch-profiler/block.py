@@ -1,4 +1,4 @@
-"""One decoder block and the ends of a model, in plain PyTorch, from a Hugging Face config.json.
+"""One decoder block and the ends of a model, in plain PyTorch.
 
 Weights are random; widths are divided by the tensor-parallel degree, without communication. Operators
 have the names of our traces, and their tensors come from one pool, so that a sweep over large KV
@@ -8,18 +8,6 @@ import math
 
 import torch
 import torch.nn.functional as functional
-
-# As in packages/config/src/model.ts: what a family has beyond the plain Llama block.
-FAMILIES = {
-    "llama": {}, "mistral": {}, "qwen2": {"bias": True}, "qwen3": {"qk_norm": True},
-    "mixtral": {"moe": True}, "phimoe": {"moe": True}, "llama4": {"moe": True},
-    "llama4_text": {"moe": True}, "qwen2_moe": {"moe": True, "bias": True},
-    "qwen3_moe": {"moe": True, "qk_norm": True},
-}
-
-
-class CaptureError(Exception):
-    """What the user can put right, in one line."""
 
 
 def supports(**options):
@@ -40,57 +28,6 @@ try:
     from torch.nn.attention.bias import causal_lower_right
 except ImportError:
     causal_lower_right = None
-
-
-class Shape:
-    """What of a config.json decides cost, divided by the TP degree; experts stay whole."""
-
-    def __init__(self, config, tp):
-        config = {**config, **(config.get("text_config") or {})}
-        family = FAMILIES.get(config.get("model_type"))
-        if family is None:
-            known = ", ".join(FAMILIES)
-            raise CaptureError(f'model_type "{config.get("model_type")}" cannot be captured ({known})')
-        if config.get("quantization_config"):
-            raise CaptureError("quantization_config changes cost and cannot be captured")
-
-        def size(*names, default=None):
-            found = next((config[name] for name in names if config.get(name)), default)
-            if not isinstance(found, int) or found < 1:
-                raise CaptureError(f"{names[0]}: expected an integer >= 1, got {found!r}")
-            return found
-
-        def share(value, what):
-            if value % tp:
-                raise CaptureError(f"{what} of {value} cannot be divided by --tp {tp}")
-            return value // tp
-
-        self.hidden = size("hidden_size")
-        heads = size("num_attention_heads")
-        self.head_dim = size("head_dim", default=self.hidden // heads)
-        self.heads = share(heads, "num_attention_heads")
-        self.kv_heads = max(1, size("num_key_value_heads", default=heads) // tp)
-        self.vocab = math.ceil(size("vocab_size") / tp)
-        self.bias = config.get("attention_bias", family.get("bias", False))
-        self.qk_norm = family.get("qk_norm", False) or bool(config.get("use_qk_norm"))
-        window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
-        self.window = window or math.inf
-        self.positions = size("max_position_embeddings")
-        self.experts = self.shared = 0
-        inner = size("intermediate_size_mlp", "intermediate_size", "ffn_dim")
-        self.inner = share(inner, "intermediate_size")
-        if family.get("moe"):
-            self.experts = size("num_local_experts", "num_experts")
-            self.top = size("num_experts_per_tok", default=1)
-            self.expert_inner = size("moe_intermediate_size", "intermediate_size", default=inner)
-            shared = config.get("shared_expert_intermediate_size") or 0
-            if config["model_type"].startswith("llama4"):
-                shared = self.expert_inner
-            self.shared = share(shared, "shared_expert_intermediate_size")
-        # Only these mix blocks with and without experts.
-        mixes = any(config.get(name) not in (None, [], 1) for name in
-                    ("mlp_only_layers", "decoder_sparse_step", "interleave_moe_layer_step"))
-        self.has_dense = not self.experts or mixes
 
 
 def rms_norm(x, weight):

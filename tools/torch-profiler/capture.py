@@ -24,6 +24,10 @@ import time
 
 sys.dont_write_bytecode = True  # the folder may be a checkout
 
+from shape import CaptureError, Shape
+
+torch = None  # imported late: its absence is one line, and mistakes show at once
+
 EXAMPLES = """examples:
   python3 capture.py --config Llama-3.1-8B/config.json --out capture
   python3 capture.py --config config.json --out capture-tp2 --tp 2 --dtype bfloat16
@@ -41,16 +45,6 @@ KEYS = {
     "decode_context_tokens": "decodeContextTokens", "activated_experts": "activatedExperts",
 }
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32"}
-
-try:
-    import torch
-    from block import Block, CaptureError, Shape
-except ImportError as error:
-    torch, missing = None, error
-
-    class CaptureError(Exception):
-        """What the user can put right, in one line."""
-
 
 class Parser(argparse.ArgumentParser):
     def error(self, message):
@@ -207,9 +201,9 @@ def sweep(block, args, measure):
     return skipped
 
 
-def measure_operators(args, shape):
+def measure_operators(args, shape, block_class):
     torch.manual_seed(args.seed)
-    block = Block(shape, args.device, getattr(torch, args.dtype))
+    block = block_class(shape, args.device, getattr(torch, args.dtype))
     watch = Stopwatch(args.device)
     fixed = {"measurement": "cuda_event" if watch.is_cuda else "wall_clock", "tp": args.tp}
     rows = []
@@ -338,25 +332,36 @@ def read_shape(args):
     args.dtype = DTYPES.get(args.dtype or named, args.dtype or named)
     if args.dtype not in ("bfloat16", "float16", "float32"):
         raise CaptureError(f'--dtype "{args.dtype}" cannot be captured (bfloat16, float16, float32)')
+    grids(args, shape)
     return shape
+
+
+def load_torch():
+    """@return the class of blocks, which needs PyTorch itself"""
+    global torch
+    try:
+        import torch as found
+        from block import Block
+    except ImportError as missing:
+        raise CaptureError(f"needs PyTorch 1.13 or later: {missing}") from None
+    torch = found
+    return Block
 
 
 def main():
     args = arguments()
-    if torch is None:
-        raise CaptureError(f"needs PyTorch 1.13 or later: {missing}")
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    shape = None if several else read_shape(args)
+    block_class = load_torch()
     has_cuda = torch.cuda.is_available()
     args.device = args.device or ("cuda" if has_cuda else "cpu")
     if args.device == "cuda" and not has_cuda:
         raise CaptureError("--device cuda: PyTorch finds no GPU")
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    shape = None if several else read_shape(args)
     os.makedirs(args.out, exist_ok=True)
     if several:
         measure_collectives(args)
         return
-    grids(args, shape)
-    measure_operators(args, shape)
+    measure_operators(args, shape, block_class)
     threads = f"CPU, {torch.get_num_threads()} threads"
     name = torch.cuda.get_device_name() if args.device == "cuda" else threads
     about = {"device": name, "torch": torch.__version__, "dtype": args.dtype, "tp": args.tp,
