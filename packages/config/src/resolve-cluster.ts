@@ -172,7 +172,9 @@ function hostMemory(
   }
   const pim = pimMemory(options.findPim(memory.pim_config), sizeBytes, place);
   const bandwidthGBps = pim.numChannels * pim.channelBandwidthGBps;
-  return { hostMemory: { sizeBytes, bandwidthGBps, latencyNs: pim.latencyNs }, pim };
+  // Time is whole nanoseconds.
+  const latencyNs = Math.round(pim.latencyNs);
+  return { hostMemory: { sizeBytes, bandwidthGBps, latencyNs }, pim };
 }
 
 function tiersOf(kvTiers: readonly KvTierFile[] | undefined): Pick<Cluster, 'kvTiers'> {

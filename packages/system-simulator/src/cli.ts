@@ -1,6 +1,6 @@
 /** `system-simulator`: execution graphs on stdin, completions on stdout. */
 import { UserError } from '@astrolabe/base';
-import { makeCommand, runMain } from '@astrolabe/base/cli';
+import { booleanFlag, makeCommand, runMain } from '@astrolabe/base/cli';
 import { dialects } from '@astrolabe/chakra';
 import { calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
@@ -14,6 +14,7 @@ import { createMachine } from './machine.js';
 
 interface Options {
   readonly clusterConfig?: string;
+  readonly enableAttnOffloading?: boolean;
   readonly control: boolean;
   readonly dialect: (typeof dialects)[number];
   readonly counters?: string;
@@ -48,6 +49,7 @@ await runMain('system-simulator', async () => {
   )
     .argument('[input...]', 'graph streams or .et files, - is stdin', ['-'])
     .option('--cluster-config <file>', 'the cluster: NPUs, links, memory')
+    .option('--enable-attn-offloading [bool]', 'as for serving-loop: the host has PIM', booleanFlag)
     .option('--control', 'the input is NDJSON lines naming .et files', false)
     .addOption(
       new Option('--dialect <name>', 'how durations and node types are written')
@@ -66,7 +68,9 @@ await runMain('system-simulator', async () => {
     throw new UserError('no machine: give --cluster-config', { hint: 'see --help for examples' });
   }
   const recorders = new Recorders(options);
-  const nominal = loadCluster(options.clusterConfig);
+  const nominal = loadCluster(options.clusterConfig, {
+    flags: { enable_attn_offloading: options.enableAttnOffloading },
+  });
   const calibration = loadCalibration(options.calibration ?? 'none');
   const spec = clusterMachine(calibrateLinks(nominal, calibration));
   const machine = createMachine({

@@ -80,9 +80,10 @@ function openStages(
   cluster: Cluster,
   calibration: Calibration,
 ): Promise<OpenedBackend> {
-  const flag = (name: string, value: string | number | undefined): string[] =>
+  const flag = (name: string, value: string | number | boolean | undefined): string[] =>
     value === undefined ? [] : [name, String(value)];
   const clusterFlag = flag('--cluster-config', options.clusterConfig);
+  const offloadFlag = flag('--enable-attn-offloading', options.flags.enable_attn_offloading);
   return openBackend({
     options: options.stages ?? { carrier: 'in-process', stageTimeoutMs: 0 },
     cluster,
@@ -92,10 +93,16 @@ function openStages(
       ...flag('--profiles', options.profiles),
       ...flag('--calibration', options.calibration),
       ...termFlags(options.terms),
+      ...offloadFlag,
+      ...flag('--enable-sub-batch-interleaving', options.flags.enable_sub_batch_interleaving),
       ...flag('--max-num-seqs', options.flags.max_num_seqs),
       ...flag('--max-num-batched-tokens', options.flags.max_num_batched_tokens),
     ],
-    simulatorFlags: [...clusterFlag, ...flag('--calibration', options.calibration ?? 'shipped')],
+    simulatorFlags: [
+      ...clusterFlag,
+      ...offloadFlag,
+      ...flag('--calibration', options.calibration ?? 'shipped'),
+    ],
   });
 }
 

@@ -1,5 +1,5 @@
 /** The command's flags, parsed. Engine options matter here only where they change a graph. */
-import { makeCommand, positiveInteger } from '@astrolabe/base/cli';
+import { booleanFlag, makeCommand, positiveInteger } from '@astrolabe/base/cli';
 import { type Dialect, dialects } from '@astrolabe/chakra';
 import type { EngineOverrides } from '@astrolabe/config';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -37,6 +37,8 @@ export function generatorCommand(): Command {
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', positiveInteger)
     .option('--max-num-batched-tokens <n>', 'as for serving-loop', positiveInteger)
+    .option('--enable-attn-offloading [bool]', 'as for serving-loop', booleanFlag)
+    .option('--enable-sub-batch-interleaving [bool]', 'as for serving-loop', booleanFlag)
     .option(
       '--without <term>',
       `switches a term off, repeatable: ${termNames.join(', ')}`,
@@ -86,6 +88,8 @@ export function generatorOptions(command: Command, shippedProfiles: string): Gen
     flags: {
       max_num_seqs: raw.maxNumSeqs,
       max_num_batched_tokens: raw.maxNumBatchedTokens,
+      enable_attn_offloading: raw.enableAttnOffloading,
+      enable_sub_batch_interleaving: raw.enableSubBatchInterleaving,
     },
     terms: { ...(raw.without as TermSwitches), ...(raw.with as TermSwitches) },
     dialect: raw.dialect ?? 'upstream',
