@@ -29,7 +29,7 @@ const variants: readonly Variant[] = [
     name: 'GPU + PIM + SBI',
     file: 'pim_config.json',
     flags: { enable_attn_offloading: true, enable_sub_batch_interleaving: true },
-    peer: [0.283, 1, 1.38],
+    peer: [0.283, 1, 1.45],
   },
 ];
 

@@ -11,6 +11,7 @@ import { Option } from 'commander';
 import { formatResults, tally } from '../../validate/format-results.js';
 import { type Case, manifestSchema } from '../../validate/manifest.js';
 import { ablate } from './ablate.js';
+import { leaveOneOut } from './leave-one-out.js';
 import { type CaseRun, runCase } from './run-case.js';
 import { writeDocs, writeSection } from './write-docs.js';
 
@@ -27,6 +28,7 @@ interface Flags {
   format: 'text' | 'json';
   docs?: string;
   ablation: boolean;
+  leaveOneOut: boolean;
 }
 
 await runMain('validate', async () => {
@@ -41,6 +43,7 @@ await runMain('validate', async () => {
     .option('--profiles <dir>', 'use these profiles instead of the cases\u2019 own')
     .option('--docs <dir>', 'writes the table and plots there (default without a manifest: docs)')
     .option('--ablation', 'every case with every term switched, instead', false)
+    .option('--leave-one-out', 'cases without what was fitted on their device, instead', false)
     .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'));
   command.parse();
   const flags = command.opts<Flags>();
@@ -54,6 +57,12 @@ await runMain('validate', async () => {
   if (flags.ablation) {
     const table = await ablate(cases, options);
     if (docs !== undefined) writeSection(docs, 'ablation', table);
+    await writeStdout(`${table}\n`);
+    return;
+  }
+  if (flags.leaveOneOut) {
+    const table = await leaveOneOut(cases, options);
+    if (docs !== undefined) writeSection(docs, 'leave-one-out', table);
     await writeStdout(`${table}\n`);
     return;
   }
