@@ -3,6 +3,7 @@
  * went, and leaves nothing running. Method: a kept run is played back by two processes, one of which
  * fails at a random point in a random way; seeded, the seed of a failing trial is in its name.
  */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { Random } from '@astrolabe/base';
 import { FrameWatcher, PipeBackend } from '@astrolabe/serving-loop/cli';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { contents, inFolder, isBuilt, run } from './commands.js';
+import { binOf, contents, inFolder, isBuilt, run } from './commands.js';
 import { scenarios, writeScenario } from './scenarios.js';
 
 const numTrials = 208;
@@ -159,4 +160,31 @@ describe.skipIf(!isBuilt)('stages that fail (needs a build)', () => {
       expect(leftovers()).toEqual([]);
     }),
   );
+
+  test('a signal to the loop ends its stages, and their files go', () =>
+    inFolder(async (place) => {
+      const words = stage('simulator', 'stall', 3)
+        .words.map((word) => `'${word}'`)
+        .join(' ');
+      const child = spawn(
+        process.execPath,
+        [
+          ...[binOf('serving-loop'), '--quiet', '--carrier', 'pipe', '--system-simulator', words],
+          ...['--cluster-config', join(folder, 'cluster.json')],
+          ...['--workload', join(folder, 'workload.ndjson')],
+        ],
+        { env: { ...process.env, TMPDIR: place } },
+      );
+      const ended = new Promise((resolve) => child.once('close', (_, signal) => resolve(signal)));
+      while (!leftovers().some((command) => command.includes('faulty-stage'))) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      child.kill('SIGTERM');
+      expect(await ended).toBe('SIGTERM');
+      for (let i = 0; i < 100 && leftovers().length > 0; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      expect(leftovers()).toEqual([]);
+      expect(readdirSync(place)).toEqual([]);
+    }));
 });

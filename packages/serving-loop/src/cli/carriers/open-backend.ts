@@ -2,8 +2,6 @@
  * The backend that the carrier flags ask for. Whatever it is made of, it is ended by `finish` after a
  * run or by `abort` after a failure, and leaves no process and no temporary file.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cluster } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
@@ -20,6 +18,7 @@ import type { OpenedBackend } from './opened-backend.js';
 import { keptNames, type LookupCounts, Recorder, readLookups } from './recorder.js';
 import { RecordingBackend } from './recording.js';
 import { ReplayBackend } from './replay.js';
+import { makeTemporaryFolder } from './stage.js';
 
 export interface BackendInputs extends StageFlags {
   readonly options: CarrierOptions;
@@ -92,11 +91,11 @@ async function openInProcess({
 /** A simulator that knows nothing of our streams; the generator runs here. */
 async function openBinary({ options, cluster, generator }: BackendInputs): Promise<OpenedBackend> {
   const made = await generator();
-  const temporary = mkdtempSync(join(tmpdir(), 'serving-loop-'));
+  const temporary = makeTemporaryFolder();
   const common = {
     generator: made.generator,
     command: { words: options.systemSimulator!, foreign: true },
-    folder: options.keep ?? temporary,
+    folder: options.keep ?? temporary.path,
     keep: options.keep !== undefined,
     timeoutMs: options.stageTimeoutMs,
   };
@@ -104,17 +103,16 @@ async function openBinary({ options, cluster, generator }: BackendInputs): Promi
     options.carrier === 'astra-sim'
       ? new AstraSimBackend({ ...common, inputs: astraInputs(cluster) })
       : new InteractiveBackend({ ...common, cluster });
-  const clean = (): void => rmSync(temporary, { recursive: true, force: true });
   return {
     backend,
     finish: async () => {
       await backend.close();
-      clean();
+      temporary.remove();
       return countLookups(made.models);
     },
     abort: async () => {
       await backend.abort();
-      clean();
+      temporary.remove();
     },
   };
 }

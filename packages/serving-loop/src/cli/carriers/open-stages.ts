@@ -1,6 +1,5 @@
 /** The pipe and files carriers with our own commands or the user's as stages. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type GraphFiles, graphFileName } from '@astrolabe/chakra';
@@ -10,7 +9,7 @@ import type { OpenedBackend } from './opened-backend.js';
 import { PipeBackend } from './pipe.js';
 import { Recorder, readLookups } from './recorder.js';
 import { FrameWatcher, LineWatcher } from './relay-watcher.js';
-import type { StageCommand } from './stage.js';
+import { makeTemporaryFolder, type StageCommand } from './stage.js';
 
 export interface StageFlags {
   /** Flags with which our own commands see the same inputs as the loop does. */
@@ -20,9 +19,9 @@ export interface StageFlags {
 
 export function openStages(options: CarrierOptions, flags: StageFlags): OpenedBackend {
   const files = options.carrier === 'files';
-  const temporary = mkdtempSync(join(tmpdir(), 'serving-loop-'));
-  const lookups = join(temporary, 'lookups.json');
-  const graphs = join(options.keep ?? temporary, 'graphs');
+  const temporary = makeTemporaryFolder();
+  const lookups = join(temporary.path, 'lookups.json');
+  const graphs = join(options.keep ?? temporary.path, 'graphs');
   const { keep } = options;
   const recorder =
     keep === undefined ? undefined : new Recorder(keep, files ? 'control' : 'graphs');
@@ -48,20 +47,19 @@ export function openStages(options: CarrierOptions, flags: StageFlags): OpenedBa
     },
     { recorder, onCompletion: (completion) => used.finished(completion) },
   );
-  const clean = (): void => rmSync(temporary, { recursive: true, force: true });
   return {
     backend,
     finish: async () => {
       await backend.close();
       const counts = generator.foreign ? undefined : readLookups(lookups);
       recorder?.commit(counts);
-      clean();
+      temporary.remove();
       return counts;
     },
     abort: async () => {
       await backend.abort();
       recorder?.breakOff();
-      clean();
+      temporary.remove();
     },
   };
 }

@@ -3,6 +3,9 @@
  * starts outlives it, its last stderr lines kept for the message when it fails.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { UserError } from '@astrolabe/base';
 
@@ -148,6 +151,22 @@ function unguard(stage: Stage): void {
 
 function killAll(): void {
   for (const stage of liveStages) stage.kill();
+  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true });
+}
+
+const temporaryFolders = new Set<string>();
+
+/** A folder for the stages' files; it goes when they are ended by a signal to us, too. */
+export function makeTemporaryFolder(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'serving-loop-'));
+  temporaryFolders.add(path);
+  return {
+    path,
+    remove: () => {
+      temporaryFolders.delete(path);
+      rmSync(path, { recursive: true, force: true });
+    },
+  };
 }
 
 function onSignal(signal: NodeJS.Signals): void {
