@@ -22,7 +22,9 @@ const experts = {
   num_experts_per_tok: 2,
 };
 
-const shapes: Record<string, object> = { dense, experts };
+const windowed = { ...dense, sliding_window: 24 };
+
+const shapes: Record<string, object> = { dense, windowed, experts };
 
 const engine = fc.record({
   max_num_seqs: fc.constantFrom(1, 2, 5, 16),
@@ -132,6 +134,7 @@ const clusterFile = fc
       [{ tier: 'host', chunk_tokens: 16, shared: true, load: 'blocking' }],
     ),
     nodePerInstance: fc.boolean(),
+    model: fc.constantFrom('dense', 'dense', 'windowed'),
     kv_transfer: fc.record({
       initiate: fc.constantFrom('pull', 'push'),
       granularity: fc.constantFrom('whole', 'layer'),
@@ -139,9 +142,9 @@ const clusterFile = fc
       handshake_ns: fc.constantFrom(0, 5000),
     }),
   })
-  .map(({ instances, topology, nodePerInstance, ...links }) => {
+  .map(({ instances, topology, nodePerInstance, model, ...links }) => {
     const entries = instances.map((entry) => ({
-      model_name: 'dense',
+      model_name: model,
       hardware: 'example',
       npu_mem: { mem_size: 24, mem_bw: 1000 },
       ...entry,

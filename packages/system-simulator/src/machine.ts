@@ -75,15 +75,15 @@ class SimulatedMachine implements Machine, NodeActions {
     const delayNs = delayOf(spec.network, spec.numNpus);
     this.core = new Core(spec.numNpus, createNetwork(spec.network, spec.numNpus));
     const finish = (task: number): void => this.feeder.finish(task);
-    const fast = spec.fastPaths !== false;
+    // Where messages queue, their order within an instant counts, which a fast path may change.
+    this.mayFold = spec.fastPaths !== false && spec.network.congestion === 'unaware';
     this.feeder = new Feeder(this.core, this, {
       stockSkips: false,
-      chains: fast,
+      chains: this.mayFold,
       ...(spec.slowdown === undefined ? {} : { slowdown: Float64Array.from(spec.slowdown) }),
     });
     this.collectives = new GroupCollectives(this.core, spec, delayNs, finish);
     this.memory = new MemoryTiers(this.core, spec.memory, finish);
-    this.mayFold = fast && spec.network.congestion === 'unaware';
     const zeros = (): Float64Array => new Float64Array(spec.numNpus);
     this.busyNs = { compute: zeros(), comm: zeros(), memory: zeros() };
     this.collectiveBytes = zeros();
