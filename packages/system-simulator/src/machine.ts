@@ -279,8 +279,7 @@ class SimulatedMachine implements Machine, NodeActions {
   }
 
   private complete(state: SetState): void {
-    const { completed } = this;
-    const { sequence } = state;
+    const [completed, sequence] = [this.completed, state.sequence];
     let at = completed.length;
     while (at > 0 && completed[at - 1].sequence > sequence) at--;
     completed.splice(at, 0, { sequence, completion: completionOf(state) });
