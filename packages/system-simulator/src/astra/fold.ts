@@ -17,7 +17,13 @@ import { Planner, parseAstraImplementation } from './planner.js';
 export function canFold(inputs: AstraInputs, program: Program): boolean {
   const { graphs, system, memory, backend, network } = inputs;
   if (inputs.rendezvous || system.perNodeCustom !== undefined) return false;
-  if (backend === 'congestion-aware' && network.topology.length > 1) return false;
+  // Packets contend for the bus: who is first in an instant differs between NPUs.
+  if (system.sharedBus !== undefined) return false;
+  if (backend === 'congestion-aware') {
+    // One chunk at a time: chunks of one instant may take a link in another order elsewhere.
+    if (network.topology.length > 1 || inputs.queuesPerDim > 1) return false;
+    if (system.activeChunks > 1) return false;
+  }
   if (network.links !== undefined || inputs.slowdown !== undefined) return false;
   if (graphs.some((graph) => graph !== graphs[0])) return false;
   const { graph, op, nodeCount } = program;

@@ -196,6 +196,9 @@ export class Planner {
     if (splits <= 0) {
       throw new UserError('preferred-dataset-splits is missing: no number of chunks');
     }
+    if (request.sizeBytes < 0) {
+      throw new UserError(`a collective of ${request.sizeBytes} bytes`, { at: request.at });
+    }
     if (this.options.repairs.trueChunks) return trueChunks(request, splits, members);
     let { sizeBytes } = request;
     const gather = request.kind === CollectiveKind.allGather;
