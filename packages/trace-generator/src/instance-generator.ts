@@ -296,7 +296,7 @@ export class InstanceGenerator {
   }
 
   private read(iteration: Iteration, parts: number): void {
-    const { peers, terms } = this.options;
+    const { peers } = this.options;
     const { batch } = this;
     batch.read(iteration);
     for (let part = 0; part < parts; part++) {
@@ -304,9 +304,9 @@ export class InstanceGenerator {
       own.read(iteration, part, parts);
       own.tokens = this.padded(own.realTokens);
       own.groupTokens = own.tokens;
-      if (!terms.decodeSkew) own.levelDecodes();
+      own.levelDecodes();
     }
-    if (!terms.decodeSkew) batch.levelDecodes();
+    batch.levelDecodes();
     if (iteration.waveTokens === undefined) {
       batch.tokens = this.padded(Math.max(batch.realTokens, iteration.paddedTokens ?? 0));
       batch.groupTokens = batch.tokens * peers.length;

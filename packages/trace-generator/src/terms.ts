@@ -1,7 +1,7 @@
 /**
  * The physical terms that this generator models beyond the operator sum. Each can be switched
- * to measure its effect. All but `decodeSkew` are on by default; what a term costs is a fact of the
- * engine, not fitted, except `stepOverhead`, whose value comes from the calibration document.
+ * to measure its effect. All are on by default; what a term costs is a fact of the engine, not
+ * fitted, except `stepOverhead`, whose value comes from the calibration document.
  */
 import { parseWith } from '@astrolabe/base';
 import { z } from 'zod';
@@ -15,14 +15,6 @@ export const termSwitchesSchema = z
     cudaGraphPadding: on.describe(
       'batches up to the largest captured size run padded to the next captured size (vllm.md 5)',
     ),
-    decodeSkew: z
-      .boolean()
-      .default(false)
-      .describe(
-        'decodes of unequal context wait for the longest, as profiled with the long ones anywhere in ' +
-          'the batch; engines keep the oldest, longest requests first, which hides it (off: two ' +
-          'measured runs contradict it)',
-      ),
     fusedElementwise: on.describe(
       'norms, rotation and activation timed as plain modules take a fused kernel\u2019s time at most',
     ),

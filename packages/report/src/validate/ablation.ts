@@ -49,11 +49,6 @@ export const ablations: readonly Ablation[] = [
   { name: 'logits all-gather', terms: { logitsGather: false } },
 ];
 
-/** Off by default: the change when it is switched on, so a negative figure speaks against it. */
-export const offTerms: readonly Ablation[] = [
-  { name: 'decode KV-length skew (off by default)', terms: { decodeSkew: true } },
-];
-
 /** Mean absolute error over limited metrics, percent; undefined without any. */
 export function meanAbsoluteError({ rows }: CaseResult): number | undefined {
   const errors = rows.flatMap(({ limitPct, errorPct }) =>

@@ -9,7 +9,6 @@ import {
   ablations,
   formatAblation,
   meanAbsoluteError,
-  offTerms,
 } from '../../validate/ablation.js';
 import type { Case } from '../../validate/manifest.js';
 import { type RunCaseOptions, runCase } from './run-case.js';
@@ -21,15 +20,14 @@ export async function ablate(cases: readonly Case[], options: RunCaseOptions): P
     const base: (number | undefined)[] = [];
     for (const given of cases) base.push(await errorOf(given, options));
     const rows: AblationRow[] = [];
-    for (const ablation of [...ablations, ...offTerms]) {
-      const off = offTerms.includes(ablation);
+    for (const ablation of ablations) {
       const changed = withAblation(ablation, options, folder);
       const gains: (number | undefined)[] = [];
       for (const [i, given] of cases.entries()) {
         const error = await errorOf(given, changed);
         const known = base[i];
         if (error === undefined || known === undefined) gains.push(undefined);
-        else gains.push(off ? known - error : error - known);
+        else gains.push(error - known);
       }
       rows.push({ name: ablation.name, gains });
     }

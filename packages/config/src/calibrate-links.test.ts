@@ -1,0 +1,55 @@
+/** Fitted links replace a data sheet's figure and nothing that somebody measured. */
+import { describe, expect, it } from 'vitest';
+import { calibrateLinks } from './calibrate-links.js';
+import type { Calibration } from './calibration.js';
+import { parseModel } from './model.js';
+import { type Cluster, resolveCluster } from './resolve-cluster.js';
+
+const model = parseModel(
+  'm',
+  {
+    model_type: 'llama',
+    hidden_size: 64,
+    intermediate_size: 128,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    vocab_size: 100,
+    max_position_embeddings: 128,
+  },
+  'test',
+);
+
+function cluster(bandwidth: number, latency: number, hardware = ['H', 'H']): Cluster {
+  const instances = hardware.map((name) => ({
+    model_name: 'm',
+    hardware: name,
+    npu_mem: { mem_size: 2, mem_bw: 3 },
+  }));
+  const file = {
+    link_bw: bandwidth,
+    link_latency: latency,
+    nodes: [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances }],
+  };
+  return resolveCluster(file, 'c.json', { findModel: () => model });
+}
+
+const link = { nominal_gb_s: 900, bandwidth_gb_s: 200, latency_ns: 2000 };
+const device = { source: 's', step_overhead_ns: 0, front_end_delay_ns: 0, warm_up_ns: 0 };
+const calibration: Calibration = { devices: { H: { ...device, link }, X: device } };
+
+describe('calibrateLinks', () => {
+  it('puts the fitted link inside the nominal one', () => {
+    const { linkBandwidthGBps, linkLatencyNs } = calibrateLinks(cluster(900, 0), calibration);
+    expect(linkBandwidthGBps).toEqual([200, 900]);
+    expect(linkLatencyNs).toEqual([2000, 0]);
+  });
+
+  it.each([
+    ['another bandwidth', cluster(450, 0)],
+    ['a latency of its own', cluster(900, 500)],
+    ['another device', cluster(900, 0, ['X'])],
+    ['devices that differ', cluster(900, 0, ['H', 'X'])],
+  ])('leaves %s as it is', (_, given) => {
+    expect(calibrateLinks(given, calibration)).toBe(given);
+  });
+});

@@ -1,0 +1,47 @@
+/** Intervals: fit and form in quadrature, and none where nothing was fitted. */
+import { describe, expect, it } from 'vitest';
+import { predictionIntervals } from './prediction-intervals.js';
+
+const means = {
+  ttftMs: 100,
+  tpotMs: 10,
+  itlMs: null,
+  latencyMs: 1000,
+  makespanS: 50,
+  outputTokensPerS: 2000,
+};
+const form = { source: 'stated', ttft: 8, tpot: 4, latency: 5, makespan: 2 };
+/** Half a step's interval is 0.3 ms: 3 % of a token; of the delay, 5.7 ms. */
+const device = {
+  source: 's',
+  step_overhead_ns: 1e6,
+  step_overhead_interval_ns: [0.7e6, 1.3e6] as [number, number],
+  front_end_delay_ns: 0,
+  front_end_delay_interval_ns: [0, 11.4e6] as [number, number],
+  warm_up_ns: 0,
+};
+
+describe('predictionIntervals', () => {
+  it('adds the fit and the form in quadrature', () => {
+    const found = predictionIntervals(means, ['H'], {
+      model_form_pct: form,
+      devices: { H: device },
+    });
+    // 3 % and 4 % make 5 %; (5.7 + 0.3) / 100 ms and 8 % make 10 %.
+    expect(found?.metrics.tpotMeanMs[0]).toBeCloseTo(9.5, 9);
+    expect(found?.metrics.tpotMeanMs[1]).toBeCloseTo(10.5, 9);
+    expect(found?.metrics.ttftMeanMs[0]).toBeCloseTo(90, 9);
+    expect(found?.metrics).not.toHaveProperty('itlMeanMs');
+  });
+
+  it.each([
+    [
+      'a device without a calibration',
+      ['H', 'X'],
+      { model_form_pct: form, devices: { H: device } },
+    ],
+    ['a calibration that states no error', ['H'], { devices: { H: device } }],
+  ])('gives none for %s', (_, hardware, calibration) => {
+    expect(predictionIntervals(means, hardware, calibration)).toBeUndefined();
+  });
+});

@@ -1,0 +1,71 @@
+/** The trust card tells overload from a busy but steady service, and says what was fitted. */
+import { describe, expect, it } from 'vitest';
+import type { RequestResult } from './metrics.js';
+import { formatTrustCard, overloadLine, type TrustInputs, trustCard } from './trust-card.js';
+
+/** One request a second; request i waits `queueingS(i)`. */
+function results(count: number, queueingS: (i: number) => number): RequestResult[] {
+  return Array.from({ length: count }, (_, i) => ({
+    request: i,
+    instance: 0,
+    promptTokens: 10,
+    outputTokens: 2,
+    arrivalNs: i * 1e9,
+    scheduledNs: (i + queueingS(i)) * 1e9,
+    firstTokenNs: (i + queueingS(i)) * 1e9,
+    finishNs: (i + queueingS(i) + 1) * 1e9,
+    queueingNs: queueingS(i) * 1e9,
+    ttftNs: queueingS(i) * 1e9,
+    tpotNs: 1e9,
+    itlMeanNs: 1e9,
+    latencyNs: (queueingS(i) + 1) * 1e9,
+    preemptions: 0,
+    prefixHitTokens: 0,
+    status: 'finished',
+  }));
+}
+
+function card(changes: Partial<TrustInputs>) {
+  return trustCard({
+    results: results(16, () => 0),
+    requests: [],
+    makespanS: 30,
+    saturation: [],
+    lookups: undefined,
+    devices: 2,
+    fittedDevices: 0,
+    intervals90: undefined,
+    ...changes,
+  });
+}
+
+describe('trustCard', () => {
+  it('calls waiting that grows to the end overload', () => {
+    const given = card({ results: results(16, (i) => i) });
+    expect(given).toMatchObject({ overloaded: true, load: 2 });
+    expect(overloadLine(given)).toContain('requests came 2.0 times as fast as they were served');
+  });
+
+  it.each([
+    ['no waiting', () => 0],
+    ['waiting that stays as it is', () => 3],
+    ['waiting that grows below half a second', (i: number) => i / 40],
+  ])('does not call %s overload', (_, queueingS) => {
+    expect(overloadLine(card({ results: results(16, queueingS) }))).toBeUndefined();
+  });
+
+  it('says what is fitted', () => {
+    expect(card({}).basis).toBe('predicted');
+    expect(card({ fittedDevices: 1 }).basis).toBe('partly fitted');
+    expect(card({ fittedDevices: 2 }).basis).toBe('fitted');
+  });
+
+  it('gives lookups outside what was measured, and odd workloads', () => {
+    const odd = { id: 'a', arrivalNs: 0, promptTokens: 0, outputTokens: 1 };
+    const text = formatTrustCard(
+      card({ lookups: { total: 4, extrapolatedShare: 0.25 }, requests: [odd] }),
+    ).join('\n');
+    expect(text).toContain('25.00 % outside the measured range');
+    expect(text).toMatch(/workload {6}request a: error/);
+  });
+});
