@@ -1,10 +1,30 @@
-/** Graph sets on their way through the machine, and what is said of them in the end. Times ns. */
+/** What the machine offers, graph sets on their way through it, what is said in the end. Times ns. */
 import { UserError } from '@astrolabe/base';
 import { Attr, type GraphSet } from '@astrolabe/chakra';
 import type { Group } from './collectives/group-collectives.js';
 import type { Completion, NpuTimes } from './completion.js';
-import type { Program } from './feeder/program.js';
+import type { MessageListener } from './core.js';
+import type { Counters } from './counters.js';
+import type { NodeListener } from './feeder/issue.js';
+import { type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
+import type { StuckReport } from './stuck.js';
+
+export interface Machine {
+  /** @throws UserError if the set cannot run on this machine; its release may not lie in the past */
+  submit(set: GraphSet): void;
+  /** The next completion at or before `untilNs`; undefined when nothing more finishes by then. */
+  runUntil(untilNs: number): Completion | undefined;
+  /** Time of the last thing that happened. */
+  readonly nowNs: number;
+  counters(): Counters;
+  /** Who waits for what; `stuck` is true if nothing can happen any more and something is unfinished. */
+  stuck(): StuckReport;
+  /** Told of every node's issue and end. Turns off the fast path that skips over nodes. */
+  onNode: NodeListener | undefined;
+  /** Told of every message; collectives send some only without `fastPaths`. */
+  onMessage: MessageListener | undefined;
+}
 
 /** A submitted set on its way. */
 export interface SetState {
@@ -78,4 +98,16 @@ export function checkEnds(
   if (peer < 0 || peer >= numNpus || peer === run.npu) {
     throw new UserError(`the other end is NPU ${peer}, which cannot be`, { at });
   }
+}
+
+export function everyNode(program: Program, holds: (op: number, row: number) => boolean): boolean {
+  for (let node = 0; node < program.nodeCount; node++) {
+    if (!holds(program.op[node], rowOf(program, node))) return false;
+  }
+  return true;
+}
+
+/** The group consists of these NPUs and no others. */
+export function isExactly({ members, indexOf }: Group, npus: readonly number[]): boolean {
+  return members.length === npus.length && npus.every((npu) => indexOf.has(npu));
 }

@@ -25,26 +25,20 @@ import type { Run } from './feeder/run.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
-import { checkEnds, completionOf, type Lane, type SetState } from './machine-state.js';
+import {
+  checkEnds,
+  completionOf,
+  everyNode,
+  isExactly,
+  type Lane,
+  type Machine,
+  type SetState,
+} from './machine-state.js';
 import { MemoryTiers } from './memory/tiers.js';
 import { createNetwork, delayOf } from './network/create-network.js';
 import { type StuckReport, stuckReport } from './stuck.js';
 
-export interface Machine {
-  /** @throws UserError if the set cannot run on this machine; its release may not lie in the past */
-  submit(set: GraphSet): void;
-  /** The next completion at or before `untilNs`; undefined when nothing more finishes by then. */
-  runUntil(untilNs: number): Completion | undefined;
-  /** Time of the last thing that happened. */
-  readonly nowNs: number;
-  counters(): Counters;
-  /** Who waits for what; `stuck` is true if nothing can happen any more and something is unfinished. */
-  stuck(): StuckReport;
-  /** Told of every node's issue and end. Turns off the fast path that skips over nodes. */
-  onNode: NodeListener | undefined;
-  /** Told of every message; collectives send some only without `fastPaths`. */
-  onMessage: MessageListener | undefined;
-}
+export type { Machine } from './machine-state.js';
 
 export function createMachine(spec: MachineSpec): Machine {
   return new SimulatedMachine(spec);
@@ -371,21 +365,17 @@ class SimulatedMachine implements Machine, NodeActions {
     if (slowdown !== undefined && npus.some((npu) => slowdown[npu] !== slowdown[npus[0]])) {
       return false;
     }
-    const { graph, op, nodeCount } = program;
-    for (let node = 0; node < nodeCount; node++) {
-      const row = rowOf(program, node);
-      if (op[node] === Op.pim) return false;
-      if (op[node] === Op.memory && !this.memory.isUncontended(graph.tensorLoc[row])) return false;
-      if (op[node] !== Op.collective) continue;
+    return everyNode(program, (op, row) => {
+      const { graph } = program;
+      if (op === Op.pim) return false;
+      if (op === Op.memory) return this.memory.isUncontended(graph.tensorLoc[row]);
+      if (op !== Op.collective) return true;
       const group = this.groupByRow(state, graph, row);
-      if (group === undefined || group.members.length !== npus.length) return false;
-      if (!npus.every((npu) => group.indexOf.has(npu)) || group.sites.size > 0) return false;
+      if (group === undefined || !isExactly(group, npus) || group.sites.size > 0) return false;
       const kind = graph.commType[row] as CollectiveKind;
-      if (Number.isNaN(this.collectives.togetherNs(group, kind, graph.commSizeBytes[row]))) {
-        return false;
-      }
-    }
-    return true;
+      const sizeBytes = graph.commSizeBytes[row];
+      return !Number.isNaN(this.collectives.togetherNs(group, kind, sizeBytes));
+    });
   }
 
   private groupOf(run: Run, row: number): Group {

@@ -10,8 +10,9 @@ import type { Core } from '../core.js';
 import { Op, type Program, rowOf } from '../feeder/program.js';
 import { Kind } from '../kernel/kinds.js';
 import { bytesPerNs, hopsBetween } from '../network/topology.js';
+import { parseAstraImplementation } from './chunks.js';
 import type { AstraInputs } from './inputs.js';
-import { Planner, parseAstraImplementation } from './planner.js';
+import { Planner } from './planner.js';
 
 /** NPUs issue different collectives with one tag: only messages tell what becomes of that. */
 export class NotClosed extends Error {}

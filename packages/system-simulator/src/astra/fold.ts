@@ -10,8 +10,9 @@ import type { Network } from '../core.js';
 import { Op, type Program, rowOf } from '../feeder/program.js';
 import { AwareNetwork, type LinkMap } from '../network/aware.js';
 import { bytesPerNs } from '../network/topology.js';
+import { parseAstraImplementation } from './chunks.js';
 import type { AstraInputs } from './inputs.js';
-import { Planner, parseAstraImplementation } from './planner.js';
+import { Planner } from './planner.js';
 
 /** Whether the program, run by all NPUs, may be run by one. */
 export function canFold(inputs: AstraInputs, program: Program): boolean {

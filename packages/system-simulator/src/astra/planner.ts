@@ -4,26 +4,20 @@
  */
 import { UserError } from '@astrolabe/base';
 import type { AstraSystem } from '@astrolabe/config';
-import {
-  type Algorithm,
-  CollectiveKind,
-  type PhaseSpec,
-  type RingMembers,
-} from '../collectives/phase.js';
+import { CollectiveKind, type PhaseSpec, type RingMembers } from '../collectives/phase.js';
 import type { DataSet, Stream, StreamPhase, StreamQueue } from '../collectives/streams.js';
+import {
+  agreeOnOrder,
+  type Implementation,
+  parseAstraImplementation,
+  trueChunks,
+} from './chunks.js';
 import type { Repairs } from './repairs.js';
 
 /** Endpoint delay of a group's own ring, whatever the system file says. */
 const groupEndpointNs = 10;
 /** Message tags of collectives begin here; workload tags stay below. */
 export const collectiveTagBase = 500_000_000;
-
-interface Implementation {
-  readonly algorithm: Algorithm;
-  readonly window: number;
-  /** A `one*` form: one ring over all NPUs is the last dimension. */
-  readonly whole: boolean;
-}
 
 /** A logical dimension of one NPU: its ring there. */
 interface LogicalDimension {
@@ -199,7 +193,9 @@ export class Planner {
     if (request.sizeBytes < 0) {
       throw new UserError(`a collective of ${request.sizeBytes} bytes`, { at: request.at });
     }
-    if (this.options.repairs.trueChunks) return trueChunks(request, splits, members);
+    if (this.options.repairs.trueChunks) {
+      return trueChunks(request.kind, request.sizeBytes, splits, members);
+    }
     let { sizeBytes } = request;
     const gather = request.kind === CollectiveKind.allGather;
     let chunk = Math.trunc(sizeBytes / splits);
@@ -381,43 +377,4 @@ export class Planner {
   }
 }
 
-/**
- * Phase p of chunk c comes before those of larger c + p, then of larger p. What a phase waits for, the
- * chunk's phase before or the queue's before, comes earlier in this order on every NPU: no cycle.
- */
-function agreeOnOrder(streams: readonly Stream[]): void {
-  const entries = streams.flatMap((stream, chunk) =>
-    stream.phases.map(({ queue }, phase) => ({ stream, phase, queue, step: chunk + phase })),
-  );
-  entries.sort((a, b) => a.step - b.step || a.phase - b.phase);
-  for (const { stream, phase, queue } of entries) {
-    queue.agreed ??= [];
-    queue.agreed.push({ stream, phase });
-  }
-}
-
 type Turn = 'normal' | 'first' | 'last';
-
-export function parseAstraImplementation(name: string): Implementation {
-  const whole = name.startsWith('one');
-  const plain = whole ? name.charAt(3).toLowerCase() + name.slice(4) : name;
-  const direct = /^direct(\d*)$/.exec(plain);
-  if (direct !== null) {
-    const window = direct[1] === '' ? Number.POSITIVE_INFINITY : Number(direct[1]);
-    return { algorithm: 'direct', window, whole };
-  }
-  return { algorithm: plain as Algorithm, window: Number.POSITIVE_INFINITY, whole };
-}
-
-/** As many chunks as asked for, of the true size together; at least a byte per member each. */
-function trueChunks(request: CollectiveRequest, splits: number, members: number): number[] {
-  const { sizeBytes, kind } = request;
-  const least = kind === CollectiveKind.allGather ? 1 : members;
-  const count = Math.max(1, Math.min(splits, Math.trunc(sizeBytes / least)));
-  const chunk = Math.ceil(sizeBytes / count);
-  const sizes: number[] = [];
-  for (let left = sizeBytes; left > 0; left -= chunk) {
-    sizes.push(Math.max(least, Math.min(left, chunk)));
-  }
-  return sizes;
-}

@@ -6,75 +6,26 @@
 import { UserError } from '@astrolabe/base';
 import { Attr, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import type { BufferPool } from './buffer-pool.js';
+import { findChains, linkNodes, refuseCycles } from './program-edges.js';
+import {
+  type Columns,
+  type NodeRules,
+  Op,
+  type Program,
+  place,
+  Slot,
+  Stat,
+} from './program-shape.js';
 
-/** What a node does when it is issued. */
-export const Op = {
-  compute: 0,
-  collective: 1,
-  send: 2,
-  receive: 3,
-  memory: 4,
-  /** Nothing: ends where it starts. */
-  skip: 5,
-  /** Takes its duration in the communication slot and moves nothing. */
-  delay: 6,
-  pim: 7,
-} as const;
-
-/** Which resource of the NPU a node holds; one node at a time each, `none` without limit. */
-export const Slot = { cpu: 0, compute: 1, comm: 2, none: 3 } as const;
-
-/** What a node's time counts as. */
-export const Stat = { none: 0, compute: 1, comm: 2, memory: 3 } as const;
-
-export interface NodeRules {
-  /** Every node takes its duration and nothing else happens. */
-  readonly replayOnly: boolean;
-  /** Duration of nodes that state none. */
-  readonly emptyDurationNs: number;
-  /** Memory accesses hold the communication slot (ASTRA-sim), or none (LLMServingSim's fork). */
-  readonly memorySlot: 'comm' | 'none';
-  /** Compute time from operations and bytes instead of the recorded duration. */
-  readonly roofline?: { readonly bytesPerSecond: number; readonly opsPerSecond: number };
-  /** Control dependencies count (upstream), or are ignored (LLMServingSim's fork). */
-  readonly ctrlDeps: boolean;
-  /** Nodes on a dependency cycle are an error; otherwise they never run. */
-  readonly refuseCycles: boolean;
-}
-
-export const defaultRules: NodeRules = {
-  replayOnly: false,
-  emptyDurationNs: 0,
-  memorySlot: 'none',
-  ctrlDeps: true,
-  refuseCycles: true,
-};
-
-export interface Program {
-  /** Holds all columns; to be given back to its pool when nobody uses the program any more. */
-  readonly buffer: ArrayBuffer;
-  readonly graph: ExecutionGraph;
-  readonly nodeCount: number;
-  /** Row of the graph's columns for each node; undefined when they are the same. */
-  readonly row: Int32Array | undefined;
-  readonly op: Uint8Array;
-  readonly slot: Uint8Array;
-  readonly stat: Uint8Array;
-  readonly durationNs: Float64Array;
-  readonly parents: Int32Array;
-  readonly childStart: Int32Array;
-  readonly child: Int32Array;
-  readonly roots: readonly number[];
-  /**
-   * Last node of the run of compute nodes that begins here, each the only child of its only parent;
-   * the node itself where there is none. With the sum of their durations.
-   */
-  readonly chainEnd: Int32Array;
-  readonly chainNs: Float64Array;
-  readonly chainCount: Int32Array;
-  readonly hasMemory: boolean;
-  readonly hasPointToPoint: boolean;
-}
+export {
+  defaultRules,
+  type NodeRules,
+  Op,
+  type Program,
+  rowOf,
+  Slot,
+  Stat,
+} from './program-shape.js';
 
 /**
  * @param at names the graph in errors
@@ -121,21 +72,6 @@ export function compileProgram(
   return program;
 }
 
-type Columns = Pick<
-  Program,
-  | 'buffer'
-  | 'op'
-  | 'slot'
-  | 'stat'
-  | 'durationNs'
-  | 'parents'
-  | 'childStart'
-  | 'child'
-  | 'chainEnd'
-  | 'chainNs'
-  | 'chainCount'
->;
-
 /** All columns in one buffer: an allocation each would cost more than the work on them. */
 function makeColumns(n: number, edges: number, pool: BufferPool | undefined): Columns {
   const sizeBytes = n * (8 * 2 + 4 * 4 + 3) + 4 * (edges + 1);
@@ -161,10 +97,6 @@ function makeColumns(n: number, edges: number, pool: BufferPool | undefined): Co
   };
 }
 
-export function rowOf(program: Program, node: number): number {
-  return program.row === undefined ? node : program.row[node];
-}
-
 /** Rows in ascending order of id; undefined when they are in that order already. */
 function idOrder(graph: ExecutionGraph): Int32Array | undefined {
   const { id, nodeCount: n } = graph;
@@ -175,10 +107,6 @@ function idOrder(graph: ExecutionGraph): Int32Array | undefined {
   for (let i = 0; i < n; i++) order[i] = i;
   order.sort((a, b) => id[a] - id[b] || a - b);
   return order;
-}
-
-function place(graph: ExecutionGraph, r: number, at: string): string {
-  return `${at}: node ${graph.id[r]} ("${graph.strings[graph.name[r]] ?? ''}")`;
 }
 
 function require(graph: ExecutionGraph, r: number, bit: number, name: string, at: string): void {
@@ -333,110 +261,4 @@ export function rooflineNs(
   const ns = (numOps / performance) * 1e9;
   if (Number.isNaN(ns)) return 2 ** 63;
   return Number.isFinite(ns) ? Math.trunc(ns) : 0;
-}
-
-/** Edges as found, before they are ordered by parent. */
-let edgeFrom = new Int32Array(256);
-let edgeTo = new Int32Array(256);
-
-/** Parents are the union of data and control dependencies; one named twice counts once. */
-function linkNodes(
-  graph: ExecutionGraph,
-  row: Int32Array | undefined,
-  rules: NodeRules,
-  columns: Columns,
-  at: string,
-): void {
-  const n = graph.nodeCount;
-  const { dataDepStart, dataDep, ctrlDepStart, ctrlDep } = graph;
-  const { parents, childStart, child } = columns;
-  while (edgeFrom.length < child.length) {
-    edgeFrom = new Int32Array(edgeFrom.length * 2);
-    edgeTo = new Int32Array(edgeFrom.length);
-  }
-  const from = edgeFrom;
-  const to = edgeTo;
-  const find = idFinder(graph, row);
-  let edges = 0;
-  for (let i = 0; i < n; i++) {
-    const r = row === undefined ? i : row[i];
-    const first = edges;
-    const dataEnd = dataDepStart[r + 1];
-    const ctrlEnd = rules.ctrlDeps ? ctrlDepStart[r + 1] : ctrlDepStart[r];
-    for (let k = dataDepStart[r], c = ctrlDepStart[r]; k < dataEnd || c < ctrlEnd; ) {
-      const id = k < dataEnd ? dataDep[k++] : ctrlDep[c++];
-      const parent = find(id);
-      if (parent < 0) {
-        throw new UserError(`depends on node ${id}, which does not exist`, {
-          at: place(graph, r, at),
-        });
-      }
-      let known = false;
-      for (let e = first; e < edges && !known; e++) known = from[e] === parent;
-      if (known) continue;
-      from[edges] = parent;
-      to[edges++] = i;
-      childStart[parent]++;
-    }
-    parents[i] = edges - first;
-  }
-  // From counts to ends, then backwards to begins: children stay in order of id.
-  for (let i = 1; i < n; i++) childStart[i] += childStart[i - 1];
-  childStart[n] = edges;
-  for (let e = edges - 1; e >= 0; e--) child[--childStart[from[e]]] = to[e];
-}
-
-/** From a node's id to its index, -1 if there is none. Dense ids need no table. */
-function idFinder(graph: ExecutionGraph, row: Int32Array | undefined): (id: number) => number {
-  const { id: ids, nodeCount: n } = graph;
-  const base = n === 0 ? 0 : ids[row === undefined ? 0 : row[0]];
-  const last = n === 0 ? -1 : ids[row === undefined ? n - 1 : row[n - 1]];
-  if (last - base === n - 1) {
-    return (id) => (id >= base && id <= last ? id - base : -1);
-  }
-  const table = new Map<number, number>();
-  for (let i = 0; i < n; i++) table.set(ids[row === undefined ? i : row[i]], i);
-  return (id) => table.get(id) ?? -1;
-}
-
-function findChains(columns: Columns): void {
-  const { op, slot, durationNs, parents, childStart, child } = columns;
-  const { chainEnd, chainNs, chainCount } = columns;
-  // Against the order of ids, which is nearly always the order of dependence; where it is not, a
-  // chain is cut, never wrong.
-  for (let i = op.length - 1; i >= 0; i--) {
-    chainEnd[i] = i;
-    chainNs[i] = durationNs[i];
-    chainCount[i] = 1;
-    if (op[i] !== Op.compute || slot[i] !== Slot.compute) continue;
-    if (childStart[i + 1] - childStart[i] !== 1) continue;
-    const only = child[childStart[i]];
-    if (only <= i || parents[only] !== 1) continue;
-    if (op[only] !== Op.compute || slot[only] !== Slot.compute) continue;
-    chainEnd[i] = chainEnd[only];
-    chainNs[i] += chainNs[only];
-    chainCount[i] += chainCount[only];
-  }
-}
-
-/** @throws UserError naming nodes of a dependency cycle */
-function refuseCycles(program: Program, at: string): void {
-  const { nodeCount: n, parents, childStart, child, roots } = program;
-  let inOrder = true;
-  for (let i = 0; i < n && inOrder; i++) {
-    for (let e = childStart[i]; e < childStart[i + 1]; e++) if (child[e] <= i) inOrder = false;
-  }
-  if (inOrder) return;
-  const waiting = parents.slice();
-  const ready = Array.from(roots);
-  for (let k = 0; k < ready.length; k++) {
-    const node = ready[k];
-    for (let e = childStart[node]; e < childStart[node + 1]; e++) {
-      if (--waiting[child[e]] === 0) ready.push(child[e]);
-    }
-  }
-  if (ready.length === n) return;
-  const stuck = Array.from(waiting.keys()).filter((node) => waiting[node] > 0);
-  const ids = stuck.slice(0, 8).map((node) => program.graph.id[rowOf(program, node)]);
-  throw new UserError(`dependency cycle: nodes ${ids.join(', ')} wait for each other`, { at });
 }
