@@ -43,6 +43,16 @@ const summary: Summary = {
   fitted: ['x & y'],
   lookups: { total: 10, extrapolatedShare: 0.1 },
   saturation: [],
+  trust: {
+    overloaded: false,
+    load: 1,
+    saturation: {},
+    basis: 'fitted',
+    extrapolatedShare: 0.1,
+    workload: [],
+    metrics: {},
+    intervals90: null,
+  },
 };
 
 const row = (id: string, arrivalNs: number, slow: number) => ({
