@@ -176,13 +176,15 @@ describe('serving', () => {
 
 /**
  * Comparisons across machines leave out what is chaotic in the real engine, too: preemption in a full
- * pool, prefix hits that depend on who came first, and policies that look at queues.
+ * pool, prefix hits that depend on who came first, follow-ups that come in another order, drafts, and
+ * policies that look at queues.
  */
 const roomyLimits = {
   kv_blocks: 2000,
   max_num_seqs: 64,
   max_num_batched_tokens: 128,
   enable_prefix_caching: false,
+  speculative_tokens: 0,
 };
 
 /** About one step: a request that just misses a batch waits for the next. */
@@ -195,7 +197,8 @@ function uniform(entry: ServingCase, limits: object): ServingCase {
     instances: node.instances.map((instance) => ({ ...instance, ...limits })),
   }));
   const { topology: _topology, ...file } = entry.file;
-  return { ...entry, file: { ...file, nodes } };
+  const requests = entry.requests.map(({ after: _after, ...request }) => request);
+  return { ...entry, file: { ...file, nodes }, requests };
 }
 
 /**

@@ -28,7 +28,7 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
   }
   // Behind a window blocks come back while a prompt is computed; a transfer needs all of them at once.
   const atOnce = role === 'decode' ? kv.blocksFor(promptTokens) : 0;
-  const blocks = Math.max(kv.peakBlocksFor(length), atOnce);
+  const blocks = Math.max(kv.peakBlocksFor(length + lookahead(engine)), atOnce);
   if (blocks > kv.pool.numBlocks - 1) {
     return {
       reason: `needs ${blocks} KV blocks, ${instance.name} has ${kv.pool.numBlocks - 1}`,
@@ -44,6 +44,16 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
     };
   }
   return undefined;
+}
+
+/**
+ * Tokens that the last steps of an answer compute beyond it: drafts, and with ends that nobody
+ * foresees a whole step more. Without room for them the request would preempt itself for ever.
+ */
+function lookahead({ instance }: InstanceEngine): number {
+  const { speculation, eosShare } = instance.engine;
+  const drafts = speculation?.tokens ?? 0;
+  return eosShare > 0 ? 2 * drafts + 1 : drafts;
 }
 
 /** Instances by the part they play for one model. */

@@ -1,0 +1,45 @@
+/** Requests that could wait for ever are refused, those that just fit are served. */
+import { describe, expect, it } from 'vitest';
+import { clusterOf, runFixed } from './machine.test-helper.js';
+
+const serve = (kvBlocks: number, extra: object = {}) =>
+  runFixed({
+    cluster: clusterOf([{ kv_blocks: kvBlocks, block_size: 4, ...extra }]),
+    requests: [{ id: 0, arrivalNs: 0, promptTokens: 56, outputTokens: 12 }],
+  });
+
+describe('admission', () => {
+  it('68 tokens fit in 17 blocks and the null block', async () => {
+    expect((await serve(18)).states[0].numOutputTokens).toBe(12);
+    await expect(serve(17)).rejects.toThrow('needs 17 KV blocks, instance0 has 16');
+  });
+
+  it('drafts beyond the answer need room, too', async () => {
+    const speculation = { speculative_tokens: 2 };
+    await expect(serve(18, speculation)).rejects.toThrow('needs 18 KV blocks, instance0 has 17');
+    expect((await serve(19, speculation)).states[0].numOutputTokens).toBe(12);
+  });
+
+  it('a request goes only where it fits', async () => {
+    const run = await runFixed({
+      cluster: clusterOf([{ kv_blocks: 4 }, { kv_blocks: 40 }]),
+      requests: [0, 1, 2].map((id) => ({ id, arrivalNs: 0, promptTokens: 100, outputTokens: 2 })),
+    });
+    expect(run.states.map(({ instance }) => instance)).toEqual([1, 1, 1]);
+  });
+
+  it('rejects on request, and serves the rest', async () => {
+    const run = await runFixed({
+      cluster: clusterOf([{ kv_blocks: 4 }]),
+      requests: [100, 10].map((promptTokens, id) => ({
+        id,
+        arrivalNs: 0,
+        promptTokens,
+        outputTokens: 2,
+      })),
+      unservable: 'reject',
+    });
+    expect(run.rejections).toEqual([{ request: 0, reason: 'needs 7 KV blocks, instance0 has 3' }]);
+    expect(run.states[1].numOutputTokens).toBe(2);
+  });
+});
