@@ -117,7 +117,7 @@ describe('serving', () => {
           expect(status).toBe(rejected.has(request) ? 'rejected' : 'finished');
         }
       }),
-      { numRuns: 150, seed: 8 },
+      { numRuns: 500, seed: 8 },
     );
     expect(mixed).toBeGreaterThan(10);
   });
@@ -133,7 +133,7 @@ describe('serving', () => {
         expect(bytes(again)).toBe(bytes(first));
         expect(bytes(plain)).toBe(bytes(first));
       }),
-      { numRuns: 80, seed: 5 },
+      { numRuns: 500, seed: 5 },
     );
   });
 
@@ -147,7 +147,7 @@ describe('serving', () => {
         if (narrow === undefined || wide === undefined) return;
         expect(makespanNs(wide)).toBeLessThanOrEqual(makespanNs(narrow) * 1.1 + timingNoiseNs);
       }),
-      { numRuns: 60, seed: 6 },
+      { numRuns: 500, seed: 6 },
     );
   });
 
@@ -169,7 +169,7 @@ describe('serving', () => {
         if (one === undefined || two === undefined) return;
         expect(makespanNs(two)).toBeLessThanOrEqual(makespanNs(one) * 1.1 + timingNoiseNs);
       }),
-      { numRuns: 120, seed: 7 },
+      { numRuns: 500, seed: 7 },
     );
   });
 });

@@ -210,7 +210,7 @@ describe('KV cache properties', () => {
         expect(await hits(2, 12 + moreBlocks)).toBeGreaterThanOrEqual(device);
       },
     );
-    await fc.assert(scenario, { ...options, numRuns: 200 });
+    await fc.assert(scenario, { ...options, numRuns: 500 });
   });
 
   it('a tier that nothing fits into changes no result', async () => {
@@ -225,6 +225,6 @@ describe('KV cache properties', () => {
       // A private half of three chunks of 16 tokens has no room for one of 64.
       expect(await record([{ ...tier, chunks: 3 }])).toBe(await record([]));
     });
-    await fc.assert(scenario, { ...options, numRuns: 100 });
+    await fc.assert(scenario, { ...options, numRuns: 500 });
   });
 });
