@@ -117,14 +117,12 @@ describe.skipIf(!isBuilt)('exports (need a build)', () => {
       ]);
     }));
 
-  test.skipIf(!has('protoc'))('protoc reads them (needs protoc)', () =>
+  test.skipIf(!has('protoc')).each([
+    ['chakra-astra', '0.0.4'],
+    ['chakra-1.0', '1.0.0'],
+  ])('protoc reads %s (needs protoc)', (format, version) =>
     inFolder(async (folder) => {
-      const to = await exported(folder, 0, [
-        '--export',
-        'chakra-astra',
-        '--export-scope',
-        'iteration',
-      ]);
+      const to = await exported(folder, 0, ['--export', format, '--export-scope', 'iteration']);
       const bytes = readFileSync(join(to, '0.0/trace.0.et'));
       // A file is length and message in turn; protoc takes one message.
       let at = 0;
@@ -143,7 +141,7 @@ describe.skipIf(!isBuilt)('exports (need a build)', () => {
           input,
         });
       const head = await decode('GlobalMetadata', messages[0]);
-      expect(head.stdout.toString()).toContain('version: "0.0.4"');
+      expect(head.stdout.toString()).toContain(`version: "${version}"`);
       for (const message of [messages[1], messages[5], messages[messages.length - 1]]) {
         const outcome = await decode('Node', message);
         expect(outcome).toMatchObject({ code: 0, stderr: '' });

@@ -50,10 +50,10 @@ export function servingCommand(): Command {
     'serving-loop',
     'Simulates an LLM-serving cluster under a workload and reports per-request metrics.',
     [
-      'serving-loop --cluster-config cluster_config/rtxpro6000-llama-8b.json \\',
+      'serving-loop --cluster-config cluster_config/rtxpro6000.json \\',
       '    --workload cluster_config/workloads/sharegpt-like-300.ndjson --output out/run',
       'workload generate --requests 100 --rate 4 | serving-loop \\',
-      '    --cluster-config cluster_config/rtxpro6000-llama-8b.json --workload - \\',
+      '    --cluster-config cluster_config/rtxpro6000.json --workload - \\',
       '    --requests-output - | jq .ttftNs',
     ],
   )
