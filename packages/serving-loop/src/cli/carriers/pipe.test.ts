@@ -94,11 +94,11 @@ test('a stage ended by a signal, and one that does not exist', async () => {
 
 test('the silent stage is the one that owes the answer', async () => {
   const silent = program('');
-  expect(await failure(backend(silent, copy, 300))).toMatch(
-    /^system-simulator .* did not answer within 0\.3 s/,
+  expect(await failure(backend(silent, copy, 1500))).toMatch(
+    /^system-simulator .* did not answer within 1\.5 s/,
   );
-  expect(await failure(backend(answer, silent, 300))).toMatch(
-    /^trace-generator .* did not answer within 0\.3 s/,
+  expect(await failure(backend(answer, silent, 1500))).toMatch(
+    /^trace-generator .* did not answer within 1\.5 s/,
   );
 });
 
