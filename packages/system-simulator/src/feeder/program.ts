@@ -4,7 +4,7 @@
  * ns, sizes bytes.
  */
 import { UserError } from '@astrolabe/base';
-import { Attr, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
+import { Attr, collectiveNames, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import type { BufferPool } from './buffer-pool.js';
 import { findChains, linkNodes, refuseCycles } from './program-edges.js';
 import {
@@ -175,19 +175,6 @@ function operationOf(graph: ExecutionGraph, r: number, rules: NodeRules, at: str
       return Op.skip;
   }
 }
-
-const collectiveNames = [
-  'ALL_REDUCE',
-  'REDUCE',
-  'ALL_GATHER',
-  'GATHER',
-  'SCATTER',
-  'BROADCAST',
-  'ALL_TO_ALL',
-  'REDUCE_SCATTER',
-  'REDUCE_SCATTER_BLOCK',
-  'BARRIER',
-];
 
 function collectiveOperation(graph: ExecutionGraph, r: number, at: string): number {
   switch (collectiveNames[graph.commType[r]]) {

@@ -190,7 +190,7 @@ describe('Mooncake', () => {
 });
 
 describe('agentic sessions', () => {
-  it('Weka: seconds, recorded API time, subagents, local hashes', async () => {
+  it('Weka: seconds, recorded API time, nested sessions, local hashes', async () => {
     const leaf = (t: number, hash_ids: number[], more: object = {}): object => ({
       t,
       type: 'n',

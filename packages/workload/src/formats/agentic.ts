@@ -23,12 +23,15 @@ import {
 
 export const wekaFormat: WorkloadFormat = {
   name: 'weka',
-  about: 'coding-assistant sessions (Weka, Claude-Code style), seconds, recursive subagents',
+  about: 'coding-assistant sessions (Weka), seconds, nested sessions',
   syntax: 'jsonl',
   keys: [['id', 'block_size', 'requests']],
   optional: ['hash_id_scope', 'models'],
   open: openWeka,
 };
+
+/** The word of the format for a call that is a session of its own. */
+const nestedSession = 'subagent';
 
 interface Chain {
   /** Ids that the next call waits for. */
@@ -72,11 +75,11 @@ function openWeka(options: ReadOptions): RowReader {
       if (!Array.isArray(calls)) throw new UserError('requests: expected a list', { at: place });
       for (const [index, call] of (calls as Row[]).entries()) {
         const here = `${place}: requests[${index}]`;
-        if (call.type !== 'subagent') {
+        if (call.type !== nestedSession) {
           leaf(call, chain, here);
           continue;
         }
-        // The parent goes on when its subagent is done.
+        // The parent goes on when the nested session is done.
         const child: Chain = { waitFor: chain.waitFor, endS: chain.endS };
         walk(call.requests, child, here);
         chain.waitFor = child.waitFor;
