@@ -46,8 +46,8 @@ export class Core implements Transport {
   readonly mailbox = new Mailbox();
   readonly network: Network;
   readonly numNpus: number;
-  /** The one switch over kinds; set once by whoever assembles the layers. */
-  dispatch: (kind: number, arg: number) => void = () => {};
+  /** Kinds that are not the core's own; set once by whoever assembles the layers. */
+  layers: (kind: number, arg: number) => void = () => {};
   onMessage: MessageListener | undefined;
   /** Bytes sent per NPU. */
   readonly sentBytes: Float64Array;
@@ -77,6 +77,24 @@ export class Core implements Transport {
   get nowNs(): number {
     return this.queue.time;
   }
+
+  /** Runs an event: the core's own kinds here, the others in the layers. */
+  readonly dispatch = (kind: number, arg: number): void => {
+    switch (kind) {
+      case Kind.npuList:
+        this.npuQueues.fire(arg, this.dispatch);
+        break;
+      case Kind.arrival:
+        this.arrive(arg);
+        break;
+      case Kind.linkDone:
+      case Kind.linkArrive:
+        this.network.handle?.(this, kind, arg);
+        break;
+      default:
+        this.layers(kind, arg);
+    }
+  };
 
   /** Runs (kind, arg) on the NPU's own queue after `delayNs`. */
   after(npu: number, delayNs: number, kind: number, arg: number): void {

@@ -81,7 +81,7 @@ class SimulatedMachine implements Machine, NodeActions {
     const zeros = (): Float64Array => new Float64Array(spec.numNpus);
     this.busyNs = { compute: zeros(), comm: zeros(), memory: zeros() };
     this.collectiveBytes = zeros();
-    this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
+    this.core.layers = (kind, arg) => this.handle(kind, arg);
   }
 
   get nowNs(): number {
@@ -144,7 +144,7 @@ class SimulatedMachine implements Machine, NodeActions {
         if (eventNs > untilNs || eventNs === Number.POSITIVE_INFINITY) return undefined;
         do {
           queue.pop();
-          this.dispatch(queue.kind, queue.arg);
+          this.core.dispatch(queue.kind, queue.arg);
         } while (queue.peekTime() === eventNs);
       } else {
         if (releaseNs > untilNs) return undefined;
@@ -413,24 +413,14 @@ class SimulatedMachine implements Machine, NodeActions {
     }
   }
 
-  private dispatch(kind: number, arg: number): void {
+  private handle(kind: number, arg: number): void {
     switch (kind) {
-      case Kind.npuList:
-        this.core.npuQueues.fire(arg, this.core.dispatch);
-        break;
-      case Kind.arrival:
-        this.core.arrive(arg);
-        break;
       case Kind.nodeEnd:
         this.feeder.finish(arg);
         break;
       case Kind.serverDone:
       case Kind.serverStart:
         this.memory.handle(kind, arg);
-        break;
-      case Kind.linkDone:
-      case Kind.linkArrive:
-        this.core.network.handle?.(this.core, kind, arg);
         break;
       default:
         this.collectives.engine.handle(kind, arg);

@@ -126,7 +126,7 @@ export class AstraSimulation implements NodeActions {
     this.closedRing =
       way === 'closed' ? new ClosedRing(this.core, inputs, endpointDelay(inputs)) : undefined;
     this.memory = new AstraRemoteMemory(this.core, inputs.memory);
-    this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
+    this.core.layers = (kind, arg) => this.handle(kind, arg);
     if (system.trackLocalMemory) {
       for (let npu = 0; npu < this.numNpus; npu++) this.localMemory.set(npu, new LocalMemory());
       this.feeder.onNode = (event, run, node, timeNs) => {
@@ -172,7 +172,7 @@ export class AstraSimulation implements NodeActions {
     for (const run of this.runs) this.feeder.begin(run);
     const { queue } = this.core;
     this.eventAtZero = queue.peekTime() === 0;
-    while (queue.pop()) this.dispatch(queue.kind, queue.arg);
+    while (queue.pop()) this.core.dispatch(queue.kind, queue.arg);
   }
 
   results(): NpuResult[] {
@@ -331,23 +331,13 @@ export class AstraSimulation implements NodeActions {
     return `${this.inputs.graphName(run.npu)}: node ${run.program.graph.id[row]}`;
   }
 
-  private dispatch(kind: number, arg: number): void {
+  private handle(kind: number, arg: number): void {
     switch (kind) {
-      case Kind.npuList:
-        this.core.npuQueues.fire(arg, this.core.dispatch);
-        break;
-      case Kind.arrival:
-        this.core.arrive(arg);
-        break;
       case Kind.nodeEnd:
         this.feeder.finish(arg);
         break;
       case Kind.serverDone:
         this.memory.serverDone(arg);
-        break;
-      case Kind.linkDone:
-      case Kind.linkArrive:
-        this.core.network.handle?.(this.core, kind, arg);
         break;
       case Kind.customNodeEnd:
         this.custom.handle(arg);

@@ -293,10 +293,8 @@ export class GroupCollectives {
         times[task] = core.nowNs;
       },
     );
-    core.dispatch = (event, arg) => {
-      if (event === Kind.npuList) core.npuQueues.fire(arg, core.dispatch);
-      else if (event === Kind.arrival) core.arrive(arg);
-      else if (event === Kind.nodeEnd) times[arg] = core.nowNs;
+    core.layers = (event, arg) => {
+      if (event === Kind.nodeEnd) times[arg] = core.nowNs;
       else lone.engine.handle(event, arg);
     };
     const copy = lone.group(group.members);

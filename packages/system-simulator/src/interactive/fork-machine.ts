@@ -77,7 +77,7 @@ export class ForkMachine implements NodeActions {
     );
     this.rules = { ...defaultRules, ctrlDeps: false };
     this.computeNs = new Float64Array(this.numNpus);
-    this.core.dispatch = (kind, arg) => this.dispatch(kind, arg);
+    this.core.layers = (kind, arg) => this.handle(kind, arg);
   }
 
   get nowNs(): number {
@@ -119,7 +119,7 @@ export class ForkMachine implements NodeActions {
     const timeNs = queue.peekTime();
     do {
       queue.pop();
-      this.dispatch(queue.kind, queue.arg);
+      this.core.dispatch(queue.kind, queue.arg);
     } while (queue.peekTime() === timeNs);
   }
 
@@ -200,14 +200,8 @@ export class ForkMachine implements NodeActions {
     });
   }
 
-  private dispatch(kind: number, arg: number): void {
+  private handle(kind: number, arg: number): void {
     switch (kind) {
-      case Kind.npuList:
-        this.core.npuQueues.fire(arg, this.core.dispatch);
-        break;
-      case Kind.arrival:
-        this.core.arrive(arg);
-        break;
       case Kind.nodeEnd:
         this.feeder.finish(arg);
         break;

@@ -23,10 +23,8 @@ function arrivals(spec: NetworkSpec, messages: readonly (readonly [number, numbe
     spec.levels?.[0].domain.length ?? (spec.dims ?? []).reduce((n, { npus }) => n * npus, 1);
   const core = new Core(numNpus, createNetwork(spec, numNpus));
   const times = new Array<number>(messages.length).fill(Number.NaN);
-  core.dispatch = (kind, arg) => {
-    if (kind === Kind.arrival) core.arrive(arg);
-    else if (kind === Kind.nodeEnd) times[arg] = core.nowNs;
-    else core.network.handle?.(core, kind, arg);
+  core.layers = (_kind, arg) => {
+    times[arg] = core.nowNs;
   };
   messages.forEach(([src, dst], i) => {
     core.send(src, dst, i, sizeBytes, Kind.nodeEnd, i);
@@ -143,7 +141,6 @@ test('links that differ from their dimension', () => {
 
 test('links count what they carry', () => {
   const core = new Core(4, createNetwork(aware([dim('Ring', 4)]), 4));
-  core.dispatch = (kind, arg) => core.network.handle?.(core, kind, arg);
   core.send(0, 2, 0, sizeBytes, Kind.none, 0);
   while (core.queue.pop()) core.dispatch(core.queue.kind, core.queue.arg);
   expect(core.network.counters?.()).toEqual([
