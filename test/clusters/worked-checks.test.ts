@@ -19,7 +19,8 @@ const model = {
   max_position_embeddings: 4096,
 };
 const experts = { ...model, model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
-const shapes: Record<string, object> = { model, experts };
+const deep = { ...model, num_hidden_layers: 4 };
+const shapes: Record<string, object> = { model, experts, deep };
 
 /** Every operator takes 1000 ns, whatever it computes. */
 const constant: LatencyModel = {
@@ -102,6 +103,46 @@ describe('a pipeline of two stages', () => {
     const { run } = await serve(cluster, [request(0, 4, 20), request(1, 2, 20)]);
     const steady = [...run.itlNs].slice(4, -4);
     expect(new Set(steady)).toEqual(new Set([2 * secondStageNs]));
+  });
+});
+
+describe('weights on two CXL devices of 1 B/ns, 250 ns', () => {
+  // Norms 128 B twice, qkv 24 576, o 8192, gate-up 32 768, down 16 384: six loads of a layer.
+  const layerNs = 2 * 128 + 24_576 + 8192 + 32_768 + 16_384 + 6 * 250;
+  // Nine operators of a layer, embedding, and norm, head, sampler. The last waits for the last load.
+  const [computeNs, embeddingNs, headNs, lastNs] = [9000, 1000, 3000, 1000];
+  const blocks = [
+    { blocks: '0-1', weights: 'cxl:0' },
+    { blocks: '2-3', weights: 'cxl:1' },
+  ];
+
+  async function stepNs(layersAhead: number): Promise<number> {
+    const instance = {
+      model_name: 'deep',
+      placement: { blocks },
+      weight_prefetch_layers: layersAhead,
+    };
+    const cxl_mem = { mem_size: 1, mem_bw: 1, mem_latency: 250, num_devices: 2 };
+    const { run } = await serve(clusterOf([[instance]], { cxl_mem }), [request(0, 1, 3)]);
+    expect(run.itlNs[0]).toBe(run.itlNs[1]);
+    return run.itlNs[0];
+  }
+
+  it('on demand: every load, then every operator', async () => {
+    expect(await stepNs(0)).toBe(embeddingNs + 4 * (layerNs + computeNs) + headNs);
+  });
+
+  it('a layer ahead: one device at a time, both only where one hands over to the other', async () => {
+    // Layers 0 and 1 one after another; layer 2 comes while layer 1 does, layer 3 while 2 computes.
+    const half = 2 * layerNs + lastNs;
+    expect(await stepNs(1)).toBe(half + layerNs + lastNs + headNs);
+  });
+
+  it('all at once: the busiest device, then what its last load held up', async () => {
+    const half = 2 * layerNs + lastNs;
+    const all = half + 2 * computeNs + headNs;
+    expect(await stepNs(4)).toBe(all);
+    expect(await stepNs(100)).toBe(all);
   });
 });
 
