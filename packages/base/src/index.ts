@@ -1,5 +1,6 @@
 export { assert, type ErrorPlace, UserError } from './errors.js';
 export { GrowableFloat64, GrowableInt32 } from './growable.js';
+export { interpolate, mergePoints, upperBound, upperSlope } from './interpolate.js';
 export { formatPath, parseWith } from './parse.js';
 export { type Distribution, distribution, quantileSorted } from './quantile.js';
 export { Random } from './random.js';

@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { engineOverridesSchema } from './engine.js';
 import { expertOptionsSchema } from './experts.js';
-import { kvTransferSchema, topologySchema } from './interconnect.js';
+import { kvTransferSchema, measuredLinksSchema, topologySchema } from './interconnect.js';
 import { kvTierSchema, storageSchema } from './kv-tiers.js';
 
 const positive = z.number().int().positive();
@@ -167,6 +167,11 @@ export const clusterFileSchema = z
     link_bw: perDimension(amount).describe('GB/s per direction; a list is per dimension'),
     link_latency: perDimension(nonNegative).describe('ns per hop'),
     topology: topologySchema.optional().describe('links that exist; else link_bw everywhere'),
+    measured_links: z
+      .array(measuredLinksSchema)
+      .min(1)
+      .optional()
+      .describe('measured collectives and messages between stages, in place of the links'),
     kv_transfer: kvTransferSchema.optional().describe('prefill/decode disaggregation'),
     nodes: z.array(nodeSchema).min(1),
     cxl_mem: cxlMemorySchema.optional(),

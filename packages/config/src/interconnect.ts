@@ -43,6 +43,22 @@ export const topologySchema = z.strictObject({
 
 export type TopologyFile = z.infer<typeof topologySchema>;
 
+/** Measured times in place of the links inside an instance. */
+export const measuredLinksSchema = z.strictObject({
+  file: z
+    .string()
+    .min(1)
+    .describe(
+      'size table as JSON, relative to this file; `profiler-ingest collectives` writes one',
+    ),
+  hardware: z
+    .string()
+    .optional()
+    .describe('devices whose links these are; default: all. Of several that fit the first counts'),
+});
+
+export type MeasuredLinksFile = z.infer<typeof measuredLinksSchema>;
+
 /** Prefill/decode disaggregation: how the KV of a prompt gets to the decode instance. */
 export const kvTransferSchema = z.strictObject({
   initiate: z

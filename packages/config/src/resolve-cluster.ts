@@ -6,12 +6,20 @@
 import { bytesPerGiB, parseWith, UserError } from '@astrolabe/base';
 import type { ClusterFile, InstanceFile, PlacementFile, PowerFile } from './cluster.js';
 import { clusterFileSchema } from './cluster.js';
-import { type EngineOptions, type EngineOverrides, limitEngine, resolveEngine } from './engine.js';
+import {
+  deviceEngine,
+  type EngineOptions,
+  type EngineOverrides,
+  limitEngine,
+  resolveEngine,
+} from './engine.js';
 import type { ExpertOptions } from './experts.js';
 import type { KvTransferOptions, TopologyFile } from './interconnect.js';
 import type { KvTierFile } from './kv-tiers.js';
+import { type MeasuredLinks, resolveMeasuredLinks } from './measured-links.js';
 import type { ModelShape } from './model.js';
 import { type PimDevice, type PimMemory, pimMemory } from './pim.js';
+import type { SizeTable } from './size-table.js';
 
 export type InstanceRole = 'colocated' | 'prefill' | 'decode';
 
@@ -86,6 +94,8 @@ export interface Cluster {
   readonly kvTiers?: readonly KvTierFile[];
   /** Absent: every pair of devices is `linkBandwidthGBps` apart. */
   readonly topology?: TopologyFile;
+  /** Absent: collectives and messages all go over the links. */
+  readonly measuredLinks?: readonly MeasuredLinks[];
   /** Absent: `defaultKvTransfer`. */
   readonly kvTransfer?: KvTransferOptions;
 }
@@ -97,6 +107,8 @@ export interface ResolveOptions {
   readonly flags?: EngineOverrides;
   /** Finds a PIM device by name; throws a UserError when there is none. */
   readonly findPim?: (name: string) => PimDevice;
+  /** Reads a size table by the name in the file; throws a UserError when there is none. */
+  readonly readSizeTable?: (file: string) => SizeTable;
   /** KV tiers from the command line replace the file's. */
   readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number;
@@ -138,6 +150,16 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
     linkBandwidthGBps: [file.link_bw].flat(),
     linkLatencyNs: [file.link_latency].flat(),
     ...(file.topology === undefined ? {} : { topology: file.topology }),
+    ...(file.measured_links === undefined
+      ? {}
+      : {
+          measuredLinks: resolveMeasuredLinks(
+            file.measured_links,
+            instances,
+            at,
+            options.readSizeTable,
+          ),
+        }),
     ...(file.kv_transfer === undefined ? {} : { kvTransfer: file.kv_transfer }),
     cxl:
       file.cxl_mem === undefined
@@ -243,7 +265,12 @@ function resolveInstance(
     npus: Array.from({ length: tp * pp }, (_, i) => firstNpu + i),
     memory: deviceMemory(entry.npu_mem, options),
     engine: limitEngine(
-      resolveEngine(model.dtype, engineKeys(entry), options.flags ?? {}),
+      resolveEngine(
+        model.dtype,
+        deviceEngine(entry.hardware),
+        engineKeys(entry),
+        options.flags ?? {},
+      ),
       model.maxPositionEmbeddings,
     ),
     placement: entry.placement,
@@ -334,6 +361,8 @@ function engineKeys(entry: InstanceFile): EngineOverrides {
     async_scheduling: entry.async_scheduling,
     kv_blocks: entry.kv_blocks,
     scheduling_policy: entry.scheduling_policy,
+    batch_padding: entry.batch_padding,
+    bucket_padding_gap: entry.bucket_padding_gap,
     speculative_tokens: entry.speculative_tokens,
     speculative_acceptance: entry.speculative_acceptance,
     speculative_draft_ns: entry.speculative_draft_ns,

@@ -1,21 +1,18 @@
-/**
- * Measured communication times, per collective and group: linear in size between measured sizes, so
- * small messages keep their own regime, and the bandwidth of the upper half beyond the largest.
- */
-import { UserError } from '@astrolabe/base';
-import { interpolate, mergePoints, upperSlope } from './operator-line.js';
+/** Measured communication times of a profile table, per collective and group. */
+import { mergePoints, UserError } from '@astrolabe/base';
+import { SizeCurve } from '@astrolabe/config';
 import { type ProfileTable, rowKinds } from './profile-table.js';
 
-interface SizeCurve {
+export interface CollectiveCurve {
   readonly operator: string;
   readonly workers: number;
+  /** -1: not said. */
   readonly devicesPerNode: number;
-  readonly sizesBytes: Float64Array;
-  readonly timesNs: Float64Array;
+  readonly curve: SizeCurve;
 }
 
 export class CollectiveTable {
-  readonly curves: readonly SizeCurve[];
+  readonly curves: readonly CollectiveCurve[];
 
   constructor(table: ProfileTable) {
     const points = new Map<string, { key: [string, number, number]; list: [number, number][] }>();
@@ -33,13 +30,9 @@ export class CollectiveTable {
     }
     this.curves = [...points.values()].map(({ key: [operator, workers, devicesPerNode], list }) => {
       const merged = mergePoints(list);
-      return {
-        operator,
-        workers,
-        devicesPerNode,
-        sizesBytes: Float64Array.from(merged, (point) => point[0]),
-        timesNs: Float64Array.from(merged, (point) => point[1]),
-      };
+      const sizes = merged.map((point) => point[0]);
+      const times = merged.map((point) => point[1]);
+      return { operator, workers, devicesPerNode, curve: new SizeCurve(sizes, times) };
     });
   }
 
@@ -48,24 +41,18 @@ export class CollectiveTable {
    * @returns integer ns. @throws UserError not measured
    */
   timeNs(operator: string, workers: number, devicesPerNode: number, sizeBytes: number): number {
-    const curve = this.curves.find(
+    const found = this.curves.find(
       (c) =>
         c.operator === operator &&
         c.workers === workers &&
         (c.devicesPerNode === devicesPerNode || c.devicesPerNode < 0),
     );
-    if (curve === undefined) {
-      const there = this.curves.map(
-        (c) => `${c.operator} of ${c.workers}, ${c.devicesPerNode} a node`,
-      );
-      throw new UserError(`no measured ${operator} of ${workers}, ${devicesPerNode} a node`, {
-        hint: `there is ${there.join('; ')}`,
-      });
-    }
-    const { sizesBytes, timesNs } = curve;
-    const last = sizesBytes.length - 1;
-    const beyond = Math.max(0, sizeBytes - sizesBytes[last]);
-    const timeNs = interpolate(sizesBytes, timesNs, sizeBytes);
-    return Math.max(1, Math.round(timeNs + beyond * upperSlope(sizesBytes, timesNs)));
+    if (found !== undefined) return found.curve.timeNs(sizeBytes);
+    const there = this.curves.map(
+      (c) => `${c.operator} of ${c.workers}, ${c.devicesPerNode} a node`,
+    );
+    throw new UserError(`no measured ${operator} of ${workers}, ${devicesPerNode} a node`, {
+      hint: `there is ${there.join('; ')}`,
+    });
   }
 }

@@ -4,7 +4,9 @@
  * (two neighbouring points differ by noise; the upper half shows the trend). Every integer within
  * the range is worked out once, so a lookup is one array read.
  */
-import { assert } from '@astrolabe/base';
+import { assert, interpolate, mergePoints, upperBound, upperSlope } from '@astrolabe/base';
+
+export { interpolate, mergePoints, upperBound, upperSlope } from '@astrolabe/base';
 
 export const lookupState = { exact: 0, interpolated: 1, extrapolated: 2 } as const;
 
@@ -54,48 +56,4 @@ export class OperatorLine {
     else this.states[key] = lookupState.interpolated;
     this.table[key] = interpolate(this.keys, this.timesNs, key);
   }
-}
-
-export function mergePoints(points: readonly (readonly [number, number])[]): [number, number][] {
-  const sums = new Map<number, [number, number]>();
-  for (const [key, value] of points) {
-    const sum = sums.get(key);
-    if (sum === undefined) sums.set(key, [value, 1]);
-    else {
-      sum[0] += value;
-      sum[1]++;
-    }
-  }
-  return [...sums]
-    .map(([key, [sum, count]]): [number, number] => [key, sum / count])
-    .sort((a, b) => a[0] - b[0]);
-}
-
-/** First index whose key is greater than `x`. */
-export function upperBound(keys: Float64Array, x: number): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (keys[middle] <= x) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Linear between points, constant outside. */
-export function interpolate(keys: Float64Array, values: Float64Array, x: number): number {
-  const above = upperBound(keys, x);
-  if (above === 0) return values[0];
-  if (above === keys.length) return values[above - 1];
-  const weight = (x - keys[above - 1]) / (keys[above] - keys[above - 1]);
-  return values[above - 1] + weight * (values[above] - values[above - 1]);
-}
-
-/** Slope from the middle of the range to its end, never negative. 0 for a single point. */
-export function upperSlope(keys: Float64Array, values: Float64Array): number {
-  const last = keys.length - 1;
-  if (last < 1) return 0;
-  const middle = Math.min(last - 1, Math.max(0, upperBound(keys, keys[last] / 2) - 1));
-  return Math.max(0, (values[last] - values[middle]) / (keys[last] - keys[middle]));
 }

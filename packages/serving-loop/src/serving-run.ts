@@ -17,6 +17,7 @@ import { Admission, type Refusal } from './admission.js';
 import { Arrivals } from './arrivals.js';
 import type { Backend } from './backend.js';
 import { ClientTimeouts } from './client-timeouts.js';
+import { CommunicationCount, type MeasuredLinksUse } from './communication-count.js';
 import { WaveGroup } from './dp/wave-group.js';
 import { OutputQueue } from './host/output-path.js';
 import { InstanceEngine } from './instance-engine.js';
@@ -86,6 +87,8 @@ export interface RunResult {
   readonly power: PowerReading | undefined;
   readonly tiers: TierSeries;
   readonly saturation: readonly Saturation[];
+  /** Undefined unless the cluster has measured links. */
+  readonly measuredLinks: MeasuredLinksUse | undefined;
   /** In workload order; empty unless they were asked for. */
   readonly rejections: readonly Rejection[];
   /** KV hand-overs from prefill to decode instances. */
@@ -121,6 +124,7 @@ class ServingRun {
   private readonly meter: PowerMeter | undefined;
   private readonly tierSeries: TierSeries;
   private readonly load: LoadMonitor;
+  private readonly communications: CommunicationCount;
   private readonly timeouts: ClientTimeouts;
   private readonly outputs: OutputQueue;
   private readonly rejections: Rejection[] = [];
@@ -158,6 +162,7 @@ class ServingRun {
       state.priority = inputs.requests[index].priority ?? 0;
     });
     this.load = new LoadMonitor(inputs.cluster);
+    this.communications = new CommunicationCount(inputs.cluster.measuredLinks);
     this.timeouts = new ClientTimeouts(inputs.clientTimeoutNs);
     if (inputs.clientTimeoutNs !== undefined && this.engines.some((e) => e.role === 'prefill')) {
       throw new UserError('clients that go away are not modelled between prefill and decode', {
@@ -231,6 +236,7 @@ class ServingRun {
       tiers: this.tierSeries,
       rejections: this.rejections,
       saturation: this.load.report(this.engines),
+      measuredLinks: this.communications.use(),
       transfers: {
         count: this.disaggregation.numTransfers,
         tokens: this.disaggregation.transferredTokens,
@@ -318,6 +324,7 @@ class ServingRun {
 
   private complete(completion: Completion): void {
     this.inputs.onCompletion?.(completion);
+    this.communications.add(completion);
     if (completion.lane === transferLane) {
       this.meter?.onCompletion(completion);
       this.disaggregation.transferred(completion.iteration, completion.finishNs);

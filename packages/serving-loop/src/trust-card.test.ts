@@ -35,6 +35,7 @@ function card(changes: Partial<TrustInputs>) {
     devices: 2,
     fittedDevices: 0,
     intervals90: undefined,
+    measuredLinks: undefined,
     ...changes,
   });
 }
@@ -67,5 +68,19 @@ describe('trustCard', () => {
     ).join('\n');
     expect(text).toContain('25.00 % outside the measured range');
     expect(text).toMatch(/workload {6}request a: error/);
+  });
+
+  it('says what measured links timed, and what lay beyond them', () => {
+    expect(formatTrustCard(card({})).join('\n')).not.toContain('links');
+    const tables = ['a.json for X: measured on X'];
+    const measuredLinks = { tables, communications: { measured: 8, beyond: 2, simulated: 1 } };
+    const text = formatTrustCard(card({ measuredLinks })).join('\n');
+    expect(text).toContain('links         measured, a.json for X: measured on X');
+    expect(text).toContain(
+      '8 collectives and messages timed by the table, 2 of them (25.00 %) beyond its sizes',
+    );
+    expect(text).toContain('1 by the network model');
+    const silent = card({ measuredLinks: { tables, communications: null } });
+    expect(formatTrustCard(silent).join('\n')).toContain('does not say what it timed');
   });
 });

@@ -8,6 +8,7 @@
  */
 import { nsPerS } from '@astrolabe/base';
 import { type Finding, Linter, type Request } from '@astrolabe/workload';
+import type { MeasuredLinksUse } from './communication-count.js';
 import type { RequestResult } from './metrics.js';
 import type { PredictionIntervals } from './prediction-intervals.js';
 import type { Binding, Saturation } from './saturation.js';
@@ -26,6 +27,8 @@ export interface TrustCard {
   readonly basis: 'fitted' | 'partly fitted' | 'predicted';
   /** Share of operator lookups outside what was measured; null when nobody counted. */
   readonly extrapolatedShare: number | null;
+  /** Tables in place of links, and how much they timed; null without any. */
+  readonly measuredLinks: MeasuredLinksUse | null;
   /** Findings of the workload lint, at most `mostFindings`. */
   readonly workload: readonly string[];
   readonly metrics: Readonly<Record<string, string>>;
@@ -55,6 +58,7 @@ export interface TrustInputs {
   readonly devices: number;
   readonly fittedDevices: number;
   readonly intervals90: PredictionIntervals | undefined;
+  readonly measuredLinks: MeasuredLinksUse | undefined;
 }
 
 export function trustCard(inputs: TrustInputs): TrustCard {
@@ -71,6 +75,7 @@ export function trustCard(inputs: TrustInputs): TrustCard {
     saturation: Object.fromEntries(inputs.saturation.map((one) => [one.instance, one.binds])),
     basis,
     extrapolatedShare: inputs.lookups?.extrapolatedShare ?? null,
+    measuredLinks: inputs.measuredLinks ?? null,
     workload: lint(inputs.requests),
     metrics: metricDefinitions,
     intervals90: inputs.intervals90 ?? null,
@@ -134,6 +139,7 @@ export function formatTrustCard(card: TrustCard): string[] {
     );
     lines.push(`90 % of means ${shown.join(', ')}`);
   }
+  if (card.measuredLinks !== null) lines.push(...measuredLinksLines(card.measuredLinks));
   for (const text of card.workload) lines.push(`workload      ${text}`);
   if (card.workload.length === 0) lines.push('workload      nothing odd');
   lines.push(
@@ -142,6 +148,20 @@ export function formatTrustCard(card: TrustCard): string[] {
       .join('; ')}`,
   );
   return lines;
+}
+
+function measuredLinksLines({ tables, communications }: MeasuredLinksUse): string[] {
+  const lines = tables.map((table) => `links         measured, ${table}`);
+  if (communications === null) {
+    return [...lines, 'links         the system simulator does not say what it timed by them'];
+  }
+  const { measured, beyond, simulated } = communications;
+  const share = measured === 0 ? '' : ` (${((100 * beyond) / measured).toFixed(2)} %)`;
+  return [
+    ...lines,
+    `links         ${measured} collectives and messages timed by the table, ${beyond} of them` +
+      `${share} beyond its sizes (extrapolated); ${simulated} by the network model`,
+  ];
 }
 
 const basisText: Record<TrustCard['basis'], string> = {

@@ -1,12 +1,14 @@
 /**
  * The machine of a cluster file. Links: one level per entry of `link_bw`, innermost the NPUs of one
  * pipeline stage, outermost everything. Every collective runs as a ring with 10 ns endpoint delay, as
- * LLMServingSim sets ASTRA-sim up, but all-to-all, which is sent directly.
+ * LLMServingSim sets ASTRA-sim up, but all-to-all, which is sent directly. Where the file names
+ * measured links, their times take the place of both.
  */
-import type { Cluster } from '@astrolabe/config';
+import { type Cluster, measuredLinksOf, npuHardware } from '@astrolabe/config';
 import { clusterNetwork } from './cluster-network.js';
 import type { MachineSpec } from './machine-spec.js';
 import type { MemorySpec } from './memory/tiers.js';
+import type { MeasuredSpec } from './network/measured-times.js';
 
 const endpointDelayNs = 10;
 
@@ -26,7 +28,22 @@ export function clusterMachine(cluster: Cluster): MachineSpec {
     endpointDelayNs,
     localMemoryBandwidthGBps: Math.min(...instances.map(({ memory }) => memory.bandwidthGBps)),
     memory: memoryTiers(cluster),
+    ...(cluster.measuredLinks === undefined ? {} : { measured: measuredSpec(cluster) }),
   };
+}
+
+function measuredSpec({ instances, numNpus, measuredLinks: links = [] }: Cluster): MeasuredSpec {
+  const none = (): number[] => new Array<number>(numNpus).fill(-1);
+  const spec = { links, linksOf: none(), node: none(), instance: none() };
+  for (const instance of instances) {
+    const npus = [...instance.npus, ...(instance.ffn?.npus ?? [])];
+    npuHardware(instance).forEach((hardware, i) => {
+      spec.linksOf[npus[i]] = measuredLinksOf(links, hardware);
+      spec.node[npus[i]] = instance.node;
+      spec.instance[npus[i]] = instance.index;
+    });
+  }
+  return spec;
 }
 
 function memoryTiers(cluster: Cluster): MemorySpec {

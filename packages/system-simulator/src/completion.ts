@@ -14,6 +14,16 @@ export const npuTimesSchema = z
   })
   .describe('accounted time of one NPU; the rest of finish - start is waiting');
 
+const count = z.number().int().nonnegative();
+
+export const communicationsSchema = z
+  .strictObject({
+    measured: count.describe('timed by a table of measured links'),
+    beyond: count.describe('of these, larger than any size of the table'),
+    simulated: count.describe('timed by the network'),
+  })
+  .describe('collectives and messages by what timed them');
+
 export const completionSchema = z
   .strictObject({
     instance: z.number().int().nonnegative(),
@@ -24,8 +34,10 @@ export const completionSchema = z
     npus: z.array(npuTimesSchema),
     commBytes: z.number().nonnegative().describe('bytes sent over links by all its NPUs'),
     memoryBytes: z.number().nonnegative().describe('bytes moved to and from memory tiers'),
+    communications: communicationsSchema.optional().describe('only with measured links'),
   })
   .describe('Completion: one iteration has finished on every NPU');
 
 export type Completion = z.infer<typeof completionSchema>;
+export type Communications = z.infer<typeof communicationsSchema>;
 export type NpuTimes = z.infer<typeof npuTimesSchema>;

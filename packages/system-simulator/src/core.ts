@@ -110,6 +110,33 @@ export class Core implements Transport {
     kind: number,
     arg: number,
   ): number {
+    const message = this.newMessage(src, dst, tag, sizeBytes, kind, arg);
+    this.network.send(this, message);
+    return message;
+  }
+
+  /** As `send`, but it arrives after `delayNs` whatever the network says. */
+  sendTimed(
+    src: number,
+    dst: number,
+    tag: number,
+    sizeBytes: number,
+    arg: number,
+    delayNs: number,
+  ): number {
+    const message = this.newMessage(src, dst, tag, sizeBytes, Kind.nodeEnd, arg);
+    this.queue.schedule(this.queue.time + delayNs, Kind.arrival, message);
+    return message;
+  }
+
+  private newMessage(
+    src: number,
+    dst: number,
+    tag: number,
+    sizeBytes: number,
+    kind: number,
+    arg: number,
+  ): number {
     const message = this.takeMessage();
     this.messageTag[message] = tag;
     this.messageSrc[message] = src;
@@ -124,7 +151,6 @@ export class Core implements Transport {
     if (this.onMessage !== undefined) {
       this.onMessage('S', this.queue.time, src, dst, tag, sizeBytes);
     }
-    this.network.send(this, message);
     return message;
   }
 

@@ -7,6 +7,7 @@ export { type NodeRules, Op, type Program } from './feeder/program.js';
 export { createMachine, type Machine } from './machine.js';
 export * from './machine-spec.js';
 export type { MemorySpec, TierName, TierSpec } from './memory/tiers.js';
+export type { MeasuredSpec } from './network/measured-times.js';
 export type {
   DimensionKind,
   DimensionSpec,

@@ -1,6 +1,7 @@
 /** What the machine is made of, as numbers; `clusterMachine` and the ASTRA-sim files give one. */
 import type { NodeRules } from './feeder/program.js';
 import type { MemorySpec } from './memory/tiers.js';
+import type { MeasuredSpec } from './network/measured-times.js';
 import type { NetworkSpec } from './network/topology.js';
 
 /** `ring`, `direct`, `direct<k>` with at most k messages under way, and the two others. */
@@ -31,6 +32,8 @@ export interface MachineSpec {
   /** GB/s of 10^9; reductions pay three passes over it, 0 makes them free. */
   readonly localMemoryBandwidthGBps: number;
   readonly memory: MemorySpec;
+  /** Absent: the network times everything. */
+  readonly measured?: MeasuredSpec;
   readonly rules?: Partial<NodeRules>;
   /** Factor on compute durations per NPU: 2 = a straggler at half speed. */
   readonly slowdown?: readonly number[];

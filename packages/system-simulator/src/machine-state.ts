@@ -1,8 +1,9 @@
 /** What the machine offers, graph sets on their way through it, what is said in the end. Times ns. */
 import { UserError } from '@astrolabe/base';
 import { Attr, type GraphSet } from '@astrolabe/chakra';
+import type { SizeCurve } from '@astrolabe/config';
 import type { Group } from './collectives/group-collectives.js';
-import type { Completion, NpuTimes } from './completion.js';
+import type { Communications, Completion, NpuTimes } from './completion.js';
 import type { MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import type { NodeListener } from './feeder/issue.js';
@@ -42,6 +43,8 @@ export interface SetState {
   readonly results: NpuTimes[];
   commBytes: number;
   memoryBytes: number;
+  /** Only with measured links. */
+  readonly communications: Communications | undefined;
 }
 
 export interface LaneEntry {
@@ -55,7 +58,8 @@ export interface Lane {
 }
 
 /** Call when every NPU of the set has its result. */
-export function completionOf({ set, results, commBytes, memoryBytes }: SetState): Completion {
+export function completionOf(state: SetState): Completion {
+  const { set, results, commBytes, memoryBytes, communications } = state;
   results.sort((a, b) => a.npu - b.npu);
   let startNs = Number.POSITIVE_INFINITY;
   let finishNs = 0;
@@ -72,7 +76,25 @@ export function completionOf({ set, results, commBytes, memoryBytes }: SetState)
     npus: results,
     commBytes,
     memoryBytes,
+    ...(communications === undefined ? {} : { communications }),
   };
+}
+
+/** One more collective or message of the run; `measured` is null if the network timed it. */
+export function countCommunication(run: Run, measured: SizeCurve | null, sizeBytes: number): void {
+  if (measured === null) {
+    run.simulated++;
+    return;
+  }
+  run.measured++;
+  if (measured.isBeyond(sizeBytes)) run.measuredBeyond++;
+}
+
+export function addCommunications({ communications }: SetState, run: Run): void {
+  if (communications === undefined) return;
+  communications.measured += run.measured;
+  communications.beyond += run.measuredBeyond;
+  communications.simulated += run.simulated;
 }
 
 const ownEnds = {

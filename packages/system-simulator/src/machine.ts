@@ -26,8 +26,10 @@ import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
 import {
+  addCommunications,
   checkEnds,
   completionOf,
+  countCommunication,
   everyNode,
   isExactly,
   type Lane,
@@ -36,6 +38,7 @@ import {
 } from './machine-state.js';
 import { MemoryTiers } from './memory/tiers.js';
 import { createNetwork, delayOf } from './network/create-network.js';
+import { MeasuredTimes } from './network/measured-times.js';
 import { type StuckReport, stuckReport } from './stuck.js';
 
 export type { Machine } from './machine-state.js';
@@ -50,6 +53,7 @@ class SimulatedMachine implements Machine, NodeActions {
   private readonly feeder: Feeder;
   private readonly collectives: GroupCollectives;
   private readonly memory: MemoryTiers;
+  private readonly measured: MeasuredTimes | undefined;
   private readonly buffers = new BufferPool();
   /** By lane, then NPU. */
   private readonly lanes: Lane[][] = [];
@@ -76,7 +80,8 @@ class SimulatedMachine implements Machine, NodeActions {
       chains: this.mayFold,
       ...(spec.slowdown === undefined ? {} : { slowdown: Float64Array.from(spec.slowdown) }),
     });
-    this.collectives = new GroupCollectives(this.core, spec, delayNs, finish);
+    this.measured = spec.measured === undefined ? undefined : new MeasuredTimes(spec.measured);
+    this.collectives = new GroupCollectives(this.core, spec, delayNs, finish, this.measured);
     this.memory = new MemoryTiers(this.core, spec.memory, finish);
     const zeros = (): Float64Array => new Float64Array(spec.numNpus);
     this.busyNs = { compute: zeros(), comm: zeros(), memory: zeros() };
@@ -208,7 +213,12 @@ class SimulatedMachine implements Machine, NodeActions {
     const tag = graph.commTag[row];
     checkEnds(run, row, 'comm_src', dst, this.spec.numNpus);
     run.commBytes += size;
-    const message = this.core.send(run.npu, dst, tag, size, Kind.nodeEnd, task);
+    const measured = this.measured?.message(run.npu, dst) ?? null;
+    countCommunication(run, measured, size);
+    const message =
+      measured === null
+        ? this.core.send(run.npu, dst, tag, size, Kind.nodeEnd, task)
+        : this.core.sendTimed(run.npu, dst, tag, size, task, measured.timeNs(size));
     this.core.messageAnnounced[message] = 1;
     const receiver = this.core.mailbox.announce(tag, run.npu, dst, size);
     if (receiver >= 0) this.feeder.receiveBegins(receiver);
@@ -269,6 +279,7 @@ class SimulatedMachine implements Machine, NodeActions {
       }
     }
     state.commBytes += run.commBytes;
+    addCommunications(state, run);
     if (state.results.length === state.npuCount) this.complete(state);
   }
 
@@ -302,6 +313,7 @@ class SimulatedMachine implements Machine, NodeActions {
       results: [],
       commBytes: 0,
       memoryBytes: 0,
+      communications: this.measured?.noneYet(),
     };
   }
 
@@ -408,9 +420,12 @@ class SimulatedMachine implements Machine, NodeActions {
     if (index === undefined) return;
     const bytes = this.collectives.sentBytes(group, index, kind, sizeBytes);
     run.commBytes += bytes;
-    if (run.npus.length > 1 || this.collectives.isClosed(kind, sizeBytes)) {
+    if (run.npus.length > 1 || this.collectives.isClosed(group, kind, sizeBytes)) {
       this.collectiveBytes[npu] += bytes;
     }
+    // Once for all members.
+    if (index > 0 || group.members.length < 2 || sizeBytes === 0) return;
+    countCommunication(run, this.collectives.measuredOf(group, kind), sizeBytes);
   }
 
   private handle(kind: number, arg: number): void {

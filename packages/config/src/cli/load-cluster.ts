@@ -9,6 +9,7 @@ import type { KvTierFile } from '../kv-tiers.js';
 import { type ModelShape, parseModel } from '../model.js';
 import { type PimDevice, parsePim } from '../pim.js';
 import { type Cluster, type Instance, resolveCluster } from '../resolve-cluster.js';
+import { parseSizeTable, type SizeTable } from '../size-table.js';
 
 /** The project's own `cluster_config/models/<org>/<name>.json`. */
 const shippedModels = fileURLToPath(new URL('../../../../cluster_config/models', import.meta.url));
@@ -37,6 +38,7 @@ export function loadCluster(path: string, options: LoadClusterOptions = {}): Clu
     ...(options.deviceMemoryBytes === undefined
       ? {}
       : { deviceMemoryBytes: options.deviceMemoryBytes }),
+    readSizeTable: (file) => loadSizeTable(resolve(dirname(path), file)),
     findPim: (name) => findPim(name, dirname(path)),
     findModel: (name) => {
       const known = cache.get(name) ?? findModel(name, dirname(path), folders);
@@ -55,6 +57,17 @@ function withModulePath(instance: Instance, clusterFile: string): Instance {
     ...instance,
     experts: { ...experts, module: resolve(dirname(clusterFile), experts.module) },
   };
+}
+
+/** @throws UserError with file and JSON path */
+export function loadSizeTable(path: string): SizeTable {
+  if (!path.endsWith('.json')) {
+    throw new UserError('a size table is a .json file', {
+      at: path,
+      hint: 'profiler-ingest collectives FILE -o TABLE.json makes one of a profile or CSV',
+    });
+  }
+  return parseSizeTable(readJson(path), path);
 }
 
 /** A PIM device: a file beside the cluster file, in a folder `pim` there, or a shipped one. */

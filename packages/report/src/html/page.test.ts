@@ -52,6 +52,7 @@ const summary: Summary = {
     workload: [],
     metrics: {},
     intervals90: null,
+    measuredLinks: null,
   },
 };
 

@@ -1,4 +1,5 @@
 /** From options to results: loads inputs, builds the stages, runs the loop. */
+import { dirname, resolve } from 'node:path';
 import { assert } from '@astrolabe/base';
 import { hashFile, Progress } from '@astrolabe/base/cli';
 import { type Calibration, type Cluster, calibrateLinks } from '@astrolabe/config';
@@ -72,7 +73,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     slo: options.engine?.slo,
     calibration,
   });
-  return { run, results, summary, inputs: inputHashes(options) };
+  return { run, results, summary, inputs: inputHashes(options, cluster) };
 }
 
 function openStages(
@@ -172,8 +173,11 @@ function lookupShare(counts: LookupCounts | undefined): LookupShare | undefined 
   return { total, extrapolatedShare: extrapolated / total };
 }
 
-function inputHashes(options: ServingOptions): Record<string, string> {
+function inputHashes(options: ServingOptions, cluster: Cluster): Record<string, string> {
   const hashes: Record<string, string> = { clusterConfig: hashFile(options.clusterConfig) };
+  cluster.measuredLinks?.forEach(({ file }, i) => {
+    hashes[`measuredLinks${i}`] = hashFile(resolve(dirname(options.clusterConfig), file));
+  });
   if (options.workload !== '-') hashes.workload = hashFile(options.workload);
   if (options.routerModule !== undefined) hashes.routerModule = hashFile(options.routerModule);
   return hashes;

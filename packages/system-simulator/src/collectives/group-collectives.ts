@@ -2,12 +2,14 @@
  * Collectives of the default machine: over any group of NPUs, known by (members, how many before), so
  * that NPUs agree on which is which whatever else they ran. Where messages do not disturb each other
  * the end times are computed when the last member has begun; otherwise chunks run on the message
- * engine. Times ns, sizes bytes.
+ * engine. A measured group takes its measured time on every path. Times ns, sizes bytes.
  */
 import { assert, UserError } from '@astrolabe/base';
+import type { SizeCurve } from '@astrolabe/config';
 import { Core, type Network } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 import type { Implementation, MachineSpec } from '../machine-spec.js';
+import type { MeasuredTimes } from '../network/measured-times.js';
 import type { DelayNs } from '../network/topology.js';
 import { directTimes, ringTimes, type StepTimes, uniformRingNs } from './closed-times.js';
 import { type Algorithm, CollectiveKind, type RingMembers } from './phase.js';
@@ -24,6 +26,8 @@ export interface Group {
   /** Common duration when all begin together, by kind and size; NaN if they end apart. */
   readonly together: Map<number, number>;
   readonly steps: Map<number, StepTimes>;
+  /** Measured times by kind; null: the network decides. */
+  readonly measured: (SizeCurve | null | undefined)[];
 }
 
 /** One collective: who has begun it. */
@@ -52,12 +56,20 @@ export class GroupCollectives {
   private readonly delayNs: DelayNs;
   private readonly plans: Readonly<Record<number, Plan>>;
   private readonly closed: boolean;
+  private readonly measured: MeasuredTimes | undefined;
   private readonly groups = new Map<string, Group>();
   private readonly groupOfList = new WeakMap<readonly number[], Group>();
   private nextTag = -1;
 
-  constructor(core: Core, spec: MachineSpec, delayNs: DelayNs, onDone: (task: number) => void) {
+  constructor(
+    core: Core,
+    spec: MachineSpec,
+    delayNs: DelayNs,
+    onDone: (task: number) => void,
+    measured?: MeasuredTimes,
+  ) {
     this.core = core;
+    this.measured = measured;
     this.spec = spec;
     this.delayNs = delayNs;
     this.plans = {
@@ -93,6 +105,7 @@ export class GroupCollectives {
         sites: new Map(),
         together: new Map(),
         steps: new Map(),
+        measured: [],
       };
       this.groups.set(key, group);
     }
@@ -116,7 +129,7 @@ export class GroupCollectives {
     site.tasks[index] = task;
     site.arrived++;
     if (site.arrived === n) group.sites.delete(site.sequence);
-    if (!this.isClosed(kind, sizeBytes)) {
+    if (!this.isClosed(group, kind, sizeBytes)) {
       this.launch(site, npu, index, task);
       return;
     }
@@ -139,7 +152,8 @@ export class GroupCollectives {
     let duration = group.together.get(key);
     if (duration !== undefined) return duration;
     const times = new Float64Array(n);
-    if (!this.isClosed(kind, sizeBytes) || !this.endTimes(group, kind, sizeBytes, times, true)) {
+    const closed = this.isClosed(group, kind, sizeBytes);
+    if (!closed || !this.endTimes(group, kind, sizeBytes, times, true)) {
       this.simulate(group, kind, sizeBytes, times);
     }
     duration = times.every((time) => time === times[0]) ? times[0] : Number.NaN;
@@ -210,8 +224,20 @@ export class GroupCollectives {
     return site;
   }
 
+  /** Measured times of the group's collectives of a kind; null: the network decides. */
+  measuredOf(group: Group, kind: CollectiveKind): SizeCurve | null {
+    if (this.measured === undefined || group.members.length < 2) return null;
+    let curve = group.measured[kind];
+    if (curve === undefined) {
+      curve = this.measured.collective(kind, group.members);
+      group.measured[kind] = curve;
+    }
+    return curve;
+  }
+
   /** Whether its end times are computed without messages. */
-  isClosed(kind: CollectiveKind, sizeBytes: number): boolean {
+  isClosed(group: Group, kind: CollectiveKind, sizeBytes: number): boolean {
+    if (this.measuredOf(group, kind) !== null) return true;
     if (!this.closed || (this.spec.splits > 1 && sizeBytes > 1)) return false;
     const { algorithm, window } = this.plans[kind];
     if (algorithm === 'ring') return true;
@@ -227,6 +253,11 @@ export class GroupCollectives {
     times: Float64Array,
     alike: boolean,
   ): boolean {
+    const measured = this.measuredOf(group, kind);
+    if (measured !== null) {
+      times.fill(Math.max(...times) + measured.timeNs(sizeBytes));
+      return true;
+    }
     const { members } = group;
     const n = members.length;
     const { algorithm } = this.plans[kind];

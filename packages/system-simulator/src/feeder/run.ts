@@ -38,6 +38,10 @@ export class Run {
   exposedMemoryNs = 0;
   commBytes = 0;
   memoryBytes = 0;
+  /** Collectives (each at one of its members) and messages sent, by what timed them. */
+  measured = 0;
+  measuredBeyond = 0;
+  simulated = 0;
   /** Sum of durations of compute nodes not on the CPU. */
   gpuNs = 0;
 

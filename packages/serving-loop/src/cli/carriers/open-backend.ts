@@ -3,6 +3,7 @@
  * run or by `abort` after a failure, and leaves no process and no temporary file.
  */
 import { join } from 'node:path';
+import { UserError } from '@astrolabe/base';
 import type { Cluster } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
 import { clusterMachine, createMachine } from '@astrolabe/system-simulator';
@@ -30,7 +31,9 @@ export interface BackendInputs extends StageFlags {
   }>;
 }
 
+/** @throws UserError measured links for a machine whose files cannot say them */
 export async function openBackend(inputs: BackendInputs): Promise<OpenedBackend> {
+  checkMeasuredLinks(inputs);
   const opened = await openCarrier(inputs);
   const { options, cluster, generator } = inputs;
   if (options.export === undefined) return opened;
@@ -63,6 +66,18 @@ async function openCarrier(inputs: BackendInputs): Promise<OpenedBackend> {
     default:
       return openStages(options, inputs);
   }
+}
+
+/** The files of ASTRA-sim and of LLMServingSim's have links only: other times would come out. */
+function checkMeasuredLinks({ options, cluster }: BackendInputs): void {
+  const { carrier } = options;
+  const foreign = carrier === 'astra-sim' || carrier === 'llmservingsim';
+  const exported = options.export !== undefined && options.export.format !== 'llmservingsim';
+  if (cluster.measuredLinks === undefined || !(foreign || exported)) return;
+  throw new UserError('ASTRA-sim has no measured links', {
+    at: 'measured_links',
+    hint: 'take them out of the cluster file, or use --carrier pipe without --export',
+  });
 }
 
 async function openInProcess({
