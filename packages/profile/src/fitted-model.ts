@@ -7,11 +7,11 @@
  */
 import { assert, parseWith, UserError } from '@astrolabe/base';
 import { z } from 'zod';
+import { DecodeTail } from './decode-tail.js';
 import { Grid } from './grid.js';
 import { MoeGrid } from './moe-grid.js';
 import { lookupState, OperatorLine } from './operator-line.js';
 import { profileInfoSchema } from './profile-table.js';
-import { SkewShare } from './skew.js';
 import type { AttentionLookup, CompiledTables, TableSource } from './table-model.js';
 
 const numbers = z.array(z.number()).min(1);
@@ -27,10 +27,9 @@ const gridSchema = z.strictObject({
   ns: z.array(numbers).describe('one list per row'),
 });
 
-const skewSchema = z.strictObject({
-  decodes: z.array(count),
-  share: z.array(z.number().min(0).max(1)),
-});
+const tailSchema = z
+  .strictObject({ decodes: z.array(count), saturating: z.array(z.number().nonnegative()) })
+  .refine((tail) => tail.decodes.length === tail.saturating.length, 'lists differ in length');
 
 const errorSchema = z.strictObject({
   points: count,
@@ -53,7 +52,10 @@ const tpSchema = z.strictObject({
     })
     .optional(),
   moe: gridSchema.optional(),
-  skew: z.strictObject({ alone: skewSchema, mixed: skewSchema }).optional(),
+  tail: z
+    .strictObject({ alone: tailSchema, mixed: tailSchema })
+    .optional()
+    .describe('decodes that saturate memory, without and with a chunk beside them'),
   errors: z.record(z.string(), errorSchema).describe('on points left out of the fit'),
 });
 
@@ -94,13 +96,13 @@ export function compileFitted(fitted: FittedTp): CompiledTables {
         new OperatorLine(line.at.map((at, i) => [at, line.ns[i]] as const)),
       ]),
     );
-  const none = { decodes: [], share: [] };
+  const none = { decodes: [], saturating: [] };
   return {
     dense: compileAll(fitted.dense),
     perSequence: compileAll(fitted.perSequence),
     attention: fitted.attention === undefined ? undefined : new FittedAttention(fitted.attention),
     moe: fitted.moe === undefined ? undefined : MoeGrid.fromGrid(fittedGrid(fitted.moe)),
-    skew: new SkewShare(fitted.skew?.alone ?? none, fitted.skew?.mixed ?? none),
+    tail: new DecodeTail(fitted.tail?.alone ?? none, fitted.tail?.mixed ?? none),
   };
 }
 

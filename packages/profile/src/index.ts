@@ -1,6 +1,7 @@
 export { AttentionGrid, type AttentionPoints } from './attention-grid.js';
 export * from './attention-work.js';
 export { CollectiveTable } from './collective-table.js';
+export { DecodeTail, measureTail, type TailPoints } from './decode-tail.js';
 export { type Device, deviceSchema } from './device.js';
 export * from './fitted-model.js';
 export { Grid } from './grid.js';
@@ -14,5 +15,4 @@ export {
 } from './operator-line.js';
 export * from './profile-table.js';
 export { rooflineTable } from './roofline.js';
-export { measureSkew, type SkewPoints, SkewShare } from './skew.js';
 export * from './table-model.js';

@@ -15,8 +15,8 @@ export interface AttentionBatch {
   readonly prefillContextTokens: ArrayLike<number>;
   readonly decodeCount: number;
   readonly decodeContextSum: number;
-  readonly decodeContextMin: number;
-  readonly decodeContextMax: number;
+  /** Context of each decode; valid in [0, decodeCount). Without them all are at the mean. */
+  readonly decodeContexts?: ArrayLike<number> | undefined;
 }
 
 /** How lookups were answered: what a trust card needs. */

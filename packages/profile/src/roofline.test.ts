@@ -45,8 +45,6 @@ function decodes(count: number, context: number): AttentionBatch {
     prefillContextTokens: [],
     decodeCount: count,
     decodeContextSum: count * context,
-    decodeContextMin: context,
-    decodeContextMax: context,
   };
 }
 

@@ -46,8 +46,7 @@ function batch(
     prefillContextTokens: prefills.map((p) => p[1]),
     decodeCount: decodeContexts.length,
     decodeContextSum: decodeContexts.reduce((a, b) => a + b, 0),
-    decodeContextMin: Math.min(...decodeContexts, Number.POSITIVE_INFINITY),
-    decodeContextMax: Math.max(...decodeContexts, 0),
+    decodeContexts,
   };
 }
 
@@ -160,9 +159,12 @@ describe('attention', () => {
 });
 
 describe('unequal decode contexts', () => {
+  /** One of four decodes at 100 tokens. */
   const skew = (mean: number, longest: number, measured: number): ProfileRow => ({
     ...attention(0, 0, 4, 25, measured),
     kind: 'skew',
+    decodeContextMin: 0,
+    decodeContextMax: 100,
     meanDurationNs: mean,
     maxDurationNs: longest,
   });
@@ -171,11 +173,11 @@ describe('unequal decode contexts', () => {
     [0, 100].map((k) => attention(0, 0, n, k, 100_000 + 1000 * n * k)),
   );
 
-  test('a share of the way to the longest, pooled per decode count', () => {
-    // Twice a quarter of the way.
-    const model = modelOf([...rows, skew(200, 600, 300), skew(100, 200, 125)]);
-    // Mean 50: 300 us; all at 100: 500 us.
-    expect(model.attentionNs(1, batch([], [0, 100, 100, 0]))).toBeCloseTo(350_000, -2);
+  test('the wait for the longest, as measured at that decode count', () => {
+    // Twice two thirds of the way: as if 3 decodes saturated memory.
+    const model = modelOf([...rows, skew(300, 600, 500), skew(150, 300, 250)]);
+    // Mean 50: 300 us; from 0 to 100 tokens two are left, so one more's 100 us are waited.
+    expect(model.attentionNs(1, batch([], [0, 100, 100, 0]))).toBeCloseTo(400_000, -2);
     expect(model.attentionNs(1, batch([], [50, 50, 50, 50]))).toBeCloseTo(300_000, -2);
   });
 

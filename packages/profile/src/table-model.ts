@@ -6,6 +6,7 @@
 import { nearest, UserError } from '@astrolabe/base';
 import { AttentionGrid } from './attention-grid.js';
 import { type EffectiveChunk, effectiveChunk } from './attention-work.js';
+import { DecodeTail, measureTail } from './decode-tail.js';
 import type { AttentionBatch, LatencyModel, LookupCounters } from './latency-model.js';
 import { MoeGrid } from './moe-grid.js';
 import { lookupState, OperatorLine } from './operator-line.js';
@@ -16,7 +17,6 @@ import {
   rowKinds,
   tpDegreesOf,
 } from './profile-table.js';
-import { measureSkew, SkewShare } from './skew.js';
 
 /** Time of one attention call, whose prefill chunks are already one. */
 export interface AttentionLookup {
@@ -37,7 +37,7 @@ export interface CompiledTables {
   readonly perSequence: ReadonlyMap<string, OperatorLine>;
   readonly attention: AttentionLookup | undefined;
   readonly moe: MoeGrid | undefined;
-  readonly skew: SkewShare;
+  readonly tail: DecodeTail;
 }
 
 /** Where a model's tables come from: possibly a file per TP degree, read when first asked for. */
@@ -116,7 +116,7 @@ export class TableModel implements LatencyModel {
 
   /**
    * Prefill chunks count as one of the same work (`effectiveChunk`), decodes at their mean context,
-   * plus a share of the way to all decodes at the longest context when they differ (`SkewShare`).
+   * plus the wait for the longest when they differ (`DecodeTail`).
    */
   attentionNs(tp: number, batch: AttentionBatch): number {
     const tables = this.at(tp);
@@ -135,11 +135,11 @@ export class TableModel implements LatencyModel {
     this.count(
       batch.prefillCount > 1 ? Math.max(grid.state, lookupState.interpolated) : grid.state,
     );
-    if (decodes > 1 && batch.decodeContextMax > mean) {
-      const longest = batch.decodeContextMax;
-      const share = tables.skew.at(decodes, chunk.newTokens > 0);
-      if (share !== 0) {
-        const all = grid.at(chunk.newTokens, chunk.contextTokens, decodes, longest);
+    if (decodes > 1 && batch.decodeContexts !== undefined) {
+      const { tail } = tables;
+      const share = tail.share(batch.decodeContexts, decodes, chunk.newTokens > 0);
+      if (share > 0) {
+        const all = grid.at(chunk.newTokens, chunk.contextTokens, decodes, tail.longestContext);
         if (all > timeNs) timeNs += share * (all - timeNs);
       }
     }
@@ -217,7 +217,7 @@ function compileTables(
   const pick = (column: Float64Array, of: readonly number[]): Float64Array =>
     Float64Array.from(of, (i) => Math.max(0, column[i]));
   const attention = rows.attention;
-  let skew: SkewShare | undefined;
+  let tail: DecodeTail | undefined;
   return {
     dense: compileLines(table, rows.dense, keys.tokens),
     perSequence: compileLines(table, rows.per_sequence, keys.sequences),
@@ -237,12 +237,12 @@ function compileTables(
         : MoeGrid.fromPoints(
             rows.moe.map((i) => [keys.tokens[i], keys.activatedExperts[i], values.durationNs[i]]),
           ),
-    get skew() {
-      if (skew === undefined) {
-        const { alone, mixed } = measureSkew(loadSkew(), tp);
-        skew = new SkewShare(alone, mixed);
+    get tail() {
+      if (tail === undefined) {
+        const { alone, mixed } = measureTail(loadSkew(), tp);
+        tail = new DecodeTail(alone, mixed);
       }
-      return skew;
+      return tail;
     },
   };
 }

@@ -87,7 +87,6 @@ function attentionBatch({ newTokens, contextTokens }: CheckedBatch): AttentionBa
     prefillContextTokens: contextTokens.filter((_, i) => !isDecode[i]),
     decodeCount: decodes.length,
     decodeContextSum: decodes.reduce((sum, context) => sum + context, 0),
-    decodeContextMin: decodes.reduce((least, c) => Math.min(least, c), Number.POSITIVE_INFINITY),
-    decodeContextMax: decodes.reduce((most, c) => Math.max(most, c), 0),
+    decodeContexts: decodes,
   };
 }

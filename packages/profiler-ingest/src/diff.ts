@@ -95,8 +95,6 @@ function batchOf(table: ProfileTable, i: number): AttentionBatch {
     prefillContextTokens: [Math.max(0, keys.contextTokens[i])],
     decodeCount: decodes,
     decodeContextSum: decodes * context,
-    decodeContextMin: context,
-    decodeContextMax: context,
   };
 }
 

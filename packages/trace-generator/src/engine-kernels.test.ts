@@ -32,8 +32,6 @@ function batch(prefills: number): AttentionBatch {
     prefillContextTokens: [0],
     decodeCount: 2,
     decodeContextSum: 300,
-    decodeContextMin: 150,
-    decodeContextMax: 150,
   };
 }
 

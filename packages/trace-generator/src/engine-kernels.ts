@@ -88,8 +88,7 @@ class EngineKernels implements LatencyModel {
     const { decodes } = this;
     decodes.decodeCount = batch.decodeCount;
     decodes.decodeContextSum = batch.decodeContextSum;
-    decodes.decodeContextMin = batch.decodeContextMin;
-    decodes.decodeContextMax = batch.decodeContextMax;
+    decodes.decodeContexts = batch.decodeContexts;
     const more = model.numHeads / model.numKvHeads - 1;
     return measured + Math.round(more * this.base.attentionNs(tp, decodes));
   }
@@ -130,8 +129,7 @@ function elementwiseBytes({ model, tp, engine }: Instance): Map<string, number> 
 interface Decodes extends AttentionBatch {
   decodeCount: number;
   decodeContextSum: number;
-  decodeContextMin: number;
-  decodeContextMax: number;
+  decodeContexts: ArrayLike<number> | undefined;
 }
 
 function emptyDecodes(): Decodes {
@@ -141,7 +139,6 @@ function emptyDecodes(): Decodes {
     prefillContextTokens: [],
     decodeCount: 0,
     decodeContextSum: 0,
-    decodeContextMin: 0,
-    decodeContextMax: 0,
+    decodeContexts: undefined,
   };
 }

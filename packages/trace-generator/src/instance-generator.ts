@@ -15,7 +15,8 @@ import {
 import type { LatencyModel } from '@astrolabe/profile';
 import { type Disaggregated, lowerAttentionRank, lowerFfnRank } from './attention-ffn.js';
 import { Batch } from './batch.js';
-import { captureSizes, paddingTable, padTokens } from './capture-sizes.js';
+import { noPadding, type PaddingTables, paddingTables } from './batch-padding.js';
+import { padTokens } from './capture-sizes.js';
 import { instantiate, type Template } from './chain.js';
 import { type StageGroups, stageNpus } from './groups.js';
 import { checkIteration, type Iteration } from './iteration.js';
@@ -79,7 +80,7 @@ const ffnParts = ['dense', 'moe'] as const;
 
 export class InstanceGenerator {
   private readonly options: InstanceOptions;
-  private readonly padding: Int32Array | undefined;
+  private readonly padding: PaddingTables;
   private readonly groupMembers: Readonly<Record<string, readonly number[]>>;
   private readonly variants = new Map<string, readonly Placed[]>();
   private readonly quantities = new QuantityTable();
@@ -110,10 +111,7 @@ export class InstanceGenerator {
     this.parts = Array.from({ length: ffn?.microBatches ?? interleaved }, () => new Batch());
     this.interleaved = ffn === undefined ? this.lowerInterleavedParts() : [];
     this.disaggregated = ffn === undefined ? undefined : this.lowerParts(ffn);
-    const { maxNumSeqs, maxNumBatchedTokens } = instance.engine;
-    this.padding = terms.cudaGraphPadding
-      ? paddingTable(captureSizes(maxNumSeqs, maxNumBatchedTokens))
-      : undefined;
+    this.padding = terms.batchPadding ? paddingTables(instance.engine) : noPadding;
     this.groupMembers = Object.fromEntries(
       groups
         .flatMap(({ tensor, expert, ffn: pool }) => [tensor, expert, pool])
@@ -296,7 +294,7 @@ export class InstanceGenerator {
   }
 
   private read(iteration: Iteration, parts: number): void {
-    const { peers } = this.options;
+    const { peers, terms } = this.options;
     const { batch } = this;
     batch.read(iteration);
     for (let part = 0; part < parts; part++) {
@@ -304,20 +302,22 @@ export class InstanceGenerator {
       own.read(iteration, part, parts);
       own.tokens = this.padded(own.realTokens);
       own.groupTokens = own.tokens;
-      own.levelDecodes();
+      own.sequences = padTokens(this.padding.rows, own.sequences);
+      if (!terms.decodeTail) own.levelDecodes();
     }
-    batch.levelDecodes();
+    if (!terms.decodeTail) batch.levelDecodes();
+    batch.sequences = padTokens(this.padding.rows, batch.sequences);
     if (iteration.waveTokens === undefined) {
       batch.tokens = this.padded(Math.max(batch.realTokens, iteration.paddedTokens ?? 0));
       batch.groupTokens = batch.tokens * peers.length;
       return;
     }
     const own = peers.findIndex(({ index }) => index === iteration.instance);
-    padWave(iteration.waveTokens, own, peers.length, batch, this.padding);
+    padWave(iteration.waveTokens, own, peers.length, batch, this.padding.tokens);
   }
 
   private padded(tokens: number): number {
-    return this.padding === undefined ? tokens : padTokens(this.padding, tokens);
+    return padTokens(this.padding.tokens, tokens);
   }
 
   /** Steps of parts that this iteration has not are left out: theirs are behind the whole's. */

@@ -1,7 +1,7 @@
 /**
  * The physical terms that this generator models beyond the operator sum. Each can be switched
- * to measure its effect. All are on by default; what a term costs is a fact of the engine, not
- * fitted, except `stepOverhead`, whose value comes from the calibration document.
+ * to measure its effect. All but `decodeTail` are on by default; what a term costs is a fact of the
+ * engine, not fitted, except `stepOverhead`, whose value comes from the calibration document.
  */
 import { parseWith } from '@astrolabe/base';
 import { z } from 'zod';
@@ -12,9 +12,16 @@ export const termSwitchesSchema = z
   .strictObject({
     stepOverhead: on.describe('serial device time of every step, from the calibration document'),
     warmUp: on.describe('host warm-up that an iteration carries (`warmUpNs`)'),
-    cudaGraphPadding: on.describe(
-      'batches up to the largest captured size run padded to the next captured size (vllm.md 5)',
+    batchPadding: on.describe(
+      'batches run padded to the next captured size or compiled bucket (`batch_padding`)',
     ),
+    decodeTail: z
+      .boolean()
+      .default(false)
+      .describe(
+        'decodes wait for the longest contexts once too few are left to saturate memory, as ' +
+          'measured in the profile (off: the two measured runs disagree about it)',
+      ),
     fusedElementwise: on.describe(
       'norms, rotation and activation timed as plain modules take a fused kernel\u2019s time at most',
     ),

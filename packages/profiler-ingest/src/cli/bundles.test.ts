@@ -38,8 +38,6 @@ describe.skipIf(!existsSync(refdata))('reference bundles (needs ../shared)', () 
       prefillContextTokens: [],
       decodeCount: 64,
       decodeContextSum: 64 * 1024,
-      decodeContextMin: 1024,
-      decodeContextMax: 1024,
     };
     // 64 * 1024 tokens of 4096 bytes at 95 % of 768 GB/s.
     const leastNs = (64 * 1024 * 4096) / (768 * 0.95);

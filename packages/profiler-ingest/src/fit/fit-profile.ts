@@ -10,11 +10,11 @@ import {
   type FittedProfile,
   type FittedTp,
   fittedFormat,
-  measureSkew,
+  measureTail,
   type ProfileTable,
   record,
   rowKinds,
-  type SkewPoints,
+  type TailPoints,
   tpDegreesOf,
 } from '@astrolabe/profile';
 import {
@@ -72,14 +72,14 @@ function fitTp(table: ProfileTable, tp: number, options: FitOptions): FittedTp {
   }
   if (rows.moe.length > 0) fitted.moe = fitMoe(table, rows.moe, errors);
   if (rows.skew.length > 0) {
-    const { alone, mixed } = measureSkew(table, tp);
-    fitted.skew = { alone: rounded(alone), mixed: rounded(mixed) };
+    const { alone, mixed } = measureTail(table, tp);
+    fitted.tail = { alone: rounded(alone), mixed: rounded(mixed) };
   }
   return fitted;
 }
 
-function rounded(points: SkewPoints): { decodes: number[]; share: number[] } {
-  return { decodes: [...points.decodes], share: points.share.map(significant) };
+function rounded(points: TailPoints): { decodes: number[]; saturating: number[] } {
+  return { decodes: [...points.decodes], saturating: points.saturating.map(significant) };
 }
 
 function fitLines(

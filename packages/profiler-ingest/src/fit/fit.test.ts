@@ -99,11 +99,18 @@ function batchMix(count: number, maxDecodes: number, chunkShare: number): Step[]
         prefillContextTokens: chunks.map((chunk) => chunk[1]),
         decodeCount: decodes,
         decodeContextSum: mean * decodes,
-        decodeContextMin: 20,
-        decodeContextMax: Math.round(mean * (2 + 2 * random.uniform())),
+        decodeContexts: spread(mean, decodes, 1 + 2 * random.uniform()),
       },
     };
   });
+}
+
+/** Contexts around a mean: one longer by that factor, the others a little shorter. */
+function spread(mean: number, count: number, factor: number): number[] {
+  const others = count === 1 ? mean : mean - (mean * factor) / (count - 1);
+  return Array.from({ length: count }, (_, i) =>
+    i > 0 || count === 1 ? others : mean * (1 + factor),
+  );
 }
 
 /** Time of all steps: 32 blocks, head and sampler. */

@@ -9,6 +9,8 @@ import type { CaseResult } from './verdict.js';
 export interface Ablation {
   readonly name: string;
   readonly terms?: TermSwitches;
+  /** Off by default: the case runs again with it on. */
+  readonly isOff?: boolean;
   readonly engine?: EngineOverrides;
   /** The fitted constants without the one in question. */
   readonly calibration?: (given: Calibration) => Calibration;
@@ -41,12 +43,17 @@ export const ablations: readonly Ablation[] = [
     calibration: perDevice(({ power_meter_lag_ns: _lag, ...device }) => device),
   },
   { name: 'one-batch lag of asynchronous scheduling', engine: { async_scheduling: false } },
-  { name: 'CUDA-graph padding', terms: { cudaGraphPadding: false } },
+  { name: 'batch padding', terms: { batchPadding: false } },
   { name: 'fused elementwise kernels', terms: { fusedElementwise: false } },
   { name: 'unpacked query heads', terms: { unpackedQueryHeads: false } },
   { name: 'weight floor', terms: { weightFloor: false } },
   { name: 'embedding all-reduce', terms: { embeddingAllReduce: false } },
   { name: 'logits all-gather', terms: { logitsGather: false } },
+  {
+    name: 'wait for the longest decodes (off by default)',
+    terms: { decodeTail: true },
+    isOff: true,
+  },
 ];
 
 /** Mean absolute error over limited metrics, percent; undefined without any. */

@@ -9,6 +9,7 @@ import {
 } from '@astrolabe/base/cli';
 import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { TermSwitches } from '@astrolabe/trace-generator';
+import { addTermOptions, termOptions } from '@astrolabe/trace-generator/cli';
 import type { Command } from 'commander';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
 import {
@@ -79,7 +80,8 @@ export function servingCommand(): Command {
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--summary-format <format>', 'text or json', 'text')
     .option('--quiet', 'no progress, no summary', false);
-  return addCarrierOptions(addEngineOptions(addKvTierOptions(addRoutingOptions(command))));
+  addTermOptions(addEngineOptions(addKvTierOptions(addRoutingOptions(command))));
+  return addCarrierOptions(command);
 }
 
 type Raw = Record<string, never>;
@@ -115,6 +117,7 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     seed: raw.seed,
     intervalS: raw.interval,
     calibration: raw.calibration,
+    terms: termOptions(raw),
     summaryFormat: raw.summaryFormat === 'json' ? 'json' : 'text',
     quiet: raw.quiet,
     stages: carrierOptions(raw),

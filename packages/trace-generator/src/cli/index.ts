@@ -1,1 +1,2 @@
 export { loadExpertRouters } from './load-expert-routers.js';
+export { addTermOptions, termOptions } from './term-options.js';

@@ -1,9 +1,10 @@
 /** The command's flags, parsed. Engine options matter here only where they change a graph. */
-import { booleanFlag, makeCommand, positiveInteger } from '@astrolabe/base/cli';
+import { booleanFlag, makeCommand, nonNegativeInteger, positiveInteger } from '@astrolabe/base/cli';
 import { type Dialect, dialects } from '@astrolabe/chakra';
-import type { EngineOverrides } from '@astrolabe/config';
-import { type Command, InvalidArgumentError } from 'commander';
-import { type TermSwitches, termNames } from '../terms.js';
+import { batchPaddings, type EngineOverrides } from '@astrolabe/config';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { TermSwitches } from '../terms.js';
+import { addTermOptions, termOptions } from './term-options.js';
 
 export interface GeneratorOptions {
   /** Iterations; `-` is stdin. */
@@ -21,14 +22,14 @@ export interface GeneratorOptions {
 }
 
 export function generatorCommand(): Command {
-  return makeCommand(
+  const command = makeCommand(
     'trace-generator',
     'Turns iterations (NDJSON, one batch a line) into Chakra execution graphs, one per NPU.',
     [
       'trace-generator --cluster-config cluster_config/rtxpro6000.json iterations.ndjson \\',
       '    | system-simulator --cluster-config cluster_config/rtxpro6000.json',
       'head -1 iterations.ndjson | trace-generator --cluster-config cluster.json --output out/step',
-      'trace-generator --cluster-config cluster.json --without cudaGraphPadding < iterations.ndjson',
+      'trace-generator --cluster-config cluster.json --without batchPadding < iterations.ndjson',
     ],
   )
     .argument('[iterations]', 'NDJSON file; - = stdin', '-')
@@ -37,14 +38,10 @@ export function generatorCommand(): Command {
     .option('--calibration <file>', 'fitted step constants; none = physics only')
     .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', positiveInteger)
     .option('--max-num-batched-tokens <n>', 'as for serving-loop', positiveInteger)
+    .addOption(new Option('--batch-padding <how>', 'as for serving-loop').choices(batchPaddings))
+    .option('--bucket-padding-gap <n>', 'as for serving-loop', nonNegativeInteger)
     .option('--enable-attn-offloading [bool]', 'as for serving-loop', booleanFlag)
     .option('--enable-sub-batch-interleaving [bool]', 'as for serving-loop', booleanFlag)
-    .option(
-      '--without <term>',
-      `switches a term off, repeatable: ${termNames.join(', ')}`,
-      switchTerm(false),
-    )
-    .option('--with <term>', 'switches a term on, repeatable', switchTerm(true))
     .option('--dialect <name>', `of the graphs: ${dialects.join(', ')}`, parseDialect)
     .option(
       '--output <prefix>',
@@ -54,17 +51,7 @@ export function generatorCommand(): Command {
       '--lookups <file>',
       'writes how many latency lookups there were and lay outside the tables',
     );
-}
-
-/** Collects the switches of repeated flags. */
-export function switchTerm(on: boolean) {
-  return (text: string, before: TermSwitches = {}): TermSwitches => {
-    const term = termNames.find((name) => name === text);
-    if (term === undefined) {
-      throw new InvalidArgumentError(`expected one of ${termNames.join(', ')}`);
-    }
-    return { ...before, [term]: on };
-  };
+  return addTermOptions(command);
 }
 
 function parseDialect(text: string): Dialect {
@@ -88,10 +75,12 @@ export function generatorOptions(command: Command, shippedProfiles: string): Gen
     flags: {
       max_num_seqs: raw.maxNumSeqs,
       max_num_batched_tokens: raw.maxNumBatchedTokens,
+      batch_padding: raw.batchPadding,
+      bucket_padding_gap: raw.bucketPaddingGap,
       enable_attn_offloading: raw.enableAttnOffloading,
       enable_sub_batch_interleaving: raw.enableSubBatchInterleaving,
     },
-    terms: { ...(raw.without as TermSwitches), ...(raw.with as TermSwitches) },
+    terms: termOptions(raw),
     dialect: raw.dialect ?? 'upstream',
     output: raw.output,
     lookups: raw.lookups,

@@ -27,7 +27,7 @@ export async function ablate(cases: readonly Case[], options: RunCaseOptions): P
         const error = await errorOf(given, changed);
         const known = base[i];
         if (error === undefined || known === undefined) gains.push(undefined);
-        else gains.push(error - known);
+        else gains.push(ablation.isOff === true ? known - error : error - known);
       }
       rows.push({ name: ablation.name, gains });
     }

@@ -1,7 +1,8 @@
 /**
  * Leave one case out: cases of single requests, each predicted without what was fitted on its own
- * device. Constants are per device, so there are two ways to do without: leave them out, or take over
- * another device's step overhead and front-end delay. A host's warm-up is no fit and stays.
+ * device. Constants are per device, so there are three ways to do without: leave them out, without or
+ * with the wait for the longest decodes that the profile measured, or take over another device's step
+ * overhead and front-end delay. A host's warm-up is no fit and stays.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,14 +34,19 @@ export async function leaveOneOut(
     const path = join(folder, 'calibration.json');
     for (const given of measured) {
       const own = hardwareOf(given);
-      for (const from of [undefined, ...devices.filter((name) => name !== own)]) {
+      const others = devices.filter((name) => name !== own);
+      for (const [label, from, terms] of [
+        ['nobody', undefined, {}],
+        ['nobody, with the wait for the longest decodes', undefined, { decodeTail: true }],
+        ...others.map((name) => [name, name, {}] as const),
+      ] as const) {
         writeFileSync(path, JSON.stringify(withConstantsOf(calibration, own, from)));
-        const { result } = await runCase(given, { ...options, calibration: path });
+        const { result } = await runCase(given, { ...options, terms, calibration: path });
         const errors = metrics.map((name) => {
           const row = result.rows.find(({ metric }) => metric === name);
           return formatError(row?.errorPct ?? null);
         });
-        lines.push(`| ${[given.id, from ?? 'nobody', ...errors].join(' | ')} |`);
+        lines.push(`| ${[given.id, label, ...errors].join(' | ')} |`);
       }
     }
     return lines.join('\n');
