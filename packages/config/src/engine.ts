@@ -18,6 +18,10 @@ export const dtypeBytes = {
 } as const;
 export type Dtype = keyof typeof dtypeBytes;
 
+/** What a batch is padded to; see trace-generator's `batch-padding.ts`. */
+export const batchPaddings = ['cuda-graphs', 'buckets', 'none'] as const;
+export type BatchPadding = (typeof batchPaddings)[number];
+
 const dtypes = Object.keys(dtypeBytes) as [Dtype, ...Dtype[]];
 
 /** Options that an instance of the cluster file may set; every one is optional there. */
@@ -61,6 +65,16 @@ export const engineOverridesSchema = z.strictObject({
     .boolean()
     .describe('two halves of a batch take turns between device and PIM')
     .optional(),
+  batch_padding: z
+    .enum(batchPaddings)
+    .describe(
+      'cuda-graphs: tokens to the next captured size; buckets: tokens and rows to powers of two, as ' +
+        'XLA compiles them (default on TPUs); none: batches run as they are',
+    )
+    .optional(),
+  bucket_padding_gap: count
+    .describe('buckets of more tokens than this are so far apart; 0 = powers of two')
+    .optional(),
   speculative_tokens: count.describe('draft tokens a decode verifies per step; 0 = off').optional(),
   speculative_acceptance: share
     .describe('chance that a draft token is accepted, given those before it were')
@@ -92,6 +106,9 @@ export interface EngineOptions {
   readonly asyncScheduling: boolean;
   readonly kvBlocks: number | undefined;
   readonly schedulingPolicy: 'fcfs' | 'priority';
+  readonly batchPadding: BatchPadding;
+  /** Tokens; 0: buckets are powers of two. */
+  readonly bucketPaddingGap: number;
   /** Undefined: one token per decode and step. */
   readonly speculation: SpeculationOptions | undefined;
   readonly eosShare: number;
@@ -103,6 +120,12 @@ export interface SpeculationOptions {
   readonly tokens: number;
   readonly acceptance: number;
   readonly draftNs: number;
+}
+
+/** What engines do otherwise on some devices: defaults below whatever users say. */
+export function deviceEngine(hardware: string): EngineOverrides {
+  // vLLM runs TPUs through XLA, which compiles static shapes and knows no CUDA graphs.
+  return /^tpu\b/i.test(hardware) ? { batch_padding: 'buckets' } : {};
 }
 
 /** One place for precedence: later layers win where they say something. */
@@ -133,6 +156,8 @@ export function resolveEngine(
     asyncScheduling: merged.async_scheduling ?? true,
     kvBlocks: merged.kv_blocks,
     schedulingPolicy: merged.scheduling_policy ?? 'fcfs',
+    batchPadding: merged.batch_padding ?? 'cuda-graphs',
+    bucketPaddingGap: merged.bucket_padding_gap ?? 0,
     speculation: merged.speculative_tokens
       ? {
           tokens: merged.speculative_tokens,

@@ -73,6 +73,21 @@ describe('host work', () => {
     expect(await ttft(9)).toBe(27_000);
   });
 
+  it('a compiled program is launched as one, whatever it holds', async () => {
+    const ttft = async (batchPadding: string): Promise<number | null> => {
+      const instance = { ...synchronous, max_num_seqs: 4, batch_padding: batchPadding };
+      const run = await runFixed({
+        cluster: clusterOf([instance]),
+        requests: [{ ...request(0, 0, 1), promptTokens: 9 }],
+        times,
+        hostTerms: host({ launch_kernel_ns: 1000, launch_full_graph_ns: 20_000 }),
+      });
+      return requestResults(run)[0].ttftNs;
+    };
+    expect(await ttft('buckets')).toBe(20_000);
+    expect(await ttft('none')).toBe(27_000);
+  });
+
   it('tokens pass one API process, one after another, and travel on', async () => {
     const output = outputPathSchema.parse({ delay_ns: 700, detokenise_per_token_ns: 100 });
     const requests = [request(0, 0, 3), request(1, 0, 3)];

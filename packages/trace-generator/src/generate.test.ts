@@ -74,8 +74,23 @@ describe('one NPU', () => {
   });
 
   it('switches padding off by name', () => {
-    const set = generator({ terms: { cudaGraphPadding: false } }).generate(iteration);
+    const set = generator({ terms: { batchPadding: false } }).generate(iteration);
     expect(rows(set.programs[0].graph)[0]).toBe('embedding 70 ns');
+  });
+
+  it('pads tokens and rows to buckets on a TPU, attention not', () => {
+    const tpu = (engine: object) =>
+      rows(
+        generator({ cluster: exampleCluster([{ hardware: 'TPU-v6e-1', ...engine }]) }).generate(
+          iteration,
+        ).programs[0].graph,
+      );
+    const padded = tpu({});
+    const plain = tpu({ batch_padding: 'none' });
+    expect([padded[0], padded.at(-2)]).toEqual(['embedding 160 ns', 'lm_head 800 ns']);
+    expect([plain[0], plain.at(-2)]).toEqual(['embedding 70 ns', 'lm_head 300 ns']);
+    const attention = (lines: string[]) => lines.find((line) => line.includes('attention'));
+    expect(attention(padded)).toBe(attention(plain));
   });
 
   it('starts with host terms', () => {

@@ -1,6 +1,6 @@
 /**
- * Padding of a data-parallel wave (vllm.md 8): when every rank's batch fits a captured graph all pad
- * to the largest rank's captured size, else every rank runs its own tokens without a graph.
+ * Padding of a data-parallel wave (vllm.md 8): when every rank's batch fits a captured graph (or a
+ * compiled bucket) all pad to the largest rank's size, else every rank runs its own tokens unpadded.
  */
 import { UserError } from '@astrolabe/base';
 import type { Batch } from './batch.js';
@@ -15,7 +15,7 @@ export function padWave(
   own: number,
   ranks: number,
   batch: Batch,
-  padding: Int32Array | undefined,
+  padding: Int32Array,
 ): void {
   if (waveTokens.length !== ranks) {
     throw new UserError(
@@ -28,7 +28,7 @@ export function padWave(
     );
   }
   const largest = Math.max(...waveTokens);
-  if (padding !== undefined && largest < padding.length) {
+  if (largest < padding.length) {
     batch.tokens = padTokens(padding, largest);
     batch.groupTokens = batch.tokens * ranks;
     return;

@@ -86,7 +86,7 @@ describe('graphs with attention in memory', () => {
     const generator = createTraceGenerator({
       cluster: cluster([instance]),
       latencyModelFor: () => exampleLatency(fusedOperators),
-      terms: { cudaGraphPadding: false },
+      terms: { batchPadding: false },
     });
     const requests = newTokens.map((_, i) => i);
     return generator.generate({

@@ -1,6 +1,7 @@
 /** Flags of the engine's own behaviour: host work, speculation, priority, ends and clients. */
 import { booleanFlag, fraction, nonNegativeInteger, positiveNumber } from '@astrolabe/base/cli';
 import {
+  batchPaddings,
   type Calibration,
   type EngineOverrides,
   type HostStep,
@@ -30,6 +31,13 @@ export function addEngineOptions(command: Command): Command {
     .addOption(
       new Option('--scheduling-policy <name>', 'order of requests').choices(['fcfs', 'priority']),
     )
+    .addOption(
+      new Option(
+        '--batch-padding <how>',
+        'what batches are padded to (default: by device)',
+      ).choices(batchPaddings),
+    )
+    .option('--bucket-padding-gap <n>', 'tokens between large buckets', nonNegativeInteger)
     .option('--enable-attn-offloading [bool]', 'decode attention in PIM', booleanFlag)
     .option('--enable-sub-batch-interleaving [bool]', 'halves in turn with PIM', booleanFlag)
     .option('--speculative-tokens <n>', 'draft tokens verified per decode', nonNegativeInteger)
@@ -53,6 +61,8 @@ export function engineOverrides(raw: Readonly<Record<string, unknown>>): EngineO
   const draftMs = raw.speculativeDraftMs as number | undefined;
   return {
     scheduling_policy: raw.schedulingPolicy as EngineOverrides['scheduling_policy'],
+    batch_padding: raw.batchPadding as EngineOverrides['batch_padding'],
+    bucket_padding_gap: raw.bucketPaddingGap as number | undefined,
     enable_attn_offloading: raw.enableAttnOffloading as boolean | undefined,
     enable_sub_batch_interleaving: raw.enableSubBatchInterleaving as boolean | undefined,
     speculative_tokens: raw.speculativeTokens as number | undefined,

@@ -96,6 +96,8 @@ function openStages(
       ...termFlags(options.terms),
       ...offloadFlag,
       ...flag('--enable-sub-batch-interleaving', options.flags.enable_sub_batch_interleaving),
+      ...flag('--batch-padding', options.flags.batch_padding),
+      ...flag('--bucket-padding-gap', options.flags.bucket_padding_gap),
       ...flag('--max-num-seqs', options.flags.max_num_seqs),
       ...flag('--max-num-batched-tokens', options.flags.max_num_batched_tokens),
     ],

@@ -37,6 +37,8 @@ class Host implements HostClock {
   private readonly terms: HostStep;
   private readonly layers: number;
   private readonly largestGraph: number;
+  /** Every step is one compiled program, whatever it holds. */
+  private readonly compiled: boolean;
   private readonly oneProcess: boolean;
   private engineFreeNs = 0;
   private workerFreeNs = 0;
@@ -48,8 +50,11 @@ class Host implements HostClock {
     this.terms = terms;
     this.layers = model.numLayers;
     this.oneProcess = npus.length === 1;
-    const sizes = captureSizes(engine.maxNumSeqs, engine.maxNumBatchedTokens);
+    const { batchPadding, maxNumSeqs, maxNumBatchedTokens } = engine;
+    const sizes =
+      batchPadding === 'cuda-graphs' ? captureSizes(maxNumSeqs, maxNumBatchedTokens) : [];
     this.largestGraph = sizes[sizes.length - 1] ?? 0;
+    this.compiled = batchPadding === 'buckets';
   }
 
   compose(batch: Batch, nowNs: number): number {
@@ -80,7 +85,10 @@ class Host implements HostClock {
     return visible;
   }
 
-  /** Decodes alone replay one graph; small mixed batches run piecewise; large ones have no graph. */
+  /**
+   * Decodes alone replay one graph; small mixed batches run piecewise; large ones have no graph. A
+   * compiled program is launched as a whole, like one graph.
+   */
   private launchNs(batch: Batch): number {
     const { terms, layers } = this;
     let tokens = 0;
@@ -90,10 +98,10 @@ class Host implements HostClock {
       if (batch.newTokens[i] === 1 && batch.contextTokens[i] > 0) decodes++;
     }
     const kernels = layers * kernelsPerLayer + kernelsOutside;
-    if (tokens > this.largestGraph) return kernels * terms.launch_kernel_ns;
-    if (decodes === batch.requests.length) {
+    if (this.compiled || (decodes === batch.requests.length && tokens <= this.largestGraph)) {
       return terms.launch_full_graph_ns + kernels * terms.launch_graph_kernel_ns;
     }
+    if (tokens > this.largestGraph) return kernels * terms.launch_kernel_ns;
     return (layers + 1) * terms.launch_piece_ns + layers * terms.launch_attention_ns;
   }
 }
