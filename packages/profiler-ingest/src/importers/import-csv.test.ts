@@ -76,6 +76,25 @@ gate_proj,8,0,1,50
   expect(info.notes?.[0]).toContain('gate_up_proj is gate_proj alone');
 });
 
+test('v0 layers: where a compiler merged the up projection, each matrix gets a third', () => {
+  const text = `layer_name,input,kv_cache,tp_size,latency(ns)
+gate_proj,8,0,1,80
+down_proj,8,0,1,160
+gate_proj,512,0,1,90
+up_proj,512,0,1,95
+down_proj,512,0,1,94
+`;
+  const { rows, info } = read(text);
+  const times = rows.map(({ operator, tokens, durationNs }) => [operator, tokens, durationNs]);
+  expect(times.sort()).toEqual([
+    ['down_proj', 512, 94],
+    ['down_proj', 8, 80],
+    ['gate_up_proj', 512, 185],
+    ['gate_up_proj', 8, 160],
+  ]);
+  expect(info.notes?.[0]).toContain('at 1 sizes');
+});
+
 test('v0 experts: a gate and every activated expert with its share of the tokens', () => {
   const layers = ['gate', 'expert.w1', 'expert.w2', 'expert.w3'];
   const rows = layers.flatMap((name) => [1, 2, 4].map((t) => `${name},${t},0,1,${10 * t}`));

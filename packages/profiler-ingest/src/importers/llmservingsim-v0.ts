@@ -2,8 +2,8 @@
  * LLMServingSim 1.x ("v0") bundles: tpN/layers.csv with single-kernel operators at every token count
  * (ns), tpN/attention.csv in Vidur's manner. Operators are summed to the fused ones that engines run
  * and our traces name: q, k and v projections, gate and up projections. Where a compiler had merged
- * one into another (TPU: up_proj is missing below some size and down_proj slower instead) the sum of
- * what was measured is still the whole. An expert was measured alone: a MoE block is its gate and its
+ * one into another (TPU: up_proj is missing below some size and down_proj slower instead) each gets
+ * back its share, so that no operator is taken for slower or faster than its weights allow. An expert was measured alone: a MoE block is its gate and its
  * experts one after the other, each with its even share of the tokens.
  */
 import type { ProfileTableBuilder } from '@astrolabe/profile';
@@ -33,6 +33,12 @@ type Layers = Map<string, Map<number, number>>;
 export function readV0Layers(csv: CsvTable, tp: number, into: ProfileTableBuilder): string[] {
   const layers = collect(csv, tp);
   const notes: string[] = [];
+  const separated = separateMerged(layers);
+  if (separated > 0) {
+    notes.push(
+      `TP ${tp}: up_proj is part of its neighbours at ${separated} sizes; a third of their sum each`,
+    );
+  }
   for (const [operator, parts] of Object.entries(sums)) {
     const known = parts.filter((part) => layers.has(part));
     if (known.length === 0) continue;
@@ -77,6 +83,22 @@ function collect(csv: CsvTable, tp: number): Layers {
     layers.set(name, series);
   }
   return layers;
+}
+
+/**
+ * The three matrices of a gated feed-forward block have one size, so where a compiler merged one
+ * into the others each takes a third of what was measured.
+ * @returns sizes where that was so
+ */
+function separateMerged(layers: Layers): number {
+  const [gate, up, down] = ['gate_proj', 'up_proj', 'down_proj'].map((name) => layers.get(name));
+  if (gate === undefined || up === undefined || down === undefined) return 0;
+  const merged = [...gate.keys()].filter((tokens) => !up.has(tokens) && down.has(tokens));
+  for (const tokens of merged) {
+    const total = (gate.get(tokens) as number) + (down.get(tokens) as number);
+    for (const series of [gate, up, down]) series.set(tokens, Math.round(total / 3));
+  }
+  return merged.length;
 }
 
 /** Sum over operators of what was measured at each token count. */
