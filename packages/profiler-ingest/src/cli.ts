@@ -2,6 +2,7 @@
 import { makeCommand, runMain } from '@astrolabe/base/cli';
 import { addCheckingCommands } from './cli/commands-check.js';
 import { addDerivingCommands } from './cli/commands-derive.js';
+import { addLinkCommand } from './cli/commands-links.js';
 import { addReadingCommands } from './cli/commands-read.js';
 
 const examples = [
@@ -10,6 +11,7 @@ const examples = [
   'profiler-ingest fit llama.arrow -o profiles/RTX4090/meta-llama/Llama-3.1-8B/bf16.json',
   'profiler-ingest roofline --device H200 --model config.json --tp 1,2 -o h200.arrow',
   'profiler-ingest diff measured.arrow h200.arrow',
+  'profiler-ingest collectives all_reduce.csv send_recv.csv --mem-bw 2039 -o links.json --thin',
 ];
 
 await runMain('profiler-ingest', async () => {
@@ -21,5 +23,6 @@ await runMain('profiler-ingest', async () => {
   addReadingCommands(program);
   addDerivingCommands(program);
   addCheckingCommands(program);
+  addLinkCommand(program);
   await program.parseAsync();
 });

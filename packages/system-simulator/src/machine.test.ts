@@ -290,18 +290,41 @@ function toSet(one: AnySet, iteration: number, releaseNs: number): GraphSet {
   return set(iteration, programs, { instance: one.instance, releaseNs });
 }
 
+/** All-reduces and all-gathers of pairs are measured, all-to-alls are not. */
+const pairs: MachineSpec['measured'] = {
+  links: [
+    {
+      file: 'pairs.json',
+      table: {
+        source: 'test',
+        curves: ['all_reduce' as const, 'all_gather' as const].map((collective, i) => ({
+          collective,
+          participants: 2,
+          size_bytes: [1024, 131_072],
+          duration_ns: [2000 + i, 9000],
+        })),
+      },
+    },
+  ],
+  linksOf: [0, 0, 0, 0],
+  node: [0, 0, 0, 0],
+  instance: [0, 0, 1, 1],
+};
+
 test('feeding live and replaying the same sets give the same completions', () => {
   const changes = fc.record({
     fastPaths: fc.boolean(),
     congestion: fc.constantFrom('aware' as const, 'unaware' as const),
     kind: fc.constantFrom('Ring' as const, 'Switch' as const, 'Mesh' as const),
     splits: fc.constantFrom(1, 3),
+    measured: fc.constantFrom({}, { measured: pairs }),
   });
   fc.assert(
     fc.property(fc.array(anySet, { minLength: 1, maxLength: 12 }), changes, (plan, of) => {
-      const { fastPaths, congestion, kind, splits } = of;
+      const { fastPaths, congestion, kind, splits, measured } = of;
       const dims = [{ kind, npus: 4, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 }];
-      const machineSpec = spec(4, { fastPaths, splits, network: { congestion, dims } });
+      const network = { congestion, dims };
+      const machineSpec = spec(4, { fastPaths, splits, network, ...measured });
       const machine = createMachine(machineSpec);
       const sets: GraphSet[] = [];
       const live: Completion[] = [];
@@ -337,15 +360,17 @@ test('the fast paths equal the plain ones', () => {
     splits: fc.constantFrom(1, 3),
     allReduce: fc.constantFrom('ring' as const, 'direct' as const, 'halvingDoubling' as const),
     kind: fc.constantFrom('Ring' as const, 'Switch' as const, 'FullyConnected' as const),
+    measured: fc.constantFrom({}, { measured: pairs }),
   });
   fc.assert(
     fc.property(fc.array(anySet, { minLength: 1, maxLength: 8 }), changes, (plan, of) => {
-      const { splits, allReduce, kind } = of;
+      const { splits, allReduce, kind, measured } = of;
       const dims = [{ kind, npus: 4, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 }];
       const machineSpec = spec(4, {
         splits,
         network: { congestion: 'unaware', dims },
         collectives: { allReduce, allGather: 'ring', reduceScatter: 'ring', allToAll: 'direct' },
+        ...measured,
       });
       const sets = plan.map((one, i) => toSet(one, i, one.waitNs * i));
       const byPlace = (a: Completion, b: Completion): number => a.iteration - b.iteration;
