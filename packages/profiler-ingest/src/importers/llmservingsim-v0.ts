@@ -3,8 +3,9 @@
  * (ns), tpN/attention.csv in Vidur's manner. Operators are summed to the fused ones that engines run
  * and our traces name: q, k and v projections, gate and up projections. Where a compiler had merged
  * one into another (TPU: up_proj is missing below some size and down_proj slower instead) each gets
- * back its share, so that no operator is taken for slower or faster than its weights allow. An expert was measured alone: a MoE block is its gate and its
- * experts one after the other, each with its even share of the tokens.
+ * back its share, so that no operator is taken for slower or faster than its weights allow. An
+ * expert was measured alone: a MoE block is its gate and its experts one after the other, each with
+ * its even share of the tokens.
  */
 import type { ProfileTableBuilder } from '@astrolabe/profile';
 import type { CsvTable } from './csv.js';
