@@ -14,8 +14,9 @@
  * prefill chunk they never do. So: one S per measured decode count, with and without a chunk, by least
  * squares on times; between counts linear in log n.
  *
- * What is measured agrees with what the kernel is: on an RTX PRO 6000 S is 7.5 with 8 KV heads a rank
- * and 13.7 with 4, from 1.6 requests' heads a processor upwards (FlashAttention's limit for splitting).
+ * What is measured agrees with what the kernel is: on an RTX PRO 6000 S is 8.7 with 8 KV heads a rank,
+ * 16.8 with 4 and 21 with 2, and 1 wherever requests times KV heads stay below 1.6 a processor, which is
+ * FlashAttention's limit for splitting.
  */
 import { type ProfileTable, rowKinds } from './profile-table.js';
 

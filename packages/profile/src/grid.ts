@@ -14,6 +14,14 @@ export interface GridShape {
   at(x: number, y: number, z: number, w: number): number;
 }
 
+/**
+ * Times are straight over contexts and curved over chunk length and decode count: a gap there counts
+ * as so many times as wide. Left-out contexts of one chunk are then found within 1.5 instead of 2.5 %
+ * (RTX PRO 6000), chunk lengths within 4.6 instead of 4.5 %; from 3 on chunk lengths get worse than
+ * linear.
+ */
+const doubtOfShapes = 2;
+
 export class Grid {
   readonly axes: readonly Float64Array[];
   /** Row-major, last axis fastest. */
@@ -290,13 +298,14 @@ export class Grid {
       let above = place + 1;
       while (above < keys.length && Number.isNaN(known[at + (above - place) * stride])) above++;
       if (above === keys.length) continue;
-      const gap = logs[axis][above] - logs[axis][below];
+      const isLine = axis % 2 === 1;
+      const gap = (logs[axis][above] - logs[axis][below]) * (isLine ? 1 : doubtOfShapes);
       if (gap >= narrowest) continue;
       narrowest = gap;
       const low = at + (below - place) * stride;
       const high = at + (above - place) * stride;
       const weight = (keys[place] - keys[below]) / (keys[above] - keys[below]);
-      if (axis % 2 === 1) value = known[low] + weight * (known[high] - known[low]);
+      if (isLine) value = known[low] + weight * (known[high] - known[low]);
       else {
         const ratio = known[low] / shapes[low];
         value = (ratio + weight * (known[high] / shapes[high] - ratio)) * shapes[at];
