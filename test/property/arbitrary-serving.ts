@@ -1,5 +1,5 @@
 /** Random clusters and workloads, small enough that a run takes milliseconds. */
-import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
+import { type Cluster, parseModel, resolveCluster, type SizeTable } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
 import type { Request } from '@astrolabe/workload';
 import fc from 'fast-check';
@@ -203,9 +203,11 @@ export const servingCase: fc.Arbitrary<ServingCase> = fc.record({
   host: fc.boolean(),
 });
 
-export function clusterOf(file: object): Cluster {
+/** @param links what every file of measured links holds */
+export function clusterOf(file: object, links?: SizeTable): Cluster {
   return resolveCluster(file, 'case', {
     findModel: (name) => parseModel(name, shapes[name], 'case'),
+    ...(links === undefined ? {} : { readSizeTable: () => links }),
   });
 }
 

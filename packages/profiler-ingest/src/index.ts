@@ -1,4 +1,5 @@
 export { differenceLines, differences, type OperatorDifference } from './diff.js';
+export { fitLink, linkShapes } from './fit/fit-links.js';
 export { defaultFit, type FitOptions, fitProfile } from './fit/fit-profile.js';
 export { CsvTable } from './importers/csv.js';
 export { csvAdapters, type InputFile, importCsvFiles } from './importers/import-csv.js';

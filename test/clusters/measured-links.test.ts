@@ -1,0 +1,242 @@
+/**
+ * Measured links end to end, by hand: what a table changes in a step is the number of its collectives
+ * times (table - network), nothing else; and links fitted to the network's own times are its links.
+ */
+
+import { UserError } from '@astrolabe/base';
+import {
+  type Cluster,
+  type MeasuredKind,
+  measuredKinds,
+  parseModel,
+  resolveCluster,
+  SizeCurve,
+  type SizeTable,
+} from '@astrolabe/config';
+import type { LatencyModel } from '@astrolabe/profile';
+import { fitLink, linkShapes } from '@astrolabe/profiler-ingest';
+import { formatSummary, requestResults, runServing, summarise } from '@astrolabe/serving-loop';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  clusterOf as anyClusterOf,
+  formulas,
+  type ServingCase,
+  servingCase,
+} from '../property/arbitrary-serving.js';
+import { InProcess } from '../support/in-process.js';
+
+const layers = 3;
+const hiddenBytes = 64 * 2;
+const model = {
+  model_type: 'llama',
+  hidden_size: 64,
+  num_hidden_layers: layers,
+  num_attention_heads: 4,
+  num_key_value_heads: 4,
+  intermediate_size: 128,
+  vocab_size: 100,
+  max_position_embeddings: 4096,
+};
+
+/** Every operator takes 1000 ns, whatever it computes. */
+const constant: LatencyModel = {
+  ...formulas,
+  denseNs: () => 1000,
+  perSequenceNs: () => 1000,
+  attentionNs: () => 1000,
+};
+
+/** 1 GB/s of 2^30 behind 1000 ns; reductions at 1000 bytes per ns take less than one. */
+const link = { bw: 1, latencyNs: 1000 };
+const endpointNs = 10;
+
+function clusterOf(instance: object, table?: SizeTable): Cluster {
+  const entry = {
+    model_name: 'model',
+    hardware: 'example',
+    npu_mem: { mem_size: 24, mem_bw: 1000 },
+    kv_blocks: 1000,
+    async_scheduling: false,
+    ...instance,
+  };
+  const file = {
+    link_bw: link.bw,
+    link_latency: link.latencyNs,
+    ...(table === undefined ? {} : { measured_links: [{ file: 'links.json' }] }),
+    nodes: [{ cpu_mem: { mem_size: 64, mem_bw: 100 }, instances: [entry] }],
+  };
+  return resolveCluster(file, 'example', {
+    findModel: (name) => parseModel(name, model, 'example'),
+    readSizeTable: () => table as SizeTable,
+  });
+}
+
+type Row = readonly [kind: MeasuredKind, n: number, sizes: number[], times: number[]];
+
+function tableOf(...curves: readonly Row[]): SizeTable {
+  return {
+    source: 'made in the test',
+    curves: curves.map(([collective, participants, size_bytes, duration_ns]) => ({
+      collective,
+      participants,
+      size_bytes,
+      duration_ns,
+    })),
+  };
+}
+
+/** One request of one prompt token: every step has one token. */
+async function serve(cluster: Cluster) {
+  const backend = new InProcess(cluster, () => constant, { mostTurns: 10_000 });
+  const run = await runServing({
+    cluster,
+    requests: [{ id: 0, arrivalNs: 0, promptTokens: 1, outputTokens: 5 }],
+    backend,
+    routing: 'round-robin',
+    seed: 1,
+    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+    intervalNs: 1e9,
+  });
+  const results = requestResults(run);
+  const summary = summarise(run, results, { fitted: [], lookups: undefined });
+  return { tpotNs: results[0].tpotNs as number, summary, backend };
+}
+
+/** Ring all-reduce of the machine: 2 (n - 1) messages of a share, a packet's endpoint before each. */
+function ringNs(n: number, sizeBytes: number): number {
+  const sends = 2 * (n - 1);
+  const hopNs = Math.trunc(link.latencyNs + Math.trunc(sizeBytes / n) / (link.bw * 1.073741824));
+  return (sends + 1) * endpointNs + sends * hopNs;
+}
+
+describe('a table in place of the ring', () => {
+  it.each([2, 4])('TP %i: TPOT changes by layers x 2 x (table - ring)', async (tp) => {
+    const measured = tableOf(['all_reduce', tp, [64, 192], [4000, 6000]]);
+    const plain = await serve(clusterOf({ tp_size: tp }));
+    const table = await serve(clusterOf({ tp_size: tp }, measured));
+    // Half way between the two sizes. Two a layer, and one behind the embedding.
+    const perStepNs = (2 * layers + 1) * (5000 - ringNs(tp, hiddenBytes));
+    expect(table.tpotNs - plain.tpotNs).toBe(perStepNs);
+    // Five steps; the gather of the logits stays with the network.
+    expect(table.summary.trust.measuredLinks).toEqual({
+      tables: ['links.json: made in the test'],
+      communications: { measured: 5 * (2 * layers + 1), beyond: 0, simulated: 5 },
+    });
+    expect(plain.summary.trust.measuredLinks).toBeNull();
+  });
+
+  it('below its smallest size keeps the floor, above its largest goes on and says so', async () => {
+    const floor = tableOf(['all_reduce', 2, [1024, 2048], [7000, 9000]]);
+    const plain = await serve(clusterOf({ tp_size: 2 }));
+    const small = await serve(clusterOf({ tp_size: 2 }, floor));
+    const count = 2 * layers + 1;
+    expect(small.tpotNs - plain.tpotNs).toBe(count * (7000 - ringNs(2, hiddenBytes)));
+    const short = tableOf(['all_reduce', 2, [32, 64], [3000, 4000]]);
+    const large = await serve(clusterOf({ tp_size: 2 }, short));
+    // 128 bytes: another 64 at 1000 ns for 32.
+    expect(large.tpotNs - plain.tpotNs).toBe(count * (6000 - ringNs(2, hiddenBytes)));
+    expect(formatSummary(large.summary)).toMatch(
+      /links {9}35 collectives and messages timed by the table, 35 of them \(100\.00 %\) beyond/,
+    );
+  });
+
+  it('all-gathers too where they are measured', async () => {
+    const reduce: Row = ['all_reduce', 2, [64, 192], [4000, 6000]];
+    const gather: Row = ['all_gather', 2, [100, 200], [2500, 2500]];
+    const without = await serve(clusterOf({ tp_size: 2 }, tableOf(reduce)));
+    const both = await serve(clusterOf({ tp_size: 2 }, tableOf(reduce, gather)));
+    // The logits: 100 words of 2 bytes over two ranks; one message behind two endpoints.
+    const gatherNs = 2 * endpointNs + Math.trunc(link.latencyNs + 100 / 1.073741824);
+    expect(both.tpotNs - without.tpotNs).toBe(2500 - gatherNs);
+  });
+
+  it('messages between stages', async () => {
+    const instance = { tp_size: 1, pp_size: 2 };
+    const plain = await serve(clusterOf(instance));
+    const measured = tableOf(['send_recv', 2, [128, 512], [500, 1500]]);
+    const table = await serve(clusterOf(instance, measured));
+    const networkNs = Math.trunc(link.latencyNs + (2 * hiddenBytes) / 1.073741824);
+    // Hidden state and residual, 256 bytes: a third of the way.
+    expect(table.tpotNs - plain.tpotNs).toBe(Math.round(500 + 1000 / 3) - networkNs);
+    expect(table.summary.trust.measuredLinks?.communications).toEqual({
+      measured: 5,
+      beyond: 0,
+      simulated: 0,
+    });
+  });
+
+  it('the network\u2019s own times as a table change nothing', async () => {
+    const sizes = [100, hiddenBytes];
+    const times = sizes.map((size) => ringNs(4, size));
+    const curve = tableOf(['all_reduce', 4, sizes, times]);
+    const plain = await serve(clusterOf({ tp_size: 4 }));
+    const table = await serve(clusterOf({ tp_size: 4 }, curve));
+    expect(table.tpotNs).toBe(plain.tpotNs);
+  });
+});
+
+describe('links fitted to measurements', () => {
+  it.each([2, 4, 8])('of the machine\u2019s own ring of %i are its links', (n) => {
+    const sizes = Array.from({ length: 16 }, (_, i) => 4096 * 2 ** i);
+    const curve = new SizeCurve(
+      sizes,
+      sizes.map((size) => ringNs(n, size)),
+    );
+    const [ring] = linkShapes('all_reduce', n);
+    const fit = fitLink({ operator: 'all_reduce', workers: n, devicesPerNode: n, curve }, ring, 0);
+    expect(Math.abs(fit.latencyNs - link.latencyNs)).toBeLessThan(2);
+    expect(Math.abs(fit.bandwidthGBps / link.bw - 1)).toBeLessThan(0.001);
+    expect(fit.decades.every(({ fits, meanAbsError }) => fits && meanAbsError < 0.001)).toBe(true);
+  });
+});
+
+describe('random clusters with a table', () => {
+  const groups = [2, 3, 4, 6, 8].flatMap((n) =>
+    [1, 2, 3, 4, 6, 8].filter((perNode) => n % perNode === 0).map((perNode) => ({ n, perNode })),
+  );
+  const table: SizeTable = {
+    source: 'any',
+    curves: measuredKinds.flatMap((collective) =>
+      groups
+        .filter(({ n }) => collective !== 'send_recv' || n === 2)
+        .map(({ n, perNode }) => ({
+          collective,
+          participants: n,
+          devices_per_node: perNode,
+          size_bytes: [64, 1024, 4096],
+          duration_ns: [900 * n, 1000 * n, 5000 * n],
+        })),
+    ),
+  };
+
+  /** Undefined: refused with a reason. */
+  async function completions(entry: ServingCase, fastPaths: boolean) {
+    try {
+      const file = { ...entry.file, measured_links: [{ file: 'any.json' }] };
+      const cluster = anyClusterOf(file, table);
+      const backend = new InProcess(cluster, () => formulas, { fastPaths, mostTurns: 20_000 });
+      const { requests, routing, seed } = entry;
+      const hostTerms = { frontEndDelayNs: 0, warmUpNs: 0 };
+      await runServing({ cluster, requests, backend, routing, seed, hostTerms, intervalNs: 1e6 });
+      return backend.completions;
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      expect(error.message).not.toContain('any.json');
+      return undefined;
+    }
+  }
+
+  it('the fast paths give the nanoseconds of the plain ones', async () => {
+    let used = 0;
+    await fc.assert(
+      fc.asyncProperty(servingCase, async (entry) => {
+        const fast = await completions(entry, true);
+        expect(await completions(entry, false)).toEqual(fast);
+        if (fast?.some((one) => (one.communications?.measured ?? 0) > 0)) used++;
+      }),
+      { numRuns: 500, seed: 11 },
+    );
+    expect(used).toBeGreaterThan(100);
+  });
+});
