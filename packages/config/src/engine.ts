@@ -125,7 +125,7 @@ export interface SpeculationOptions {
 /** What engines do otherwise on some devices: defaults below whatever users say. */
 export function deviceEngine(hardware: string): EngineOverrides {
   // vLLM runs TPUs through XLA, which compiles static shapes and knows no CUDA graphs.
-  return /^tpu\b/i.test(hardware) ? { batch_padding: 'buckets' } : {};
+  return /^tpu/i.test(hardware) ? { batch_padding: 'buckets' } : {};
 }
 
 /** One place for precedence: later layers win where they say something. */
