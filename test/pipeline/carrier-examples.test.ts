@@ -9,7 +9,7 @@ import { contents, inFolder, isBuilt, root, run } from './commands.js';
 import { scenarios, writeScenario } from './scenarios.js';
 
 /** What these switch on is the loop's own business, or is among the scenarios. */
-const loopOnly = /^(rtx|tp2\.|two-instances|power|priority|speculative|kv-host)/;
+const loopOnly = /^(rtx|tp2\.|two-instances|power\.|priority|speculative|kv-host)/;
 const clusters = readdirSync(join(root, 'cluster_config')).filter(
   (name) => name.endsWith('.json') && !loopOnly.test(name),
 );

@@ -98,7 +98,9 @@ export const powerSchema = z.strictObject({
       standby_power: nonNegative,
       active_power: nonNegative,
       standby_duration: nonNegative.describe('s'),
-      power_cap: amount.optional().describe('W; the device never draws more than this'),
+      power_cap: amount
+        .optional()
+        .describe('W; the device never draws more: its clock falls, and computation takes longer'),
       hbm_energy_per_bit: nonNegative
         .optional()
         .describe('pJ per bit of its own memory; default: that of dram'),

@@ -182,6 +182,7 @@ function trustOf(
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
     intervals90: predictionIntervals(means, hardware, calibration),
+    powerCaps: run.power?.caps,
     measuredLinks: run.measuredLinks,
   });
 }

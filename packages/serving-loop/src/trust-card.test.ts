@@ -61,6 +61,13 @@ describe('trustCard', () => {
     expect(card({ fittedDevices: 2 }).basis).toBe('fitted');
   });
 
+  it('says when a power cap slowed devices, and nothing otherwise', () => {
+    const cap = { node: 1, hardware: 'X', capW: 300, activeW: 400, computeSlowdown: 1.125 };
+    const text = formatTrustCard(card({ powerCaps: [cap] })).join('\n');
+    expect(text).toContain('node 1, X: 300 W of 400 W at full clock; compute up to 12.50 % slower');
+    expect(card({ powerCaps: [] })).toEqual(card({}));
+  });
+
   it('gives lookups outside what was measured, and odd workloads', () => {
     const odd = { id: 'a', arrivalNs: 0, promptTokens: 0, outputTokens: 1 };
     const text = formatTrustCard(

@@ -10,6 +10,7 @@ import { nsPerS } from '@astrolabe/base';
 import { type Finding, Linter, type Request } from '@astrolabe/workload';
 import type { MeasuredLinksUse } from './communication-count.js';
 import type { RequestResult } from './metrics.js';
+import type { BindingCap } from './power/binding-caps.js';
 import type { PredictionIntervals } from './prediction-intervals.js';
 import type { Binding, Saturation } from './saturation.js';
 import type { LookupShare } from './summary.js';
@@ -34,6 +35,8 @@ export interface TrustCard {
   readonly metrics: Readonly<Record<string, string>>;
   /** 90 % intervals of means; null without a calibration. */
   readonly intervals90: PredictionIntervals | null;
+  /** Only where a power cap was below what devices draw: a model slowed them. */
+  readonly powerCaps?: readonly BindingCap[];
 }
 
 const mostFindings = 5;
@@ -59,10 +62,11 @@ export interface TrustInputs {
   readonly fittedDevices: number;
   readonly intervals90: PredictionIntervals | undefined;
   readonly measuredLinks: MeasuredLinksUse | undefined;
+  readonly powerCaps?: readonly BindingCap[] | undefined;
 }
 
 export function trustCard(inputs: TrustInputs): TrustCard {
-  const { results, makespanS, devices, fittedDevices } = inputs;
+  const { results, makespanS, devices, fittedDevices, powerCaps = [] } = inputs;
   const arrivals = results.map(({ arrivalNs }) => arrivalNs);
   const first = arrivals.reduce((a, b) => Math.min(a, b), Infinity);
   const last = arrivals.reduce((a, b) => Math.max(a, b), 0);
@@ -79,6 +83,7 @@ export function trustCard(inputs: TrustInputs): TrustCard {
     workload: lint(inputs.requests),
     metrics: metricDefinitions,
     intervals90: inputs.intervals90 ?? null,
+    ...(powerCaps.length === 0 ? {} : { powerCaps }),
   };
 }
 
@@ -132,6 +137,12 @@ export function formatTrustCard(card: TrustCard): string[] {
       .join('; ')}`,
     `load          ${card.load === null ? 'all at once' : `${card.load.toFixed(2)} of what was served`}`,
   ];
+  for (const { node, hardware, capW, activeW, computeSlowdown } of card.powerCaps ?? []) {
+    lines.push(
+      `power cap     node ${node}, ${hardware}: ${capW} W of ${activeW} W at full clock; compute up ` +
+        `to ${percent(computeSlowdown - 1)} slower, by a model that is not measured`,
+    );
+  }
   if (card.intervals90 !== null) {
     const { intervals90 } = card;
     const shown = Object.entries(intervals90.metrics).map(
@@ -167,7 +178,8 @@ function measuredLinksLines({ tables, communications }: MeasuredLinksUse): strin
 const basisText: Record<TrustCard['basis'], string> = {
   fitted: 'step constants fitted on a real run of every device; operators as profiled',
   'partly fitted': 'step constants fitted for some devices only; operators as profiled',
-  predicted: 'nothing fitted: operators as profiled, expect TPOT up to 5 % too low',
+  predicted:
+    'nothing fitted: operators as profiled, host with start values; expect TPOT up to 5 % too low',
 };
 
 const bindingText: Record<Binding, string> = {

@@ -21,6 +21,7 @@ import type { Iteration } from './iteration.js';
 import type { Transfer } from './kv-transfer.js';
 import type { ExpertRouter } from './moe/expert-loads.js';
 import { lowerMoves } from './moves.js';
+import { cappedClock, powerCapOf } from './power-cap.js';
 import { parseTerms, type TermSwitches, type Terms } from './terms.js';
 import { createTransferGenerator } from './transfer-generator.js';
 
@@ -48,7 +49,11 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
   const { cluster, calibration = noCalibration } = options;
   const terms = parseTerms(options.terms);
   const latencyModelFor = (instance: Instance): LatencyModel =>
-    engineKernels(options.latencyModelFor(instance), instance, terms);
+    cappedClock(
+      engineKernels(options.latencyModelFor(instance), instance, terms),
+      instance,
+      powerCapOf(cluster, instance),
+    );
   const groups = planGroups(cluster);
   const instances = cluster.instances.map(
     (instance) =>

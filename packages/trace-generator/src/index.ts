@@ -10,4 +10,5 @@ export { type Transfer, transferLane, transferSchema } from './kv-transfer.js';
 export type { ExpertQuestion, ExpertRouter } from './moe/expert-loads.js';
 export { loadLane, type MemoryMove, memoryMoveSchema, storeLane } from './moves.js';
 export { type PimCost, pimCost } from './pim.js';
+export { computeSlowdown, powerCapOf } from './power-cap.js';
 export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';

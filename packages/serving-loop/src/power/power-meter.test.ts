@@ -11,7 +11,8 @@ import {
   resolveEngine,
 } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
-import { powerComponents, sumJoules } from './components.js';
+import { type Joules, powerComponents, sumJoules } from './components.js';
+import { deviceTraffic } from './memory-traffic.js';
 import { createPowerMeter, type PowerReading } from './power-meter.js';
 import { meterReadings, powerRows, requestEnergyRows, summarisePower } from './power-report.js';
 
@@ -73,7 +74,7 @@ function cluster(instances: readonly Instance[], constants: PowerFile | undefine
   return {
     nodes: [{ index: 0, hostMemory, hostLinkGBps: 26.8, power: constants }],
     instances,
-    numNpus: instances.reduce((sum, entry) => sum + entry.npus.length, 0),
+    numNpus: instances.reduce((sum, entry) => sum + npusOf(entry).length, 0),
     linkBandwidthGBps: [1],
     linkLatencyNs: [0],
     cxl: undefined,
@@ -87,6 +88,17 @@ interface Step {
   busyS?: number;
   commBytes?: number;
   memoryBytes?: number;
+}
+
+/** With Y for its feed-forward blocks. */
+function apart(index: number, tp: number, ffnTp: number, microBatches = 1): Instance {
+  const own = instance(index, tp, 0);
+  const npus = Array.from({ length: ffnTp }, (_, i) => tp + i);
+  return { ...own, ffn: { hardware: 'Y', tp: ffnTp, npus, memory: own.memory, microBatches } };
+}
+
+function npusOf({ npus, ffn }: Instance): number[] {
+  return [...npus, ...(ffn?.npus ?? [])];
 }
 
 function measure(subject: Cluster, steps: readonly Step[], endS: number, requests = 1) {
@@ -112,7 +124,7 @@ function measure(subject: Cluster, steps: readonly Step[], endS: number, request
       lane: 0,
       startNs,
       finishNs,
-      npus: subject.instances[step.instance].npus.map((npu) => ({
+      npus: npusOf(subject.instances[step.instance]).map((npu) => ({
         npu,
         startNs,
         finishNs,
@@ -202,12 +214,92 @@ describe('power meter', () => {
     expect(reading?.system.total().accelerator).toBeCloseTo(60 + 3 * 10, 6);
   });
 
+  it('a cap bounds board and memory together where they are apart', () => {
+    const constants = { ...power.npu.X, hbm_energy_per_bit: 1e6, hbm_in_board_power: false };
+    const steps = [{ instance: 0, startS: 0, endS: 1 }];
+    const total = (npu: object): Joules | undefined => {
+      const file = { ...power, npu: { X: { ...constants, ...npu } } };
+      return measure(cluster([instance(0, 1, 0)], file), steps, 1)?.system.total();
+    };
+    const free = total({});
+    const memoryJ = free?.acceleratorMemory ?? 0;
+    expect(memoryJ).toBeGreaterThan(1);
+    const capped = total({ power_cap: 109 + memoryJ });
+    expect(capped?.acceleratorMemory).toBe(memoryJ);
+    expect(free?.accelerator).toBeCloseTo(110, 9);
+    expect(capped?.accelerator).toBeCloseTo(109, 9);
+  });
+
+  it('tells which caps are below what devices draw', () => {
+    const capsOf = (npu: object) => {
+      const file = { ...power, npu: { X: { ...power.npu.X, ...npu } } };
+      return measure(cluster([instance(0, 2, 0)], file), [], 1)?.caps;
+    };
+    expect(capsOf({ power_cap: 110 })).toEqual([]);
+    // 100 W above idle, of which 12.5 are allowed: half the clock.
+    expect(capsOf({ power_cap: 22.5 })).toEqual([
+      { node: 0, hardware: 'X', capW: 22.5, activeW: 110, computeSlowdown: 2 },
+    ]);
+    expect(() => capsOf({ power_cap: 10 })).toThrow(/npu\.X: power_cap of 10 W: an idle device/);
+  });
+
   it('refuses a device without constants, and needs no power block', () => {
     const other = { ...instance(0, 1, 0), hardware: 'Y' };
     expect(() => measure(cluster([other], power), [], 1)).toThrow(
       /nodes\[0\]\.power\.npu: has no constants for Y/,
     );
     expect(measure(cluster([other], undefined), [], 1)).toBeUndefined();
+  });
+
+  describe('feed-forward blocks on devices of their own', () => {
+    const y = { ...power.npu.X, idle_power: 20, standby_power: 40, active_power: 220 };
+    const constants: PowerFile = {
+      ...power,
+      npu: { X: { ...power.npu.X, hbm_energy_per_bit: 50 }, Y: { ...y, hbm_energy_per_bit: 70 } },
+    };
+
+    it('every device of both kinds is counted, and their energies add up', () => {
+      const subject = cluster([apart(0, 2, 2), instance(1, 1, 4)], constants);
+      const steps = [
+        { instance: 0, startS: 0, endS: 1, busyS: 0.5 },
+        { instance: 1, startS: 0.5, endS: 2 },
+        { instance: 0, startS: 3, endS: 4 },
+      ];
+      const { system, devices, instances } = measure(subject, steps, 10) as PowerReading;
+      expect(devices.map(({ npu }) => npu)).toEqual([0, 1, 2, 3, 4]);
+      let joules = 0;
+      for (const { npu, instance: owner, idleNs, standbyNs, activeNs } of devices) {
+        const feedForward = npu === 2 || npu === 3;
+        expect(owner).toBe(npu === 4 ? 1 : 0);
+        expect(idleNs + standbyNs + activeNs).toBe(10 * nsPerS);
+        if (owner === 0) expect(activeNs).toBe(1.5 * nsPerS);
+        const [idle, standby, active] = feedForward ? [20, 40, 220] : [10, 30, 110];
+        joules += (idle * idleNs + standby * standbyNs + active * activeNs) / nsPerS;
+      }
+      const { accelerator, acceleratorMemory } = system.total();
+      expect(accelerator + acceleratorMemory).toBeCloseTo(joules, 6);
+      const own = instances.map((series) => (series === undefined ? 0 : sumJoules(series.total())));
+      expect(own[0] + own[1]).toBeCloseTo(joules, 6);
+    });
+
+    it('both pools together move what one device would, and weights again for every part', () => {
+      const step = { requests: [0, 1], newTokens: [5, 1], contextTokens: [0, 9] };
+      const [together] = deviceTraffic(instance(0, 1, 0))(step);
+      const [attention, feedForward] = deviceTraffic(apart(0, 1, 1))(step);
+      expect(attention + feedForward).toBe(together);
+      // Gate, up and down of both layers, bf16; seven activations of 128 and two of 64 a token.
+      const weights = 2 * 3 * 64 * 128 * 2;
+      expect(feedForward).toBe(weights + 6 * 2 * (6 * 128 + 2 * 64) * 2);
+      const halves = deviceTraffic(apart(0, 1, 1, 2))(step);
+      expect(halves[1]).toBe(feedForward + weights);
+      // Norms, q, k, v and o of both layers.
+      expect(halves[0]).toBe(attention + 2 * (2 * 64 + 4 * 64 * 64) * 2);
+    });
+
+    it('constants are those of the device', () => {
+      const subject = cluster([apart(0, 1, 1)], power);
+      expect(() => measure(subject, [], 1)).toThrow('has no constants for Y');
+    });
   });
 
   it('components, states, intervals and requests always add up', () => {

@@ -1,7 +1,7 @@
 /**
  * The power meter: reads the steps the engines submitted and what the machine says about them, after
- * the fact, and never feeds time back. Constants come from the `power` block of each node; a node
- * without one is not metered. Formulas:
+ * the fact, and never feeds time back: under a cap the trace generator slows operators. Constants
+ * come from the `power` block of each node; a node without one is not metered. Formulas:
  *
  *   accelerator = idle, standby, active power x time in that state, per device, idle ones included
  *   own memory  = bytes of every rank x 8 x energy per bit; part of board power unless said otherwise
@@ -11,9 +11,16 @@
  *   link        = idle + bytes sent by every rank x 8 x energy per bit; NIC and storage likewise
  */
 import { assert, bytesPerGiB, nsPerS, UserError } from '@astrolabe/base';
-import type { Cluster, Instance, PimMemory, PowerFile } from '@astrolabe/config';
+import {
+  type Cluster,
+  type Instance,
+  npuHardware,
+  type PimMemory,
+  type PowerFile,
+} from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import { type Iteration, type MemoryMove, type PimCost, pimCost } from '@astrolabe/trace-generator';
+import { type BindingCap, bindingCaps } from './binding-caps.js';
 import { EnergySeries, type PowerComponent } from './components.js';
 import { DeviceStates, type StateTimes } from './device-states.js';
 import { deviceTraffic, type TrafficModel } from './memory-traffic.js';
@@ -37,6 +44,7 @@ export interface PowerReading {
   readonly nodes: readonly (EnergySeries | undefined)[];
   readonly system: EnergySeries;
   readonly devices: readonly DeviceEnergy[];
+  readonly caps: readonly BindingCap[];
   /** Energy above idle of the steps a request took part in, by its share of the tokens, J. */
   readonly requestJ: Float64Array;
 }
@@ -61,8 +69,7 @@ export function createPowerMeter(
   for (const { power, index } of cluster.nodes) {
     if (power === undefined) continue;
     const used = cluster.instances.filter((instance) => instance.node === index);
-    const names = used.map((instance) => instance.hardware);
-    for (const hardware of [...names, ...Object.keys(power.idle_npus ?? {})]) {
+    for (const hardware of [...used.flatMap(npuHardware), ...Object.keys(power.idle_npus ?? {})]) {
       if (hardware in power.npu) continue;
       throw new UserError(`has no constants for ${hardware}`, { at: `nodes[${index}].power.npu` });
     }
@@ -70,12 +77,23 @@ export function createPowerMeter(
   return new Meter(cluster, intervalNs, numRequests, lagNs);
 }
 
+type NpuConstants = PowerFile['npu'][string];
+
+interface MeteredDevice {
+  readonly npu: number;
+  readonly constants: NpuConstants;
+  readonly states: DeviceStates;
+  /** Which entry of a step's traffic is this device's. */
+  readonly part: number;
+}
+
 interface MeteredInstance {
   readonly instance: Instance;
   readonly power: PowerFile;
   readonly series: EnergySeries;
   readonly nodeSeries: EnergySeries;
-  readonly devices: DeviceStates[];
+  /** Feed-forward devices last. */
+  readonly devices: readonly MeteredDevice[];
   readonly traffic: TrafficModel;
   readonly pending: Iteration[];
   readonly moving: Map<string, readonly MemoryMove[]>;
@@ -109,22 +127,19 @@ class Meter implements PowerMeter {
     const power = this.cluster.nodes[instance.node].power;
     const nodeSeries = this.nodes[instance.node];
     if (power === undefined || nodeSeries === undefined) return undefined;
-    const constants = power.npu[instance.hardware];
-    const { idle_power: idle, standby_power: standby, power_cap: cap } = constants;
-    const watts = { idle, standby, active: Math.min(constants.active_power, cap ?? Infinity) };
+    const hardware = npuHardware(instance);
+    const { npus, tp, pp, ffn } = instance;
     const metered: MeteredInstance = {
       instance,
       power,
       series: new EnergySeries(this.intervalNs),
       nodeSeries,
-      devices: instance.npus.map(
-        () =>
-          new DeviceStates(constants.standby_duration * nsPerS, (state, from, to, durationNs) => {
-            this.spend(metered, 'accelerator', from, to, (watts[state] * durationNs) / nsPerS);
-            if (state === 'active')
-              metered.dynamicJ += ((watts.active - idle) * durationNs) / nsPerS;
-          }),
-      ),
+      devices: [...npus, ...(ffn?.npus ?? [])].map((npu, position) => ({
+        npu,
+        constants: power.npu[hardware[position]],
+        part: position < npus.length ? Math.floor(position / tp) : pp,
+        states: this.statesOf(power.npu[hardware[position]], () => metered),
+      })),
       traffic: deviceTraffic(instance),
       pending: [],
       moving: new Map(),
@@ -134,6 +149,17 @@ class Meter implements PowerMeter {
       dynamicJ: 0,
     };
     return metered;
+  }
+
+  /** @param owner asked only once there is time to spend */
+  private statesOf(constants: NpuConstants, owner: () => MeteredInstance): DeviceStates {
+    const { idle_power: idle, standby_power: standby } = constants;
+    const watts = { idle, standby, active: activeW(constants) };
+    return new DeviceStates(constants.standby_duration * nsPerS, (state, from, to, ns) => {
+      const metered = owner();
+      this.spend(metered, 'accelerator', from, to, (watts[state] * ns) / nsPerS);
+      if (state === 'active') metered.dynamicJ += ((watts.active - idle) * ns) / nsPerS;
+    });
   }
 
   onIteration(iteration: Iteration): void {
@@ -163,29 +189,26 @@ class Meter implements PowerMeter {
   }
 
   private accelerators(metered: MeteredInstance, step: Iteration, done: Completion): void {
-    const { instance, power, devices } = metered;
-    const constants = power.npu[instance.hardware];
-    const perBit = constants.hbm_energy_per_bit ?? power.dram.energy_per_bit;
-    const stageBytes = metered.traffic(step);
-    instance.npus.forEach((npu, position) => {
+    const partBytes = metered.traffic(step);
+    for (const { npu, constants, states, part } of metered.devices) {
       const times = done.npus.find((entry) => entry.npu === npu);
       const startNs = times?.startNs ?? done.startNs;
       const finishNs = times?.finishNs ?? done.finishNs;
       const busyNs =
         times === undefined ? finishNs - startNs : times.computeNs + times.exposedCommNs;
-      const activeNs = devices[position].step(startNs, finishNs, busyNs);
-      const bytes = stageBytes[Math.floor(position / instance.tp)];
-      let memoryJ = bitsJ(bytes, perBit);
-      if (constants.hbm_in_board_power) {
-        const activeJ =
-          (Math.min(constants.active_power, constants.power_cap ?? Infinity) * activeNs) / nsPerS;
-        memoryJ = Math.min(memoryJ, activeJ);
-        this.spend(metered, 'accelerator', startNs, finishNs, -memoryJ);
-      } else {
-        metered.dynamicJ += memoryJ;
-      }
+      const activeS = states.step(startNs, finishNs, busyNs) / nsPerS;
+      const perBit = constants.hbm_energy_per_bit ?? metered.power.dram.energy_per_bit;
+      const activeJ = activeW(constants) * activeS;
+      const { memoryJ, carvedJ } = withMemory(
+        constants,
+        activeJ,
+        activeS,
+        bitsJ(partBytes[part], perBit),
+      );
+      this.spend(metered, 'accelerator', startNs, finishNs, -carvedJ);
       this.spend(metered, 'acceleratorMemory', startNs, finishNs, memoryJ);
-    });
+      metered.dynamicJ += memoryJ - carvedJ;
+    }
   }
 
   /** A transfer beside the steps: between instances, or to and from a tier over the host's links. */
@@ -266,11 +289,10 @@ class Meter implements PowerMeter {
   finish(endNs: number): PowerReading {
     const devices: DeviceEnergy[] = [];
     for (const metered of this.metered) {
-      metered?.devices.forEach((device, position) => {
-        device.finish(endNs);
-        const { npus, index } = metered.instance;
-        devices.push({ npu: npus[position], instance: index, ...device.times });
-      });
+      for (const { npu, states } of metered?.devices ?? []) {
+        states.finish(endNs);
+        devices.push({ npu, instance: metered?.instance.index ?? 0, ...states.times });
+      }
     }
     const system = new EnergySeries(this.intervalNs);
     this.nodes.forEach((series, index) => {
@@ -287,9 +309,28 @@ class Meter implements PowerMeter {
       nodes: this.nodes,
       system,
       devices,
+      caps: bindingCaps(this.cluster),
       requestJ: this.requestJ,
     };
   }
+}
+
+/** While it works, within the cap. */
+function activeW({ active_power: active, power_cap: cap = Infinity }: NpuConstants): number {
+  return Math.min(active, cap);
+}
+
+/** What memory draws, and how much of that comes out of the active energy. */
+function withMemory(
+  { hbm_in_board_power: inBoard, power_cap: capW = Infinity }: NpuConstants,
+  activeJ: number,
+  activeS: number,
+  trafficJ: number,
+): { memoryJ: number; carvedJ: number } {
+  const memoryJ = inBoard ? Math.min(trafficJ, activeJ) : trafficJ;
+  if (inBoard) return { memoryJ, carvedJ: memoryJ };
+  const overJ = capW === Infinity ? 0 : activeJ + memoryJ - capW * activeS;
+  return { memoryJ, carvedJ: Math.min(activeJ, Math.max(0, overJ)) };
 }
 
 function bitsJ(bytes: number, perBit: number): number {
