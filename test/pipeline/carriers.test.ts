@@ -48,6 +48,9 @@ describe.skipIf(!isBuilt)('in-process = pipe = files = replay (needs a build)', 
 
       const results = contents(at('inside'));
       expect(JSON.parse(results['run.json']).complete).toBe(true);
+      const { measuredLinks } = JSON.parse(results['summary.json']).trust;
+      const fromTable = measuredLinks?.communications.measured ?? 0;
+      expect(fromTable > 0).toBe(scenario.name.includes('measured links'));
       expect(contents(at('plain'))).toEqual(results);
       expect(contents(at('piped'))).toEqual(results);
       expect(contents(at('filed'))).toEqual(results);

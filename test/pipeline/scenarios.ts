@@ -1,12 +1,14 @@
 /** Small clusters of every kind, with a workload each: the same runs go through every carrier. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { root } from './commands.js';
 
 export interface Scenario {
   readonly name: string;
   readonly cluster: unknown;
   readonly requests: number;
+  /** Other files beside the cluster's, by name. */
+  readonly files?: Readonly<Record<string, unknown>>;
 }
 
 const memory = { mem_size: 96, mem_bw: 1597, mem_latency: 0 };
@@ -22,7 +24,7 @@ function instance(more: Record<string, unknown>): unknown {
   };
 }
 
-function cluster(...instances: readonly unknown[]): unknown {
+function cluster(...instances: readonly unknown[]): object {
   return {
     num_nodes: 1,
     link_bw: 16,
@@ -44,6 +46,25 @@ export const scenarios: readonly Scenario[] = [
     name: 'two instances',
     cluster: cluster(instance({ name: 'a', tp_size: 1 }), instance({ name: 'b', tp_size: 1 })),
     requests: 12,
+  },
+  {
+    name: 'TP x PP with measured links',
+    cluster: {
+      ...cluster(instance({ tp_size: 2, pp_size: 2 })),
+      measured_links: [{ file: 'links/pairs.json' }],
+    },
+    files: {
+      'links/pairs.json': {
+        source: 'test',
+        curves: ['all_reduce', 'send_recv'].map((collective) => ({
+          collective,
+          participants: 2,
+          size_bytes: [8192, 65_536, 1_048_576],
+          duration_ns: [9000, 11_000, 40_000],
+        })),
+      },
+    },
+    requests: 8,
   },
   { name: 'PP', cluster: cluster(instance({ tp_size: 1, pp_size: 2 })), requests: 8 },
   {
@@ -74,6 +95,10 @@ export function writeScenario(folder: string, scenario: Scenario): string[] {
   const clusterFile = join(folder, 'cluster.json');
   const workloadFile = join(folder, 'workload.ndjson');
   writeFileSync(clusterFile, JSON.stringify(scenario.cluster));
+  for (const [name, value] of Object.entries(scenario.files ?? {})) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), JSON.stringify(value));
+  }
   const lines = Array.from({ length: scenario.requests }, (_, i) =>
     JSON.stringify({
       id: `r${i}`,
