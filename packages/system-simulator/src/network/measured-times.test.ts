@@ -6,6 +6,7 @@ import type { Completion } from '../completion.js';
 import { createMachine } from '../machine.js';
 import type { MachineSpec } from '../machine-spec.js';
 import type { MeasuredSpec } from './measured-times.js';
+import type { NetworkSpec } from './topology.js';
 
 const sizes = [1000, 101_000];
 const curve = (
@@ -31,21 +32,25 @@ const table: SizeTable = {
   ],
 };
 
-/** Four NPUs on two nodes and two instances, a link of one byte per ns behind 700 ns. */
-function spec(changes: Partial<MachineSpec> = {}, measured: Partial<MeasuredSpec> = {}) {
+/** A link of one byte per ns behind 700 ns. */
+const network: NetworkSpec = {
+  congestion: 'unaware',
+  dims: [{ kind: 'FullyConnected', npus: 4, bandwidthGBps: 1e9 / 2 ** 30, latencyNs: 700 }],
+};
+
+/** Four NPUs on two nodes and two instances. */
+function spec(
+  changes: Partial<MachineSpec> = {},
+  measured: Partial<MeasuredSpec> = {},
+): MachineSpec {
   return {
     numNpus: 4,
-    network: {
-      congestion: 'unaware' as const,
-      dims: [
-        { kind: 'FullyConnected' as const, npus: 4, bandwidthGBps: 1e9 / 2 ** 30, latencyNs: 700 },
-      ],
-    },
+    network,
     collectives: {
-      allReduce: 'ring' as const,
-      allGather: 'ring' as const,
-      reduceScatter: 'ring' as const,
-      allToAll: 'direct' as const,
+      allReduce: 'ring',
+      allGather: 'ring',
+      reduceScatter: 'ring',
+      allToAll: 'direct',
     },
     splits: 1,
     activeChunks: 1,
@@ -60,7 +65,7 @@ function spec(changes: Partial<MachineSpec> = {}, measured: Partial<MeasuredSpec
       ...measured,
     },
     ...changes,
-  } satisfies MachineSpec;
+  };
 }
 
 interface Step {
@@ -119,9 +124,8 @@ describe('a measured collective', () => {
   });
 
   it.each(['unaware', 'aware'] as const)('leaves the links alone (congestion %s)', (congestion) => {
-    const { dims } = spec().network;
     const reduce = { collective: allReduce, bytes: 1 };
-    const machineSpec = spec({ network: { congestion, dims } });
+    const machineSpec = spec({ network: { ...network, congestion } });
     const { done, counters } = runOn(machineSpec, { 0: reduce, 1: reduce });
     expect(done.finishNs).toBe(4000);
     expect(counters.links.map(({ messages }) => messages).filter((count) => count > 0)).toEqual([]);
@@ -143,9 +147,8 @@ describe('a measured collective', () => {
       beyond: 0,
       simulated: 1,
     });
-    const plain: MachineSpec = { ...spec() };
-    const { measured: _, ...network } = plain;
-    expect(run(network, { 0: reduce, 1: reduce }).communications).toBeUndefined();
+    const { measured: _, ...plain } = spec();
+    expect(run(plain, { 0: reduce, 1: reduce }).communications).toBeUndefined();
   });
 
   it('goes on linearly beyond the table', () => {
@@ -181,8 +184,7 @@ describe('a measured message', () => {
   const bytes = 51_000;
 
   it.each(['unaware', 'aware'] as const)('between stages (congestion %s)', (congestion) => {
-    const { dims } = spec().network;
-    const done = run(spec({ network: { congestion, dims } }), {
+    const done = run(spec({ network: { ...network, congestion } }), {
       0: { waitNs: 50, send: 1, bytes },
       1: { receive: 0, bytes },
     });
