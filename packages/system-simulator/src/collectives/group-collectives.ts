@@ -255,7 +255,7 @@ export class GroupCollectives {
   ): boolean {
     const measured = this.measuredOf(group, kind);
     if (measured !== null) {
-      times.fill(Math.max(...times) + measured.timeNs(sizeBytes));
+      times.fill(latest(times) + measured.timeNs(sizeBytes));
       return true;
     }
     const { members } = group;
@@ -379,6 +379,12 @@ export class GroupCollectives {
       });
     });
   }
+}
+
+function latest(times: Float64Array): number {
+  let last = times[0];
+  for (const time of times) if (time > last) last = time;
+  return last;
 }
 
 /** A message of a collective that divides its data: at least one byte, as chunks are at least N. */
