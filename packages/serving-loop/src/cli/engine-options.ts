@@ -72,20 +72,23 @@ export function engineOverrides(raw: Readonly<Record<string, unknown>>): EngineO
   };
 }
 
-/** Host work by hardware, and the way to the client, which the slowest device's constants decide. */
+/**
+ * Host work by hardware, and the way to the client, which the slowest device's constants decide. As
+ * calibrated means the start values for a device of which nothing is: a host takes some time.
+ */
 export function hostModel(
   name: EngineFlags['hostModel'],
   calibration: Calibration,
   hardware: readonly string[],
 ): { steps?: Record<string, HostStep | undefined>; output?: OutputPath | undefined } {
   if (name === 'none') return {};
-  const defaults = name === 'vllm';
   const steps: Record<string, HostStep | undefined> = {};
-  let output: OutputPath | undefined = defaults ? outputPathSchema.parse({}) : undefined;
+  let output: OutputPath | undefined;
   for (const device of hardware) {
     const known = calibration.devices[device];
-    steps[device] = known?.host_step ?? (defaults ? hostStepSchema.parse({}) : undefined);
-    output = known?.output_path ?? output;
+    const starts = name === 'vllm' || known === undefined;
+    steps[device] = known?.host_step ?? (starts ? hostStepSchema.parse({}) : undefined);
+    output ??= known?.output_path ?? (starts ? outputPathSchema.parse({}) : undefined);
   }
   return { steps, output };
 }

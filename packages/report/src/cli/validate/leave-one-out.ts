@@ -2,12 +2,13 @@
  * Leave one case out: cases of single requests, each predicted without what was fitted on its own
  * device. Constants are per device, so there are three ways to do without: leave them out, without or
  * with the wait for the longest decodes that the profile measured, or take over another device's step
- * overhead and front-end delay. A host's warm-up is no fit and stays.
+ * overhead and front-end delay. A host's warm-up is no fit and stays; without constants the host model has
+ * its start values, as for any device without a calibration.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Calibration } from '@astrolabe/config';
+import { type Calibration, hostStepSchema, outputPathSchema } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { formatError } from '../../format-comparison.js';
 import type { Case } from '../../validate/manifest.js';
@@ -66,6 +67,10 @@ function withConstantsOf(given: Calibration, own: string, from: string | undefin
         step_overhead_ns: other?.step_overhead_ns ?? 0,
         front_end_delay_ns: other?.front_end_delay_ns ?? 0,
         warm_up_ns: given.devices[own]?.warm_up_ns ?? 0,
+        ...(other === undefined && {
+          host_step: hostStepSchema.parse({}),
+          output_path: outputPathSchema.parse({}),
+        }),
       },
     },
   };
