@@ -65,7 +65,8 @@ function percent(share: number): string {
 }
 
 function micros(ns: number): string {
-  return `${(ns / 1000).toPrecision(4)} us`;
+  const us = ns / 1000;
+  return `${us >= 1000 ? us.toFixed(0) : us.toPrecision(4)} us`;
 }
 
 /**
