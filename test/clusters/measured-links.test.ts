@@ -3,7 +3,9 @@
  * times (table - network), nothing else; and links fitted to the network's own times are its links.
  */
 
+import { existsSync } from 'node:fs';
 import { UserError } from '@astrolabe/base';
+import { readText } from '@astrolabe/base/cli';
 import { CollectiveType, GraphBuilder, NodeType } from '@astrolabe/chakra';
 import {
   type Cluster,
@@ -14,8 +16,8 @@ import {
   SizeCurve,
   type SizeTable,
 } from '@astrolabe/config';
-import type { LatencyModel } from '@astrolabe/profile';
-import { fitLink, linkShapes } from '@astrolabe/profiler-ingest';
+import { CollectiveTable, type LatencyModel } from '@astrolabe/profile';
+import { fitLink, importCsvFiles, linkShapes, sizeTableOf } from '@astrolabe/profiler-ingest';
 import { formatSummary, requestResults, runServing, summarise } from '@astrolabe/serving-loop';
 import { clusterMachine, createMachine } from '@astrolabe/system-simulator';
 import fc from 'fast-check';
@@ -49,7 +51,8 @@ const constant: LatencyModel = {
   attentionNs: () => 1000,
 };
 
-/** 1 GB/s of 2^30 behind 1000 ns; reductions at 1000 bytes per ns take less than one. */
+const memoryGBps = 1000;
+/** 1 GB/s of 2^30 behind 1000 ns. */
 const link = { bw: 1, latencyNs: 1000 };
 const endpointNs = 10;
 
@@ -57,7 +60,7 @@ function clusterOf(instance: object, table?: SizeTable): Cluster {
   const entry = {
     model_name: 'model',
     hardware: 'example',
-    npu_mem: { mem_size: 24, mem_bw: 1000 },
+    npu_mem: { mem_size: 24, mem_bw: memoryGBps },
     kv_blocks: 1000,
     async_scheduling: false,
     ...instance,
@@ -88,12 +91,12 @@ function tableOf(...curves: readonly Row[]): SizeTable {
   };
 }
 
-/** One request of one prompt token: every step has one token. */
-async function serve(cluster: Cluster) {
+/** One request; by default of one prompt token, so that every step has one token. */
+async function serve(cluster: Cluster, promptTokens = 1) {
   const backend = new InProcess(cluster, () => constant, { mostTurns: 10_000 });
   const run = await runServing({
     cluster,
-    requests: [{ id: 0, arrivalNs: 0, promptTokens: 1, outputTokens: 5 }],
+    requests: [{ id: 0, arrivalNs: 0, promptTokens, outputTokens: 5 }],
     backend,
     routing: 'round-robin',
     seed: 1,
@@ -105,11 +108,16 @@ async function serve(cluster: Cluster) {
   return { tpotNs: results[0].tpotNs as number, summary, backend };
 }
 
-/** Ring all-reduce of the machine: 2 (n - 1) messages of a share, a packet's endpoint before each. */
+/**
+ * Ring all-reduce of the machine: 2 (n - 1) messages of a share, a packet's endpoint before each and
+ * behind the last, and n - 1 reductions of three passes over memory.
+ */
 function ringNs(n: number, sizeBytes: number): number {
   const sends = 2 * (n - 1);
-  const hopNs = Math.trunc(link.latencyNs + Math.trunc(sizeBytes / n) / (link.bw * 1.073741824));
-  return (sends + 1) * endpointNs + sends * hopNs;
+  const share = Math.trunc(sizeBytes / n);
+  const hopNs = Math.trunc(link.latencyNs + share / (link.bw * 1.073741824));
+  const reductionNs = 3 * Math.trunc(share / memoryGBps);
+  return (sends + 1) * endpointNs + sends * hopNs + (n - 1) * reductionNs;
 }
 
 describe('a table in place of the ring', () => {
@@ -178,8 +186,41 @@ describe('a table in place of the ring', () => {
   });
 });
 
+const network = new URL('../../../shared/refdata/vidur/profiling/network', import.meta.url)
+  .pathname;
+
+describe.skipIf(!existsSync(network))('Vidur\u2019s tables in a run (needs ../shared)', () => {
+  const reading = { tp: 1, shape: undefined, clockGHz: undefined };
+  const names = { hardware: 'any', model: 'any', dtype: 'any' };
+  const read = (machine: string) => {
+    const at = `${network}/${machine}/all_reduce.csv.gz`;
+    return new CollectiveTable(importCsvFiles([{ at, text: readText(at) }], names, reading));
+  };
+
+  it.each([
+    ['a100_dgx', 2],
+    ['a100_dgx', 4],
+    ['h100_dgx', 4],
+    ['a100_pairwise_nvlink', 4],
+    ['h100_pairwise_nvlink', 2],
+  ])('%s, TP %i: a prompt of 384 tokens takes what was measured', async (machine, tp) => {
+    const measured = read(machine);
+    const table = sizeTableOf(measured.curves, machine, false);
+    const firstStepNs = async (cluster: Cluster): Promise<number> => {
+      const { backend } = await serve(cluster, 384);
+      const [{ startNs, finishNs }] = backend.completions;
+      return finishNs - startNs;
+    };
+    const sizeBytes = 384 * hiddenBytes;
+    const plainNs = await firstStepNs(clusterOf({ tp_size: tp }));
+    const tableNs = await firstStepNs(clusterOf({ tp_size: tp }, table));
+    const collectiveNs = measured.timeNs('all_reduce', tp, tp, sizeBytes);
+    const count = 2 * layers + 1;
+    expect(tableNs - plainNs).toBe(count * (collectiveNs - ringNs(tp, sizeBytes)));
+  });
+});
+
 describe('links fitted to measurements', () => {
-  const memoryGBps = 1000;
   const sizes = Array.from({ length: 12 }, (_, i) => 65_536 * 2 ** i);
   const types = {
     all_reduce: CollectiveType.allReduce,

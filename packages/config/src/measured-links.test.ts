@@ -20,6 +20,8 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'astrolabe-links-'));
   writeFileSync(join(folder, 'links.json'), JSON.stringify(table));
   writeFileSync(join(folder, 'broken.json'), '{"source": "x",\n "curves": [}');
+  const apart = { ...table, curves: [{ ...table.curves[1], devices_per_node: 1 }] };
+  writeFileSync(join(folder, 'apart.json'), JSON.stringify(apart));
   writeFileSync(
     join(folder, 'reduce.json'),
     JSON.stringify({ ...table, curves: [table.curves[0]] }),
@@ -81,6 +83,12 @@ describe('measured_links', () => {
       [{ file: 'links.json' }],
       { tp_size: 4 },
       /links\.json: no all_reduce of 4 in one node, which instance "one" needs/,
+    ],
+    [
+      'stages at a distance nobody measured',
+      [{ file: 'apart.json' }],
+      { tp_size: 1, pp_size: 2 },
+      /apart\.json: no send_recv of 2 in one node, which instance "one" needs/,
     ],
     ['a key misspelt', [{ path: 'links.json' }], {}, /measured_links\[0\]/],
   ])('refuse %s', (_, links, instance, message) => {

@@ -54,13 +54,16 @@ export function measuredLinksOf(links: readonly MeasuredLinks[], hardware: strin
 /** What every run of the instance needs, so that a gap shows before the run. */
 function checkInstance(instance: Instance, links: readonly MeasuredLinks[]): void {
   const { tp, pp, ffn, npus } = instance;
-  const groups: [MeasuredKind, number, string][] = npuHardware(instance)
+  const hardware = npuHardware(instance);
+  const groups: [MeasuredKind, number, string][] = hardware
     .slice(0, npus.length)
-    .map((hardware) => ['all_reduce', tp, hardware]);
+    .map((own) => ['all_reduce', tp, own]);
   if (ffn !== undefined) groups.push(['all_reduce', ffn.tp, ffn.hardware]);
-  if (pp > 1) groups.push(['send_recv', 2, instance.hardware]);
-  for (const [kind, participants, hardware] of groups) {
-    const at = measuredLinksOf(links, hardware);
+  if (pp > 1 || ffn !== undefined) {
+    for (const own of hardware) groups.push(['send_recv', 2, own]);
+  }
+  for (const [kind, participants, own] of groups) {
+    const at = measuredLinksOf(links, own);
     if (at < 0 || participants < 2) continue;
     if (!isMeasured(links[at].table, kind)) continue;
     if (findCurve(links[at].table, kind, participants, participants) >= 0) continue;

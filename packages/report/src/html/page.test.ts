@@ -52,7 +52,10 @@ const summary: Summary = {
     workload: [],
     metrics: {},
     intervals90: null,
-    measuredLinks: null,
+    measuredLinks: {
+      tables: ['a.json: X & Y'],
+      communications: { measured: 4, beyond: 1, simulated: 2 },
+    },
   },
 };
 
@@ -92,6 +95,8 @@ describe('renderPage', () => {
       'i&lt;0&gt;',
       'x &amp; y',
       '10 latency lookups, 10.00 % extrapolated',
+      'measured links: a.json: X &amp; Y',
+      '4 collectives and messages by them, 1 beyond their sizes',
       '+0.00',
     ]) {
       expect(page).toContain(text);

@@ -201,6 +201,16 @@ function comparisonTable(errors: Comparison): string {
   return `<h2>Against ${escapeHtml(errors.real.source)}</h2>${table(head, rows)}`;
 }
 
+/** Tables in place of links, and how much of what they timed lay beyond them. */
+function measuredLinks({ trust }: Summary): string[] {
+  const used = trust?.measuredLinks;
+  if (used === null || used === undefined) return [];
+  const lines = used.tables.map((table) => `measured links: ${table}`);
+  if (used.communications === null) return lines;
+  const { measured, beyond } = used.communications;
+  return [...lines, `${measured} collectives and messages by them, ${beyond} beyond their sizes`];
+}
+
 function notes({ summary, comparison }: PageInput): string {
   const lines = [
     ...(summary.fitted ?? []).map((source) => `fitted: ${source}`),
@@ -210,6 +220,7 @@ function notes({ summary, comparison }: PageInput): string {
     const share = (100 * summary.lookups.extrapolatedShare).toFixed(2);
     lines.push(`${summary.lookups.total} latency lookups, ${share} % extrapolated`);
   }
+  lines.push(...measuredLinks(summary));
   if (lines.length === 0) return '';
   return `<h2>Notes</h2><ul>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
 }
