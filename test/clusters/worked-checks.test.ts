@@ -20,7 +20,13 @@ const model = {
 };
 const experts = { ...model, model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
 const deep = { ...model, num_hidden_layers: 4 };
-const shapes: Record<string, object> = { model, experts, deep };
+const shared = { ...experts, model_type: 'qwen2_moe', num_experts: 8, moe_intermediate_size: 32 };
+const shapes: Record<string, object> = {
+  model,
+  experts,
+  deep,
+  shared: { ...shared, shared_expert_intermediate_size: 64 },
+};
 
 /** Every operator takes 1000 ns, whatever it computes. */
 const constant: LatencyModel = {
@@ -232,6 +238,41 @@ describe('a hot expert rank', () => {
     const even = await step([1, 1, 1, 1, 1, 1, 1, 1]);
     expect(even.npus[0].computeNs).toBe(even.npus[1].computeNs);
     expect(stepNs).toBeGreaterThan(even.stepNs);
+  });
+});
+
+describe('shared experts on a stream of their own', () => {
+  const perLayerNs = 3000;
+  const latency = { ...constant, has: () => true };
+
+  /** Of the first step, on links that take so long for a message. */
+  async function stepNs(link_latency: number, sharedExpertStream: boolean): Promise<number> {
+    const rank = { model_name: 'shared', dp_group: 'g', ep_size: 2 };
+    const cluster = clusterOf([[rank, rank]], { link_latency });
+    const backend = new InProcess(cluster, () => latency, { terms: { sharedExpertStream } });
+    await runServing({
+      cluster,
+      requests: [request(0, 16, 1), request(1, 16, 1)],
+      backend,
+      routing: 'round-robin',
+      seed: 1,
+      hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
+      intervalNs: 1e9,
+    });
+    const [{ startNs, finishNs }] = backend.completions;
+    return finishNs - startNs;
+  }
+
+  it('take no time beside a dispatch that is longer than they are', async () => {
+    const gain = (await stepNs(20_000, false)) - (await stepNs(20_000, true));
+    expect(gain).toBe(2 * perLayerNs);
+  });
+
+  it('gain no more than the dispatch takes', async () => {
+    const gain = (await stepNs(0, false)) - (await stepNs(0, true));
+    // 16 tokens of hidden state and logits from the other rank, 16 x 72 x 2 B, at 1.0737 B/ns, and
+    // 10 ns at each end.
+    expect(gain).toBe(2 * (2145 + 20));
   });
 });
 

@@ -22,9 +22,17 @@ const experts = {
   num_experts_per_tok: 2,
 };
 
+const sharing = {
+  ...experts,
+  model_type: 'qwen2_moe',
+  num_experts: 8,
+  moe_intermediate_size: 32,
+  shared_expert_intermediate_size: 64,
+};
+
 const windowed = { ...dense, sliding_window: 24 };
 
-const shapes: Record<string, object> = { dense, windowed, experts };
+const shapes: Record<string, object> = { dense, windowed, experts, sharing };
 
 const engine = fc.record({
   max_num_seqs: fc.constantFrom(1, 2, 5, 16),
@@ -72,11 +80,14 @@ function colocated(): fc.Arbitrary<object[]> {
 /** Ranks that share experts: alike but for nothing. */
 function waves(): fc.Arbitrary<object[]> {
   return fc
-    .tuple(engine, fc.constantFrom(1, 2), fc.constantFrom(1, 2), fc.constantFrom(2, 4))
-    .map(([limits, tp, pp, ranks]) =>
+    .tuple(
+      ...([engine, fc.constantFrom(1, 2), fc.constantFrom(1, 2), fc.constantFrom(2, 4)] as const),
+      fc.constantFrom('experts', 'sharing'),
+    )
+    .map(([limits, tp, pp, ranks, model_name]) =>
       Array.from({ length: ranks }, () => ({
         ...limits,
-        model_name: 'experts',
+        model_name,
         tp_size: tp,
         pp_size: pp,
         ep_size: tp * ranks,
@@ -222,6 +233,9 @@ const operators = new Set([
   'act_fn',
   'down_proj',
   'moe',
+  'shared_gate_up_proj',
+  'shared_act_fn',
+  'shared_down_proj',
   'final_layernorm',
   'lm_head',
   'sampler',

@@ -21,7 +21,7 @@ import {
 } from '@astrolabe/trace-generator';
 
 export interface InProcessOptions
-  extends Pick<TraceGeneratorOptions, 'calibration' | 'expertRouterFor'> {
+  extends Pick<TraceGeneratorOptions, 'calibration' | 'expertRouterFor' | 'terms'> {
   readonly fastPaths?: boolean;
   readonly mostTurns?: number;
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { exampleCluster, tinyModel } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
+import type { TermSwitches } from './terms.js';
 
 const deepseek = {
   ...tinyModel,
@@ -80,6 +81,62 @@ describe('DeepSeek-like', () => {
       'moe.all_reduce',
     ]);
     expect(layer(names(deepseek, { tp_size: 2 }), 0).at(-1)).toBe('down_proj.all_reduce');
+  });
+});
+
+describe('shared experts beside the exchange of a data-parallel group', () => {
+  const cluster = exampleCluster(
+    ['a', 'b'].map((name) => ({ name, dp_group: 'g', ep_size: 2, max_num_seqs: 512 })),
+    deepseek,
+  );
+
+  /** `node <- parents` of the last layer's MoE block, for one rank of a wave. */
+  function block(tokens: number, terms: TermSwitches = {}): string[] {
+    const { generate } = createTraceGenerator({
+      cluster,
+      latencyModelFor: () => exampleLatency(fusedOperators),
+      terms,
+    });
+    const { graph } = generate({
+      instance: 0,
+      iteration: 0,
+      releaseNs: 0,
+      requests: [0],
+      newTokens: [tokens],
+      contextTokens: [0],
+      waveTokens: [tokens, tokens],
+    }).programs[0];
+    const nameOf = (node: number): string =>
+      graph.strings[graph.name[node]].replace('layer1.', '').replace('moe.', '');
+    return Array.from({ length: graph.nodeCount }, (_, i) => {
+      const parents = [...graph.dataDep.slice(graph.dataDepStart[i], graph.dataDepStart[i + 1])];
+      return `${nameOf(i)} <- ${parents.map(nameOf).join(' + ')}`;
+    }).filter((line) => /^(shared|moe|dispatch|combine)/.test(line));
+  }
+
+  const oneStream = [
+    'shared_gate_up_proj <- post_layernorm',
+    'shared_act_fn <- shared_gate_up_proj',
+    'shared_down_proj <- shared_act_fn',
+    'dispatch <- shared_down_proj',
+    'moe <- dispatch',
+    'combine <- moe',
+  ];
+
+  it('on a second stream, from before the dispatch to before the combine', () => {
+    expect(block(256)).toEqual([
+      'dispatch <- post_layernorm',
+      'moe <- dispatch',
+      'shared_gate_up_proj <- post_layernorm',
+      'shared_act_fn <- shared_gate_up_proj',
+      'shared_down_proj <- shared_act_fn',
+      'combine <- moe + shared_down_proj',
+    ]);
+  });
+
+  it('before it for more than 256 tokens, or without the term', () => {
+    expect(block(257)).toEqual(oneStream);
+    expect(block(8, { sharedExpertStream: false })).toEqual(oneStream);
   });
 });
 

@@ -23,6 +23,7 @@ import { checkIteration, type Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
 import { type Lowering, lowerInterleaved, lowerStage, type Position } from './lower.js';
 import type { ExpertRouter } from './moe/expert-loads.js';
+import { isShared, sharedStreamTokens } from './moe/lower-experts.js';
 import { planExperts } from './moe/plan-experts.js';
 import { chooseSequence } from './operators.js';
 import { padWave } from './pad-wave.js';
@@ -67,6 +68,7 @@ interface Placed {
 /** What of an iteration decides its structure. */
 interface Shape {
   readonly warmUp: boolean;
+  readonly sharedBeside: boolean;
   /** Instances that KV goes to, in order of the sends. */
   readonly kvTo: readonly number[];
   /** Parts that the batch is split into between attention and feed-forward devices. */
@@ -94,6 +96,8 @@ export class InstanceGenerator {
   /** Of every pipeline stage. */
   private readonly lowerings: readonly Lowering[];
   private readonly disaggregated: Disaggregated | undefined;
+  /** Small batches' shared experts overlap an exchange. */
+  private readonly streamsShared: boolean;
   /** Of the parts that take turns between device and PIM. */
   private readonly interleaved: readonly Lowering[];
   private values = new Float64Array(0);
@@ -111,6 +115,11 @@ export class InstanceGenerator {
     this.parts = Array.from({ length: ffn?.microBatches ?? interleaved }, () => new Batch());
     this.interleaved = ffn === undefined ? this.lowerInterleavedParts() : [];
     this.disaggregated = ffn === undefined ? undefined : this.lowerParts(ffn);
+    this.streamsShared =
+      terms.sharedExpertStream &&
+      ffn === undefined &&
+      groups.some(({ expert }) => expert !== undefined) &&
+      this.lowerings.some(({ sequence }) => sequence.moe.some(isShared));
     this.padding = terms.batchPadding ? paddingTables(instance.engine) : noPadding;
     this.groupMembers = Object.fromEntries(
       groups
@@ -118,7 +127,8 @@ export class InstanceGenerator {
         .filter((group) => group !== undefined)
         .map(({ name, npus }) => [name, npus]),
     );
-    this.placed({ warmUp: false, kvTo: [], parts: Math.min(1, this.parts.length) });
+    const parts = Math.min(1, this.parts.length);
+    this.placed({ warmUp: false, sharedBeside: false, kvTo: [], parts });
   }
 
   generate(iteration: Iteration): GraphSet {
@@ -128,8 +138,13 @@ export class InstanceGenerator {
       (this.options.terms.warmUp ? (iteration.warmUpNs ?? 0) : 0) + (iteration.draftNs ?? 0);
     const kvSends = iteration.kvSends ?? [];
     const parts = Math.min(this.parts.length, Math.max(1, iteration.requests.length));
-    const placed = this.placed({ warmUp: warmUpNs > 0, kvTo: kvSends.map(({ to }) => to), parts });
     this.read(iteration, parts);
+    const placed = this.placed({
+      warmUp: warmUpNs > 0,
+      sharedBeside: this.streamsShared && this.batch.tokens <= sharedStreamTokens,
+      kvTo: kvSends.map(({ to }) => to),
+      parts,
+    });
     for (const step of this.steps) {
       step.warmUpNs = warmUpNs;
       step.kvSends = kvSends;
@@ -219,8 +234,8 @@ export class InstanceGenerator {
 
   /** Templates of a shape, built at first use. */
   private placed(shape: Shape): readonly Placed[] {
-    const { warmUp, kvTo, parts } = shape;
-    const key = kvTo.length === 0 ? `${warmUp} ${parts}` : `${warmUp} ${parts} ${kvTo.join()}`;
+    const { warmUp, sharedBeside, kvTo, parts } = shape;
+    const key = `${warmUp} ${sharedBeside} ${parts} ${kvTo.join()}`;
     let placed = this.variants.get(key);
     if (placed === undefined) {
       if (this.variants.size >= maxVariants) this.variants.clear();
@@ -238,7 +253,7 @@ export class InstanceGenerator {
   /** One template per stage; one per rank where ranks name different peers or hold other experts. */
   private placeStages(shape: Shape, kvLinks: readonly (readonly KvLink[])[]): Placed[] {
     const { instance, peers } = this.options;
-    const { warmUp, parts } = shape;
+    const { warmUp, sharedBeside, parts } = shape;
     const ranksDiffer = this.experts?.loads.ranksDiffer ?? false;
     const firstRank = peers.indexOf(instance) * instance.tp;
     const placed: Placed[] = [];
@@ -248,7 +263,7 @@ export class InstanceGenerator {
       const ranks = alike ? [0] : npus.map((_, rank) => rank);
       for (const rank of ranks) {
         const expertRank = this.expertRank(firstRank + rank);
-        const position = this.position({ stage, rank, expertRank, warmUp }, kvLinks);
+        const position = this.position({ stage, rank, expertRank, warmUp, sharedBeside }, kvLinks);
         const template =
           parts > 1
             ? lowerInterleaved(this.interleaved, position)
@@ -265,13 +280,14 @@ export class InstanceGenerator {
     const { warmUp, parts } = shape;
     const pools = this.disaggregated as Disaggregated;
     const active = { ...pools, parts: pools.parts.slice(0, parts) };
+    const alone = { stage: 0, sharedBeside: false };
     const attention = instance.npus.map((npu, rank) => {
-      const position = this.position({ stage: 0, rank, expertRank: 0, warmUp }, kvLinks);
+      const position = this.position({ ...alone, rank, expertRank: 0, warmUp }, kvLinks);
       return { npus: [npu], template: lowerAttentionRank(active, position) };
     });
     const forward = (ffn as FfnDevice).instance.npus.map((npu, rank) => {
       const expertRank = this.expertRank(rank);
-      const position = this.position({ stage: 0, rank, expertRank, warmUp: false }, []);
+      const position = this.position({ ...alone, rank, expertRank, warmUp: false }, []);
       return { npus: [npu], template: lowerFfnRank(active, position) };
     });
     return [...attention, ...forward];
@@ -284,7 +300,7 @@ export class InstanceGenerator {
   }
 
   private position(
-    base: Pick<Position, 'stage' | 'rank' | 'expertRank' | 'warmUp'>,
+    base: Omit<Position, 'groups' | 'kvSends'>,
     kvLinks: readonly (readonly KvLink[])[],
   ): Position {
     const { instance, groups } = this.options;

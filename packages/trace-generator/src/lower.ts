@@ -48,6 +48,8 @@ export interface Position {
   readonly expertRank: number;
   /** The iteration carries a host warm-up. */
   readonly warmUp: boolean;
+  /** Shared experts run on a stream of their own. */
+  readonly sharedBeside: boolean;
   /** KV that the step sends on, an entry per transfer: links from this NPU, layers of this stage. */
   readonly kvSends: readonly (readonly KvLink[])[];
 }
@@ -135,12 +137,13 @@ export function lowerFeedForward(context: Context, layer: number, prefix: string
     return;
   }
   const { chain, hiddenBytes, position } = context;
-  const { groups, expertRank } = position;
+  const { groups, expertRank, sharedBeside } = position;
   const site: ExpertSite = {
     lowering: context,
     chain,
     groups,
     expertRank,
+    sharedBeside,
     hiddenBytes,
     layer,
     prefix,

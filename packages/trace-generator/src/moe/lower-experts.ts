@@ -7,6 +7,9 @@
  * - With it, TP ranks first take their part of the tokens (sequence parallel), then hidden states
  *   and router logits of all ranks are gathered, and results scattered back and gathered over TP.
  *   With `all_to_all` only routed tokens travel, once per rank that holds one of their experts.
+ * - Shared experts come first, on the rank's own tokens. For small batches vLLM has them on a second
+ *   stream, from before the dispatch to before the combine. A device computes one operator at a time
+ *   here, so they overlap the dispatch but not the routed experts: both draw on the same memory.
  */
 import { CollectiveType } from '@astrolabe/chakra';
 import { dtypeBytes } from '@astrolabe/config';
@@ -16,12 +19,16 @@ import type { Lowering } from '../lower.js';
 import { type Operator, profileName } from '../sequences.js';
 import { tierOf } from '../weights.js';
 
+/** vLLM's VLLM_SHARED_EXPERTS_STREAM_TOKEN_THRESHOLD: larger batches take one stream. */
+export const sharedStreamTokens = 256;
+
 export interface ExpertSite {
   readonly lowering: Lowering;
   readonly chain: Chain;
   readonly groups: StageGroups;
   /** Which share of the experts this rank holds, when ranks differ; else 0. */
   readonly expertRank: number;
+  readonly sharedBeside: boolean;
   /** Bytes of one token's hidden state. */
   readonly hiddenBytes: number;
   readonly layer: number;
@@ -37,9 +44,19 @@ export function lowerExperts(site: ExpertSite): void {
   const { expert, tensor } = groups;
   const name = `${prefix}moe`;
   const { moe } = lowering.sequence;
-  for (const operator of moe) if (!isExpert(operator)) lowerOperator(site, operator);
+  const beside = (operator: Operator): boolean => site.sharedBeside && isShared(operator);
+  const before = chain.last;
+  for (const operator of moe) {
+    if (!isExpert(operator) && !beside(operator)) lowerOperator(site, operator);
+  }
   if (expert !== undefined) dispatch(site, `${name}.dispatch`, expert);
   for (const operator of moe) if (isExpert(operator)) lowerOperator(site, operator);
+  if (site.sharedBeside) {
+    const routed = chain.last;
+    chain.last = before;
+    for (const operator of moe) if (beside(operator)) lowerOperator(site, operator);
+    chain.gather([routed, chain.last]);
+  }
   if (expert !== undefined) combine(site, `${name}.combine`, expert);
   if (tensor === undefined) return;
   if (expert === undefined) {
@@ -60,6 +77,11 @@ function lowerOperator(site: ExpertSite, operator: Operator): void {
 
 function isExpert(operator: Operator): boolean {
   return operator.key === 'moe' || operator.key === 'expert';
+}
+
+/** Every token passes it. */
+export function isShared(operator: Operator): boolean {
+  return operator.when === 'sharedExperts';
 }
 
 /** Rank and layer that tell loads apart, where they differ. */
