@@ -3,6 +3,7 @@ import type { Served } from '@astrolabe/serving-loop/cli';
 import type { Chart, Line } from '../../html/chart.js';
 import { type LatencyMetric, latencyMetrics } from '../../latency-metrics.js';
 import type { RunData } from '../../run-data.js';
+import { tokensOnLogClock } from './log-clock.js';
 import type { MeasuredPool, MeasuredSeries } from './read-measured.js';
 import { held, type PoolRow, powerW, simulatedPool } from './series-errors.js';
 
@@ -39,21 +40,24 @@ function throughputChart(
   real: RunData | undefined,
   ours: RunData,
 ): Chart[] {
-  const simulated = ours.series;
-  if (simulated === undefined) return [];
-  const intervalS = simulated.intervalNs / 1e9;
-  const perS = (tokens: number): number => tokens / intervalS;
+  if (ours.series === undefined) return [];
+  let intervalS = ours.series.intervalNs / 1e9;
+  let simulated = ours.series.outputTokens;
   let measured: readonly number[];
-  if (series?.kind === 'throughput') measured = series.values.slice(series.atZero ? 1 : 0);
-  else if (real?.series !== undefined) measured = real.series.outputTokens;
+  if (series?.kind === 'throughput') {
+    intervalS = series.intervalS;
+    simulated = tokensOnLogClock(ours, series);
+    measured = series.values.slice(series.atZero ? 1 : 0);
+  } else if (real?.series !== undefined) measured = real.series.outputTokens;
   else return [];
+  const perS = (tokens: number): number => tokens / intervalS;
   return [
     {
       title: 'Output throughput',
       xLabel: 's',
       yLabel: 'tokens/s',
       steps: true,
-      lines: pair(measured.map(perS), simulated.outputTokens.map(perS), intervalS),
+      lines: pair(measured.map(perS), simulated.map(perS), intervalS),
     },
   ];
 }

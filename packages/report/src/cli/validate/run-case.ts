@@ -15,6 +15,7 @@ import { peerErrors } from '../../validate/peer-errors.js';
 import { type CaseResult, caseStatus, judge } from '../../validate/verdict.js';
 import { readLlmServingSimCsv } from '../read-simulated.js';
 import { caseCharts } from './case-charts.js';
+import { simulatedIntervalS } from './log-clock.js';
 import {
   type MeasuredFigures,
   type MeasuredSeries,
@@ -88,7 +89,7 @@ function servingOptions(
     deviceMemoryBytes: engine.deviceMemoryBytes,
     routing: engine.routing,
     seed: 0,
-    intervalS: series?.intervalS ?? 1,
+    intervalS: simulatedIntervalS(series),
     calibration: options.calibration,
     summaryFormat: 'json',
     quiet: true,

@@ -1,6 +1,6 @@
 /**
  * Measured series against the run's: throughput, power, memory. How intervals meet:
- * - throughput: a value at t is the interval that ends at t;
+ * - throughput: a value at t is the interval that ends at t, on the log's clock (`log-clock.ts`);
  * - power: value k is the interval [k, k + 1);
  * - memory: the first sample is the end of the interval of the first arrival.
  */
@@ -9,6 +9,7 @@ import type { Served } from '@astrolabe/serving-loop/cli';
 import type { RunData } from '../../run-data.js';
 import { compareSeries, errorPct, mapePct } from '../../series.js';
 import type { Figures } from '../../validate/figures.js';
+import { tokensOnLogClock } from './log-clock.js';
 import type { MeasuredPool, MeasuredSeries } from './read-measured.js';
 
 const bytesPerMiB = 2 ** 20;
@@ -22,12 +23,12 @@ export function seriesErrors(
 ): Figures {
   if (series?.kind === 'power') return powerErrors(series, served);
   if (series?.kind === 'memory') return memoryErrors(series, served);
-  const simulated = ours.series?.outputTokens ?? [];
   let found: ReturnType<typeof compareSeries>;
   if (series !== undefined) {
+    const simulated = tokensOnLogClock(ours, series);
     found = compareSeries(series.values, series.atZero ? [0, ...simulated] : simulated);
   } else if (real?.series !== undefined && real.series.intervalNs === ours.series?.intervalNs) {
-    found = compareSeries(real.series.outputTokens, simulated);
+    found = compareSeries(real.series.outputTokens, ours.series?.outputTokens ?? []);
   }
   if (found === undefined) return {};
   return { throughputWape: found.wapePct, cumulativeTokens: found.cumulativePct };
