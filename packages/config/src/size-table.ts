@@ -34,6 +34,11 @@ export const sizeCurveSchema = z.strictObject({
 export const sizeTableSchema = z
   .strictObject({
     source: z.string().min(1).describe('who measured it, on what'),
+    error_pct: z
+      .number()
+      .nonnegative()
+      .optional()
+      .describe('half-width of the 90 % interval of its times, percent: a run carries it on'),
     curves: z.array(sizeCurveSchema).min(1),
   })
   .describe('Size table: measured collectives and messages');

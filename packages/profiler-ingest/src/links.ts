@@ -1,8 +1,15 @@
 /** What `profiler-ingest collectives` says of measured collectives, and the size table it writes. */
 import { UserError } from '@astrolabe/base';
-import { measuredKinds, SizeCurve, type SizeTable } from '@astrolabe/config';
+import { type MeasuredKind, measuredKinds, SizeCurve, type SizeTable } from '@astrolabe/config';
 import type { CollectiveCurve } from '@astrolabe/profile';
-import { type Decade, fitLink, type LinkFit, linkShapes, thinCurve } from './fit/fit-links.js';
+import {
+  type Decade,
+  fitLink,
+  type LinkFit,
+  linkShapes,
+  scatterOf,
+  thinCurve,
+} from './fit/fit-links.js';
 
 /** @returns lines of text */
 export function linkLines(curves: readonly CollectiveCurve[], memoryGBps: number): string[] {
@@ -69,35 +76,51 @@ function micros(ns: number): string {
   return `${us >= 1000 ? us.toFixed(0) : us.toPrecision(4)} us`;
 }
 
+export interface MeasuredCurves {
+  readonly curves: readonly CollectiveCurve[];
+  /** Who measured them, on what. */
+  readonly source: string;
+  /** As the source states it; absent: by the scatter of the times. */
+  readonly errorPct?: number | undefined;
+}
+
 /**
  * The curves as a file for `measured_links`.
  * @param thin one point per doubling of size
  * @throws UserError nothing that the machine runs, or a curve of one size
  */
-export function sizeTableOf(
-  curves: readonly CollectiveCurve[],
-  source: string,
-  thin: boolean,
-): SizeTable {
-  const kept = curves.flatMap((curve): SizeTable['curves'] => {
-    const collective = measuredKinds.find((kind) => kind === curve.operator);
-    if (collective === undefined) return [];
-    const points = thin ? thinCurve(curve.curve) : pointsOf(curve);
-    if (points.length < 2) throw new UserError(`${nameOf(curve)} has one size, a table needs two`);
-    return [
-      {
-        collective,
+export function sizeTableOf(measured: MeasuredCurves, thin: boolean): SizeTable {
+  const kept = measured.curves.filter(({ operator }) => kindOf(operator) !== undefined);
+  if (kept.length === 0) {
+    throw new UserError(`no collective of ${measuredKinds.join(', ')} in the measurements`);
+  }
+  const { source } = measured;
+  const error = measured.errorPct ?? scatterPct(kept);
+  return {
+    source: thin ? `${source}; medians per doubling of size` : source,
+    ...(error === undefined ? {} : { error_pct: error }),
+    curves: kept.map((curve) => {
+      const points = thin ? thinCurve(curve.curve) : pointsOf(curve);
+      if (points.length < 2)
+        throw new UserError(`${nameOf(curve)} has one size, a table needs two`);
+      return {
+        collective: kindOf(curve.operator) as MeasuredKind,
         participants: curve.workers,
         ...(curve.devicesPerNode < 0 ? {} : { devices_per_node: curve.devicesPerNode }),
         size_bytes: points.map(([size]) => size),
         duration_ns: points.map(([, time]) => time),
-      },
-    ];
-  });
-  if (kept.length === 0) {
-    throw new UserError(`no collective of ${measuredKinds.join(', ')} in the measurements`);
-  }
-  return { source: thin ? `${source}; medians per doubling of size` : source, curves: kept };
+      };
+    }),
+  };
+}
+
+function kindOf(operator: string): MeasuredKind | undefined {
+  return measuredKinds.find((kind) => kind === operator);
+}
+
+function scatterPct(curves: readonly CollectiveCurve[]): number | undefined {
+  const scatter = scatterOf(curves.map(({ curve }) => curve));
+  return scatter === undefined ? undefined : Math.ceil(100 * scatter);
 }
 
 /** The same curves, of a table in a file. */

@@ -34,6 +34,14 @@ describe('predictionIntervals', () => {
     expect(found?.metrics).not.toHaveProperty('itlMeanMs');
   });
 
+  it('adds the error of measured links as a third part', () => {
+    const calibration = { model_form_pct: form, devices: { H: device } };
+    const found = predictionIntervals(means, ['H'], calibration, 0.12);
+    // 3 %, 4 % and 12 % make 13 %.
+    expect(found?.metrics.tpotMeanMs[0]).toBeCloseTo(8.7, 9);
+    expect(found?.metrics.makespanS[1]).toBeCloseTo(50 * (1 + Math.hypot(0.015, 0.02, 0.12)), 9);
+  });
+
   it.each([
     [
       'a device without a calibration',

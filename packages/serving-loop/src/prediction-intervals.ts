@@ -1,9 +1,10 @@
 /**
- * 90 % intervals of the means of a run made with a calibration. Two parts, added in quadrature:
+ * 90 % intervals of the means of a run made with a calibration. Three parts, added in quadrature:
  *
  * - the fit: the calibration's own 90 % intervals (bootstrap over the fitted run's requests) of the
  *   step overhead, which every token waits for, and of the front-end delay, which every TTFT has;
- * - the form of the model: a stated relative error that no fit removes (`model_form_pct`).
+ * - the form of the model: a stated relative error that no fit removes (`model_form_pct`);
+ * - measured links: their stated error, times the share of steps that is communication alone.
  */
 import type { Calibration, DeviceCalibration } from '@astrolabe/config';
 
@@ -24,11 +25,15 @@ export interface Means {
   readonly outputTokensPerS: number;
 }
 
-/** @returns undefined unless every device is calibrated and the calibration states its error */
+/**
+ * @param linkError relative error of a step from measured links
+ * @returns undefined unless every device is calibrated and the calibration states its error
+ */
 export function predictionIntervals(
   means: Means,
   hardware: readonly string[],
   calibration: Calibration,
+  linkError = 0,
 ): PredictionIntervals | undefined {
   const form = calibration.model_form_pct;
   const devices = [...new Set(hardware)].map((name) => calibration.devices[name]);
@@ -44,7 +49,7 @@ export function predictionIntervals(
   const metrics: Record<string, readonly [number, number]> = {};
   const add = (name: string, value: number | null, fit: number, pct: number): void => {
     if (value === null || value <= 0) return;
-    const half = Math.hypot(fit, pct / 100);
+    const half = Math.hypot(fit, pct / 100, linkError);
     metrics[name] = [value * Math.max(0, 1 - half), value * (1 + half)];
   };
   add('ttftMeanMs', means.ttftMs, perFirst, form.ttft);

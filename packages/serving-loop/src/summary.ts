@@ -2,6 +2,7 @@
 import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
 import { type Calibration, noCalibration } from '@astrolabe/config';
 
+import { linkError } from './communication-count.js';
 import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
@@ -181,7 +182,7 @@ function trustOf(
     lookups,
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
-    intervals90: predictionIntervals(means, hardware, calibration),
+    intervals90: predictionIntervals(means, hardware, calibration, linkError(run.measuredLinks)),
     powerCaps: run.power?.caps,
     measuredLinks: run.measuredLinks,
   });

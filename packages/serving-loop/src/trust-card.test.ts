@@ -80,14 +80,18 @@ describe('trustCard', () => {
   it('says what measured links timed, and what lay beyond them', () => {
     expect(formatTrustCard(card({})).join('\n')).not.toContain('links');
     const tables = ['a.json for X: measured on X'];
-    const measuredLinks = { tables, communications: { measured: 8, beyond: 2, simulated: 1 } };
+    const communications = { measured: 8, beyond: 2, simulated: 1 };
+    const measuredLinks = { tables, communications, exposedShare: 0.25, errorPct: 40 };
     const text = formatTrustCard(card({ measuredLinks })).join('\n');
     expect(text).toContain('links         measured, a.json for X: measured on X');
     expect(text).toContain(
       '8 collectives and messages timed by the table, 2 of them (25.00 %) beyond its sizes',
     );
     expect(text).toContain('1 by the network model');
-    const silent = card({ measuredLinks: { tables, communications: null } });
+    expect(text).toContain(
+      "25.0 % of devices' busy time is communication alone; 90 % of the table's times within 40 %",
+    );
+    const silent = card({ measuredLinks: { ...measuredLinks, communications: null } });
     expect(formatTrustCard(silent).join('\n')).toContain('does not say what it timed');
   });
 });

@@ -161,17 +161,23 @@ export function formatTrustCard(card: TrustCard): string[] {
   return lines;
 }
 
-function measuredLinksLines({ tables, communications }: MeasuredLinksUse): string[] {
-  const lines = tables.map((table) => `links         measured, ${table}`);
+function measuredLinksLines(use: MeasuredLinksUse): string[] {
+  const { communications, exposedShare, errorPct } = use;
+  const lines = use.tables.map((table) => `links         measured, ${table}`);
   if (communications === null) {
     return [...lines, 'links         the system simulator does not say what it timed by them'];
   }
   const { measured, beyond, simulated } = communications;
   const share = measured === 0 ? '' : ` (${((100 * beyond) / measured).toFixed(2)} %)`;
+  const error =
+    errorPct === null
+      ? 'how exact the table is it does not say'
+      : `90 % of the table's times within ${errorPct} %`;
   return [
     ...lines,
     `links         ${measured} collectives and messages timed by the table, ${beyond} of them` +
       `${share} beyond its sizes (extrapolated); ${simulated} by the network model`,
+    `links         ${(100 * exposedShare).toFixed(1)} % of devices' busy time is communication alone; ${error}`,
   ];
 }
 

@@ -2,10 +2,10 @@
 import { UserError } from '@astrolabe/base';
 import { positiveNumber, readText } from '@astrolabe/base/cli';
 import { loadSizeTable } from '@astrolabe/config/cli';
-import { type CollectiveCurve, CollectiveTable } from '@astrolabe/profile';
+import { CollectiveTable } from '@astrolabe/profile';
 import type { Command } from 'commander';
 import { importCsvFiles } from '../importers/import-csv.js';
-import { curvesOf, linkLines, sizeTableOf } from '../links.js';
+import { curvesOf, linkLines, type MeasuredCurves, sizeTableOf } from '../links.js';
 import { printJson } from '../print-json.js';
 import { loadTable } from './load-table.js';
 import { printLines, writeOutput } from './output.js';
@@ -27,23 +27,21 @@ export function addLinkCommand(program: Command): void {
     .option('--thin', 'of the table: one size per doubling, medians', false)
     .option('--source <text>', "of the table: who measured it, on what; default: the input's words")
     .action(async (inputs: string[], options: Options) => {
-      const { curves, source } = readCurves(inputs);
-      await printLines(linkLines(curves, options.memBw ?? 0));
+      const measured = readCurves(inputs);
+      await printLines(linkLines(measured.curves, options.memBw ?? 0));
       if (options.output === undefined) return;
-      const table = sizeTableOf(curves, options.source ?? source, options.thin);
+      const source = options.source ?? measured.source;
+      const table = sizeTableOf({ ...measured, source }, options.thin);
       await writeOutput(options.output, printJson(table));
     });
 }
 
 /** @throws UserError no collectives there */
-function readCurves(inputs: readonly string[]): {
-  readonly curves: readonly CollectiveCurve[];
-  readonly source: string;
-} {
+function readCurves(inputs: readonly string[]): MeasuredCurves {
   const at = inputs.join(' ');
   if (inputs.length === 1 && inputs[0].endsWith('.json')) {
     const table = loadSizeTable(inputs[0]);
-    return { curves: curvesOf(table), source: table.source };
+    return { curves: curvesOf(table), source: table.source, errorPct: table.error_pct };
   }
   const table = inputs.every((path) => /\.csv(\.gz)?$/.test(path))
     ? importCsvFiles(

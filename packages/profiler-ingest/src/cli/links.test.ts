@@ -24,7 +24,7 @@ describe.skipIf(!existsSync(network))('Vidur\u2019s collectives (needs ../shared
   test.each(machines)('%s: the table is what was measured', (machine) => {
     const measured = curves(`${machine}/all_reduce`, `${machine}/send_recv`);
     const table = parseSizeTable(
-      JSON.parse(JSON.stringify(sizeTableOf(measured, 'v', false))),
+      JSON.parse(JSON.stringify(sizeTableOf({ curves: measured, source: 'v' }, false))),
       't',
     );
     expect(table.curves).toHaveLength(measured.length);
@@ -62,7 +62,7 @@ describe.skipIf(!existsSync(network))('Vidur\u2019s collectives (needs ../shared
 
   test('thin tables are small and stay near the measurement where it is not noise', () => {
     const measured = curves('h100_dgx/all_reduce');
-    const table = sizeTableOf(measured, 'v', true);
+    const table = sizeTableOf({ curves: measured, source: 'v' }, true);
     const thin = curvesOf(table);
     measured.forEach(({ curve }, i) => {
       expect(thin[i].curve.sizesBytes.length).toBeLessThanOrEqual(16);

@@ -96,23 +96,37 @@ describe('sizeTableOf', () => {
       [1100, 1500],
       [4548, 4548],
     ]);
-    const all = sizeTableOf([reduce], 'a run', false);
+    const all = sizeTableOf({ curves: [reduce], source: 'a run' }, false);
     expect(all).toMatchObject({
       source: 'a run',
       curves: [{ size_bytes: sizes, participants: 4 }],
     });
-    const thin = sizeTableOf([noisy], 'a run', true);
+    const thin = sizeTableOf({ curves: [noisy], source: 'a run' }, true);
     expect(thin.source).toBe('a run; medians per doubling of size');
     expect(thin.curves[0].duration_ns).toEqual([1500, 4548]);
   });
 
+  it('states the scatter about its medians, where there is any to see', () => {
+    expect(sizeTableOf({ curves: [reduce], source: 'x' }, true).error_pct).toBeUndefined();
+    const at = Array.from({ length: 40 }, (_, i) => 1024 + 20 * i);
+    // All of one doubling: 38 sizes at the median's time, two twice as long: 5 %, so none of 90 %.
+    const few = curveOf('send_recv', 2, (size) => (size > 1770 ? 2000 : 1000), [...at, 4096]);
+    expect(sizeTableOf({ curves: [few], source: 'x' }, false).error_pct).toBeLessThanOrEqual(25);
+    const many = curveOf('send_recv', 2, (size) => (size > 1600 ? 2000 : 1000), [...at, 4096]);
+    expect(sizeTableOf({ curves: [many], source: 'x' }, false).error_pct).toBeGreaterThan(70);
+    const told = { curves: [many], source: 'x', errorPct: 7 };
+    expect(sizeTableOf(told, false).error_pct).toBe(7);
+  });
+
   it('leaves out what the machine does not run, and refuses when nothing is left', () => {
     const other = curveOf('broadcast', 4, (size) => size);
-    expect(sizeTableOf([other, reduce], 'x', false).curves).toHaveLength(1);
+    expect(sizeTableOf({ curves: [other, reduce], source: 'x' }, false).curves).toHaveLength(1);
     expect(linkLines([other], 0)).toContain('  not a collective of the machine');
-    expect(() => sizeTableOf([other], 'x', false)).toThrow(/no collective of all_reduce, /);
+    expect(() => sizeTableOf({ curves: [other], source: 'x' }, false)).toThrow(
+      /no collective of all_reduce, /,
+    );
     const one = curveOf('all_reduce', 2, () => 1, [4096]);
-    expect(() => sizeTableOf([one], 'x', false)).toThrow(
+    expect(() => sizeTableOf({ curves: [one], source: 'x' }, false)).toThrow(
       'all_reduce of 2, 2 a node has one size, a table needs two',
     );
   });

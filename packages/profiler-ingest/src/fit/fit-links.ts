@@ -11,6 +11,7 @@
  * machine does not run it. Times ns, sizes bytes, bandwidth GB/s of 2^30.
  */
 import { bytesPerGiB, nsPerS, quantileSorted } from '@astrolabe/base';
+import { SizeCurve } from '@astrolabe/config';
 import type { CollectiveCurve } from '@astrolabe/profile';
 
 /** What the machine of a cluster file adds to every packet of a collective. */
@@ -165,6 +166,33 @@ export function thinCurve({ sizesBytes, timesNs }: CollectiveCurve['curve']): [n
     Math.round(median(sizes)),
     Math.round(median(times)),
   ]);
+}
+
+/**
+ * Half-width, as a share, of the 90 % interval of measured times about the medians of their doublings,
+ * every doubling alike: what a size off the table, or a second measurement, may differ by. Undefined
+ * where no doubling has two sizes.
+ */
+export function scatterOf(curves: readonly CollectiveCurve['curve'][]): number | undefined {
+  const rows: { error: number; weight: number }[] = [];
+  for (const curve of curves) {
+    const points = thinCurve(curve);
+    const medians = new SizeCurve(
+      points.map(([size]) => size),
+      points.map(([, time]) => time),
+    );
+    octaveWeights(curve.sizesBytes).forEach((weight, i) => {
+      if (weight === 1) return;
+      const time = medians.timeNs(curve.sizesBytes[i]);
+      rows.push({ error: Math.abs(curve.timesNs[i] / time - 1), weight });
+    });
+  }
+  rows.sort((a, b) => a.error - b.error);
+  let left = 0.9 * rows.reduce((sum, { weight }) => sum + weight, 0);
+  return rows.find(({ weight }) => {
+    left -= weight;
+    return left <= 0;
+  })?.error;
 }
 
 function median(values: number[]): number {

@@ -55,6 +55,8 @@ const summary: Summary = {
     measuredLinks: {
       tables: ['a.json: X & Y'],
       communications: { measured: 4, beyond: 1, simulated: 2 },
+      exposedShare: 0.1,
+      errorPct: null,
     },
   },
 };
