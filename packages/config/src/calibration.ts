@@ -15,9 +15,9 @@ const hostNs = z.number().nonnegative();
  */
 export const hostStepSchema = z.strictObject({
   schedule_ns: hostNs.default(200_000).describe('scheduler and output handling, per step'),
-  schedule_per_request_ns: hostNs.default(8_000),
+  schedule_per_request_ns: hostNs.default(8_000).describe('the same, per request'),
   prepare_ns: hostNs.default(500_000).describe('input preparation in the worker, per step'),
-  prepare_per_request_ns: hostNs.default(2_000),
+  prepare_per_request_ns: hostNs.default(2_000).describe('the same, per request'),
   launch_full_graph_ns: hostNs.default(100_000).describe('replay of a full CUDA graph'),
   launch_graph_kernel_ns: hostNs.default(300).describe('per kernel of a full graph'),
   launch_piece_ns: hostNs.default(25_000).describe('per piece of a piecewise graph'),
@@ -46,8 +46,8 @@ export type OutputPath = z.infer<typeof outputPathSchema>;
  */
 export const linkCalibrationSchema = z.strictObject({
   nominal_gb_s: z.number().positive().describe('replaces this `link_bw` of a cluster file alone'),
-  bandwidth_gb_s: z.number().positive(),
-  latency_ns: ns.describe('per hop'),
+  bandwidth_gb_s: z.number().positive().describe('GB/s per direction'),
+  latency_ns: ns.describe('ns per hop'),
 });
 
 export const deviceCalibrationSchema = z.strictObject({
@@ -59,7 +59,9 @@ export const deviceCalibrationSchema = z.strictObject({
   warm_up_ns: ns.default(0).describe('extra time of the first step of an instance'),
   host_step: hostStepSchema.optional().describe('absent: host work takes no time'),
   output_path: outputPathSchema.optional().describe('absent: clients see tokens at once'),
-  link: linkCalibrationSchema.optional(),
+  link: linkCalibrationSchema
+    .optional()
+    .describe('what collectives get of the links inside a tensor-parallel group'),
   power_meter_lag_ns: ns
     .optional()
     .describe('time constant of the power meter at the wall: its readings follow, energy does not'),

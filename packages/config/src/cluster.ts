@@ -18,49 +18,64 @@ const nonNegative = z.number().nonnegative();
 /** PCIe 4.0 x16 moves 31.5 GB/s, of which DMA of blocks of a megabyte gets about 85 %. */
 export const defaultHostLinkGBps = 26.8;
 
+/** Keys of LLMServingSim's files that decide nothing here. */
+const unused = 'of LLMServingSim; has no effect here, see kv_tiers';
+
 const placementRuleSchema = z.strictObject({
   weights: z.string().optional().describe('npu, cpu or cxl:<device>'),
-  kv_loc: z.string().optional(),
-  kv_evict_loc: z.string().optional(),
+  kv_loc: z.string().optional().describe(unused),
+  kv_evict_loc: z.string().optional().describe(unused),
 });
 
 export const placementSchema = z.strictObject({
-  default: placementRuleSchema.optional(),
+  default: placementRuleSchema.optional().describe('rule of what no other rule names'),
   blocks: z
     .array(placementRuleSchema.extend({ blocks: z.string().describe('e.g. 0-3,7') }))
-    .optional(),
-  layers: z.record(z.string(), placementRuleSchema).optional(),
+    .optional()
+    .describe('rules of ranges of decoder blocks'),
+  layers: z
+    .record(z.string(), placementRuleSchema)
+    .optional()
+    .describe('rules of operators by name; they win'),
 });
 
 export const npuMemorySchema = z.strictObject({
   mem_size: amount.describe('device memory, GiB'),
   mem_bw: amount.describe('device memory bandwidth, GB/s'),
   mem_latency: nonNegative.default(0).describe('ns'),
-  mem_util: z.number().gt(0).max(1).optional().describe('share the engine may use'),
+  mem_util: z.number().gt(0).max(1).optional().describe('share the engine may use; default: 0.9'),
   device_bytes: positive.optional().describe('bytes the device really reports, if known'),
 });
 
 export const instanceSchema = z.strictObject({
-  name: z.string().optional(),
+  name: z.string().optional().describe('in results; default: instance0 and so on'),
   model_name: z.string().describe('a shipped model, or the path of a Hugging Face config.json'),
   hardware: z.string().describe('device name, as in the profiles'),
-  npu_mem: npuMemorySchema,
-  pd_type: z.enum(['prefill', 'decode']).nullish(),
-  num_npus: positive.optional(),
-  tp_size: positive.optional(),
-  pp_size: positive.optional(),
-  ep_size: positive.optional(),
-  dp_group: z.string().nullish(),
+  npu_mem: npuMemorySchema.describe('memory of each device'),
+  pd_type: z
+    .enum(['prefill', 'decode'])
+    .nullish()
+    .describe('half of a disaggregated service; absent: both halves'),
+  num_npus: positive.optional().describe('devices; default: tp_size x pp_size'),
+  tp_size: positive.optional().describe('tensor-parallel degree; default: num_npus / pp_size'),
+  pp_size: positive.optional().describe('pipeline stages; default: num_npus / tp_size'),
+  ep_size: positive
+    .optional()
+    .describe('shares the experts are divided into; 1 slices each over TP; default: tp_size'),
+  dp_group: z
+    .string()
+    .nullish()
+    .describe('instances of one name are data-parallel ranks; with experts they step together'),
   npu_num: positive.optional().describe('first generation: devices of the instance'),
   npu_group: positive.optional().describe('first generation: pipeline stages'),
-  placement: placementSchema.optional(),
+  placement: placementSchema.optional().describe('weights off the device'),
   router_weight: amount
     .optional()
     .describe('speed relative to other instances, for weighted routing'),
   weight_prefetch_layers: count
     .default(1)
     .describe('weights off the device are fetched so many layers ahead; 0 = on demand'),
-  experts: expertOptionsSchema.optional(),
+  experts: expertOptionsSchema.optional().describe('routing and place of experts'),
   stage_hardware: z
     .array(z.string())
     .min(1)
@@ -68,9 +83,9 @@ export const instanceSchema = z.strictObject({
     .describe('device of every pipeline stage, when they differ'),
   ffn: z
     .strictObject({
-      hardware: z.string(),
-      tp_size: positive.default(1),
-      npu_mem: npuMemorySchema,
+      hardware: z.string().describe('device name, as in the profiles'),
+      tp_size: positive.default(1).describe('devices the blocks are divided over'),
+      npu_mem: npuMemorySchema.describe('memory of each of them'),
       micro_batches: positive
         .default(2)
         .describe('parts of a batch that attention and feed-forward devices work on in turn'),
@@ -78,8 +93,8 @@ export const instanceSchema = z.strictObject({
     .optional()
     .describe('feed-forward blocks or experts run on devices of their own'),
   ...engineOverridesSchema.shape,
-  enable_local_offloading: z.boolean().optional(),
-  enable_block_copy: z.boolean().optional(),
+  enable_local_offloading: z.boolean().optional().describe(unused),
+  enable_block_copy: z.boolean().optional().describe(unused),
 });
 
 export const hostMemorySchema = z.strictObject({
@@ -90,14 +105,14 @@ export const hostMemorySchema = z.strictObject({
 });
 
 export const powerSchema = z.strictObject({
-  base_node_power: nonNegative.describe('W'),
+  base_node_power: nonNegative.describe('W of board, fans and what else always runs'),
   npu: z.record(
     z.string(),
     z.strictObject({
-      idle_power: nonNegative,
-      standby_power: nonNegative,
-      active_power: nonNegative,
-      standby_duration: nonNegative.describe('s'),
+      idle_power: nonNegative.describe('W'),
+      standby_power: nonNegative.describe('W, while a step keeps it waiting and for a time after'),
+      active_power: nonNegative.describe('W, while it computes or communicates'),
+      standby_duration: nonNegative.describe('s in standby after the last step'),
       power_cap: amount
         .optional()
         .describe('W; the device never draws more: its clock falls, and computation takes longer'),
@@ -115,8 +130,8 @@ export const powerSchema = z.strictObject({
     .optional()
     .describe('devices in the box that no instance uses, by hardware; they draw idle power'),
   cpu: z.strictObject({
-    idle_power: nonNegative,
-    active_power: nonNegative,
+    idle_power: nonNegative.describe('W'),
+    active_power: nonNegative.describe('W at full utilisation'),
     util: z.number().min(0).max(1).describe('utilisation with no step running'),
     active_util: z
       .number()
@@ -131,41 +146,44 @@ export const powerSchema = z.strictObject({
     energy_per_bit: nonNegative.describe('pJ'),
   }),
   link: z.strictObject({
-    num_links: count,
-    idle_power: nonNegative,
+    num_links: count.describe('links of the node'),
+    idle_power: nonNegative.describe('W per link'),
     energy_per_bit: nonNegative.describe('pJ'),
   }),
-  nic: z.strictObject({ num_nics: count, idle_power: nonNegative }),
+  nic: z.strictObject({
+    num_nics: count.describe('network cards of the node'),
+    idle_power: nonNegative.describe('W per card'),
+  }),
   storage: z.strictObject({
-    num_devices: count,
-    idle_power: nonNegative,
+    num_devices: count.describe('storage devices of the node'),
+    idle_power: nonNegative.describe('W per device'),
     energy_per_bit: nonNegative.default(0).describe('pJ'),
   }),
 });
 
 export const nodeSchema = z.strictObject({
-  num_instances: positive.optional(),
-  cpu_mem: hostMemorySchema,
-  storage: storageSchema.optional(),
+  num_instances: positive.optional().describe('checked against instances'),
+  cpu_mem: hostMemorySchema.describe('host memory'),
+  storage: storageSchema.optional().describe('below host memory'),
   host_link_bw: amount
     .default(defaultHostLinkGBps)
     .describe('GB/s between each device and host memory, each way; PCIe'),
-  instances: z.array(instanceSchema).min(1),
-  power: powerSchema.optional(),
+  instances: z.array(instanceSchema).min(1).describe('model replicas'),
+  power: powerSchema.optional().describe('constants of the power meter'),
 });
 
 export const cxlMemorySchema = z.strictObject({
   mem_size: amount.describe('GiB per device'),
   mem_bw: amount.describe('GB/s per device'),
   mem_latency: nonNegative.describe('ns'),
-  num_devices: positive.default(1),
+  num_devices: positive.default(1).describe('memory devices'),
 });
 
 const perDimension = <T extends z.ZodType>(value: T) => z.union([value, z.array(value).min(1)]);
 
 export const clusterFileSchema = z
   .strictObject({
-    num_nodes: positive.optional(),
+    num_nodes: positive.optional().describe('checked against nodes'),
     link_bw: perDimension(amount).describe('GB/s per direction; a list is per dimension'),
     link_latency: perDimension(nonNegative).describe('ns per hop'),
     topology: topologySchema.optional().describe('links that exist; else link_bw everywhere'),
@@ -175,8 +193,8 @@ export const clusterFileSchema = z
       .optional()
       .describe('measured collectives and messages between stages, in place of the links'),
     kv_transfer: kvTransferSchema.optional().describe('prefill/decode disaggregation'),
-    nodes: z.array(nodeSchema).min(1),
-    cxl_mem: cxlMemorySchema.optional(),
+    nodes: z.array(nodeSchema).min(1).describe('machines'),
+    cxl_mem: cxlMemorySchema.optional().describe('CXL memory that all nodes reach'),
     kv_tiers: z.array(kvTierSchema).optional().describe('KV below the device, nearest first'),
   })
   .describe('Cluster file');

@@ -42,8 +42,8 @@ export const engineOverridesSchema = z.strictObject({
     .enum(['auto', ...dtypes])
     .describe('auto = dtype')
     .optional(),
-  enable_chunked_prefill: z.boolean().optional(),
-  enable_prefix_caching: z.boolean().optional(),
+  enable_chunked_prefill: z.boolean().describe('prompts are split over steps').optional(),
+  enable_prefix_caching: z.boolean().describe('KV of equal prefixes is used again').optional(),
   reserve_full_isl: z
     .boolean()
     .describe('admit a request only if its whole prompt fits in free KV blocks')

@@ -58,7 +58,7 @@ export const expertOptionsSchema = z
       .enum(expertDispatches)
       .default('all_gather')
       .describe('all_gather and reduce_scatter, or all_to_all of the routed tokens only'),
-    offload: expertOffloadSchema.optional(),
+    offload: expertOffloadSchema.optional().describe('experts outside device memory'),
   })
   .describe('Experts of an instance');
 

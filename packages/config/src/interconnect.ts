@@ -21,7 +21,8 @@ export const topologySchema = z.strictObject({
         .default(false)
         .describe('domains are counted over the whole cluster (NVL72), not within each node'),
     })
-    .optional(),
+    .optional()
+    .describe('between devices that share NVLink or an NVSwitch'),
   pcie: z.strictObject({ bw: bandwidth, latency }).describe('between devices of one node'),
   nic: z
     .strictObject({

@@ -8,7 +8,7 @@ export const kvTierNames = ['host', 'cxl', 'storage'] as const;
 export type KvTierName = (typeof kvTierNames)[number];
 
 export const kvTierSchema = z.strictObject({
-  tier: z.enum(kvTierNames),
+  tier: z.enum(kvTierNames).describe('which memory'),
   shared: z
     .boolean()
     .default(false)
