@@ -3,7 +3,7 @@
  * interpolation (`table-model.ts`), by fitted models and by rooflines. All times are for one layer's
  * operator on one rank, in ns, without communication.
  */
-import type { IsolatedTiming } from './profile-table.js';
+import type { IsolatedTiming, MeasurementKind } from './profile-table.js';
 
 /** The attention work of one batch on one instance, before it is divided by TP. */
 export interface AttentionBatch {
@@ -31,6 +31,8 @@ export interface LatencyModel {
   readonly model: string;
   readonly dtype: string;
   readonly source: string;
+  /** How its times were taken; absent: unknown. */
+  readonly measurement?: MeasurementKind | undefined;
   readonly tpDegrees: readonly number[];
   readonly counters: LookupCounters;
   /** Present when operators were timed alone, not as an engine runs them. */

@@ -39,6 +39,7 @@ export const measurementKinds = [
   'derived', // scaled from another profile
   'unknown',
 ] as const;
+export type MeasurementKind = (typeof measurementKinds)[number];
 
 const positive = z.number().positive();
 

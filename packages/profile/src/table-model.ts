@@ -70,6 +70,7 @@ export class TableModel implements LatencyModel {
   readonly model: string;
   readonly dtype: string;
   readonly source: string;
+  readonly measurement: ProfileInfo['measurement'];
   readonly tpDegrees: readonly number[];
   readonly isolated: ProfileInfo['isolated'];
   readonly counters: LookupCounters = { exact: 0, interpolated: 0, extrapolated: 0 };
@@ -83,6 +84,7 @@ export class TableModel implements LatencyModel {
     this.model = tables.info.model;
     this.dtype = tables.info.dtype;
     this.source = tables.info.source;
+    this.measurement = tables.info.measurement;
     this.isolated = tables.info.isolated;
     this.tpDegrees = tables.tpDegrees;
   }

@@ -1,6 +1,7 @@
 /** The answer in one object, and the same as text for people. */
 import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
 import { type Calibration, noCalibration } from '@astrolabe/config';
+import type { ProfileUse } from '@astrolabe/profile';
 
 import { linkError } from './communication-count.js';
 import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-summary.js';
@@ -74,6 +75,8 @@ export interface Summary {
 export interface LookupShare {
   readonly total: number;
   readonly extrapolatedShare: number;
+  /** Where operator times came from. */
+  readonly profiles: readonly ProfileUse[];
 }
 
 export interface SummaryContext {

@@ -69,11 +69,19 @@ describe('trustCard', () => {
   });
 
   it('gives lookups outside what was measured, and odd workloads', () => {
+    const sheet = {
+      hardware: 'X',
+      model: 'm',
+      dtype: 'bf16',
+      measurement: 'roofline',
+      source: 'sheet of X',
+    } as const;
     const odd = { id: 'a', arrivalNs: 0, promptTokens: 0, outputTokens: 1 };
     const text = formatTrustCard(
-      card({ lookups: { total: 4, extrapolatedShare: 0.25 }, requests: [odd] }),
+      card({ lookups: { total: 4, extrapolatedShare: 0.25, profiles: [sheet] }, requests: [odd] }),
     ).join('\n');
     expect(text).toContain('25.00 % outside the measured range');
+    expect(text).toMatch(/profile {7}X, m, bf16: not measured: from a data sheet.*\(sheet of X\)/);
     expect(text).toMatch(/workload {6}request a: error/);
   });
 

@@ -7,6 +7,7 @@
  * requests came over the rate at which they were served: makespan over the span of arrivals.
  */
 import { nsPerS } from '@astrolabe/base';
+import type { MeasurementKind, ProfileUse } from '@astrolabe/profile';
 import { type Finding, Linter, type Request } from '@astrolabe/workload';
 import type { MeasuredLinksUse } from './communication-count.js';
 import type { RequestResult } from './metrics.js';
@@ -28,6 +29,8 @@ export interface TrustCard {
   readonly basis: 'fitted' | 'partly fitted' | 'predicted';
   /** Share of operator lookups outside what was measured; null when nobody counted. */
   readonly extrapolatedShare: number | null;
+  /** Where operator times came from; null when nobody said. */
+  readonly profiles: readonly ProfileUse[] | null;
   /** Tables in place of links, and how much they timed; null without any. */
   readonly measuredLinks: MeasuredLinksUse | null;
   /** Findings of the workload lint, at most `mostFindings`. */
@@ -79,6 +82,7 @@ export function trustCard(inputs: TrustInputs): TrustCard {
     saturation: Object.fromEntries(inputs.saturation.map((one) => [one.instance, one.binds])),
     basis,
     extrapolatedShare: inputs.lookups?.extrapolatedShare ?? null,
+    profiles: inputs.lookups?.profiles ?? null,
     measuredLinks: inputs.measuredLinks ?? null,
     workload: lint(inputs.requests),
     metrics: metricDefinitions,
@@ -127,6 +131,10 @@ export function formatTrustCard(card: TrustCard): string[] {
     '',
     'trust card',
     `basis         ${basisText[card.basis]}`,
+    ...(card.profiles ?? []).map(
+      ({ hardware, model, dtype, measurement, source }) =>
+        `profile       ${hardware}, ${model}, ${dtype}: ${measurementText[measurement]} (${source})`,
+    ),
     `lookups       ${
       card.extrapolatedShare === null
         ? 'not counted'
@@ -182,10 +190,23 @@ function measuredLinksLines(use: MeasuredLinksUse): string[] {
 }
 
 const basisText: Record<TrustCard['basis'], string> = {
-  fitted: 'step constants fitted on a real run of every device; operators as profiled',
-  'partly fitted': 'step constants fitted for some devices only; operators as profiled',
+  fitted: 'step constants fitted on a real run of every device; operators as in the profile',
+  'partly fitted': 'step constants fitted for some devices only; operators as in the profiles',
   predicted:
-    'nothing fitted: operators as profiled, host with start values; expect TPOT up to 5 % too low',
+    'nothing fitted: operators as in the profile, host with start values; expect TPOT up to 5 % too low',
+};
+
+/** Errors are those of docs/profiler-ingest.md. */
+const measurementText: Record<MeasurementKind, string> = {
+  kernel: 'measured, kernel times',
+  cuda_event: 'measured between device events, launch gaps included',
+  wall_clock: 'measured by the host\u2019s clock',
+  predicted: 'another tool\u2019s prediction',
+  simulated: 'simulated by another tool',
+  roofline: 'not measured: from a data sheet; where it could be checked TPOT came out 15 % too low',
+  derived:
+    'not measured: scaled from another profile; TPOT came out 9 to 11 % too low where checked',
+  unknown: 'of unknown origin',
 };
 
 const bindingText: Record<Binding, string> = {

@@ -41,7 +41,7 @@ const summary: Summary = {
     },
   ],
   fitted: ['x & y'],
-  lookups: { total: 10, extrapolatedShare: 0.1 },
+  lookups: { total: 10, extrapolatedShare: 0.1, profiles: [] },
   saturation: [],
   trust: {
     overloaded: false,
@@ -49,6 +49,9 @@ const summary: Summary = {
     saturation: {},
     basis: 'fitted',
     extrapolatedShare: 0.1,
+    profiles: [
+      { hardware: 'H', model: 'm', dtype: 'bf16', measurement: 'roofline', source: 'a < b' },
+    ],
     workload: [],
     metrics: {},
     intervals90: null,
@@ -98,6 +101,7 @@ describe('renderPage', () => {
       'x &amp; y',
       '10 latency lookups, 10.00 % extrapolated',
       'measured links: a.json: X &amp; Y',
+      'operator times of H, m: roofline, a &lt; b',
       '4 collectives and messages by them, 1 beyond their sizes',
       '+0.00',
     ]) {

@@ -214,6 +214,10 @@ function measuredLinks({ trust }: Summary): string[] {
 function notes({ summary, comparison }: PageInput): string {
   const lines = [
     ...(summary.fitted ?? []).map((source) => `fitted: ${source}`),
+    ...(summary.trust?.profiles ?? []).map(
+      ({ hardware, model, measurement, source }) =>
+        `operator times of ${hardware}, ${model}: ${measurement}, ${source}`,
+    ),
     ...(comparison?.errors.notes ?? []),
   ];
   if (summary.lookups !== null && summary.lookups !== undefined) {

@@ -4,7 +4,7 @@ import { assert } from '@astrolabe/base';
 import { hashFile, Progress } from '@astrolabe/base/cli';
 import { type Calibration, type Cluster, calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
-import type { LatencyModel } from '@astrolabe/profile';
+import type { LatencyModel, LookupCounts } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
 import { createTraceGenerator } from '@astrolabe/trace-generator';
 import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
@@ -14,7 +14,6 @@ import { type HostTerms, type RunInputs, type RunResult, runServing } from '../s
 import { type LookupShare, type Summary, summarise } from '../summary.js';
 import { openBackend } from './carriers/open-backend.js';
 import type { OpenedBackend } from './carriers/opened-backend.js';
-import type { LookupCounts } from './carriers/recorder.js';
 import { type EngineFlags, hostModel } from './engine-options.js';
 import type { ServingOptions } from './options.js';
 import { loadRouting } from './routing-options.js';
@@ -170,9 +169,9 @@ function fittedSources(cluster: Cluster, calibration: Calibration): string[] {
 
 function lookupShare(counts: LookupCounts | undefined): LookupShare | undefined {
   if (counts === undefined || counts.total === 0) return undefined;
-  const { total, extrapolated } = counts;
+  const { total, extrapolated, profiles } = counts;
   assert(extrapolated <= total, 'more extrapolated lookups than lookups');
-  return { total, extrapolatedShare: extrapolated / total };
+  return { total, extrapolatedShare: extrapolated / total, profiles };
 }
 
 function inputHashes(options: ServingOptions, cluster: Cluster): Record<string, string> {

@@ -17,7 +17,7 @@ import {
   graphFileName,
 } from '@astrolabe/chakra';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
-import type { LatencyModel } from '@astrolabe/profile';
+import { countLookups, type LatencyModel } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
 import { z } from 'zod';
 import { createTraceGenerator, type TraceGenerator } from '../generate.js';
@@ -54,15 +54,6 @@ export async function convert(options: GeneratorOptions): Promise<void> {
   if (options.lookups !== undefined) {
     writeFileWhole(options.lookups, `${JSON.stringify(countLookups(models))}\n`);
   }
-}
-
-function countLookups(models: ReadonlySet<LatencyModel>): { total: number; extrapolated: number } {
-  const counts = { total: 0, extrapolated: 0 };
-  for (const { counters } of models) {
-    counts.total += counters.exact + counters.interpolated + counters.extrapolated;
-    counts.extrapolated += counters.extrapolated;
-  }
-  return counts;
 }
 
 async function openGenerator(

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
 import type { Cluster } from '@astrolabe/config';
-import type { LatencyModel } from '@astrolabe/profile';
+import { countLookups, type LatencyModel } from '@astrolabe/profile';
 import { clusterMachine, createMachine } from '@astrolabe/system-simulator';
 import type { TraceGenerator } from '@astrolabe/trace-generator';
 import { astraInputs } from '../../carriers/astra-inputs.js';
@@ -16,7 +16,7 @@ import { AstraSimBackend } from './astra-sim.js';
 import { InteractiveBackend } from './interactive.js';
 import { openStages, type StageFlags } from './open-stages.js';
 import type { OpenedBackend } from './opened-backend.js';
-import { keptNames, type LookupCounts, Recorder, readLookups } from './recorder.js';
+import { keptNames, Recorder, readLookups } from './recorder.js';
 import { RecordingBackend } from './recording.js';
 import { ReplayBackend } from './replay.js';
 import { makeTemporaryFolder } from './stage.js';
@@ -144,14 +144,4 @@ function openReplay(folder: string): OpenedBackend {
       await backend.close();
     },
   };
-}
-
-function countLookups(models: ReadonlySet<LatencyModel>): LookupCounts {
-  let total = 0;
-  let extrapolated = 0;
-  for (const { counters } of models) {
-    total += counters.exact + counters.interpolated + counters.extrapolated;
-    extrapolated += counters.extrapolated;
-  }
-  return { total, extrapolated };
 }

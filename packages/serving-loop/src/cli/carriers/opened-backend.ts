@@ -1,6 +1,6 @@
 /** A backend and the two ways to end it; it leaves no process and no temporary file. */
+import type { LookupCounts } from '@astrolabe/profile';
 import type { Backend } from '../../backend.js';
-import type { LookupCounts } from './recorder.js';
 
 export interface OpenedBackend {
   readonly backend: Backend;

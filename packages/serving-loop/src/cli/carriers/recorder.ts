@@ -16,12 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileWhole } from '@astrolabe/base/cli';
-
-/** How many latency lookups there were, and how many lay outside the measurements. */
-export interface LookupCounts {
-  readonly total: number;
-  readonly extrapolated: number;
-}
+import type { LookupCounts } from '@astrolabe/profile';
 
 const bufferBytes = 1 << 18;
 
