@@ -28,6 +28,36 @@ describe('parseWith', () => {
     expect(error.message).toBe('a.json: nodes[0].npu_num: expected number, received string');
   });
 
+  it('says what a missing value, a choice and a union expect', () => {
+    const loose = z.object({
+      bandwidth: z.union([z.number(), z.array(z.number())]),
+      count: z.coerce.number(),
+      mode: z.enum(['on', 'off']),
+    });
+    const message = (value: unknown): string => {
+      try {
+        parseWith(loose, value, 'b');
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return 'did not fail';
+    };
+    const good = { bandwidth: 1, count: 1, mode: 'on' };
+    expect(message(good)).toBe('did not fail');
+    expect(message({ ...good, bandwidth: undefined })).toBe(
+      'b: bandwidth: missing, expected number or array',
+    );
+    expect(message({ ...good, bandwidth: null })).toBe(
+      'b: bandwidth: expected number or array, got null',
+    );
+    expect(message({ ...good, count: 'x' })).toBe('b: count: expected number, got "x"');
+    expect(message({ ...good, count: undefined })).toBe('b: count: missing, expected number');
+    expect(message({ ...good, mode: undefined })).toBe(
+      'b: mode: missing, expected one of "on"|"off"',
+    );
+    expect(message(undefined)).toBe('b: missing, expected object');
+  });
+
   it('suggests the nearest key', () => {
     const error = failure({ nodes: [{ npu_num: 1, npu_nmu: 2 }] });
     expect(error.message).toBe('a.json: nodes[0]: unknown key "npu_nmu"');

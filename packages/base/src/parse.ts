@@ -21,7 +21,7 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown, at: string): 
       hint: guess === undefined ? `known keys: ${known.join(', ')}` : `did you mean "${guess}"?`,
     });
   }
-  throw new UserError(describe(issue), { at: place });
+  throw new UserError(describe(issue, value), { at: place });
 }
 
 type Issue = z.core.$ZodIssue;
@@ -39,10 +39,33 @@ function deepest(issue: Issue): Issue {
   return best !== undefined && best.path.length > issue.path.length ? best : issue;
 }
 
-function describe(issue: Issue): string {
-  const message = issue.message.replace(/^Invalid input: /, '').replace(/^Too \w+: /, '');
-  const got = 'input' in issue ? `, got ${abbreviate(issue.input)}` : '';
-  return message.includes('received') ? message : `${message}${got}`;
+function describe(issue: Issue, value: unknown): string {
+  const came = Number.isNaN(issue.input) ? valueAt(value, issue.path) : issue.input;
+  const expected = expectation(issue);
+  if (came === undefined) return `missing, ${withoutReceived(expected)}`;
+  if (came !== issue.input) return `${withoutReceived(expected)}, got ${abbreviate(came)}`;
+  return expected.includes('received') ? expected : `${expected}, got ${abbreviate(came)}`;
+}
+
+/** What the issue's schema takes, in zod's words; for a union, what each option takes. */
+function expectation(issue: Issue): string {
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const options = issue.errors.flatMap(([first]) => (first === undefined ? [] : [first]));
+    const names = options.map((option) => expectation(option).replace(/^expected /, ''));
+    return `expected ${[...new Set(names.map(withoutReceived))].join(' or ')}`;
+  }
+  return issue.message.replace(/^(Invalid input|Invalid option|Too \w+): /, '');
+}
+
+function withoutReceived(message: string): string {
+  return message.replace(/, received \w+$/, '');
+}
+
+/** Before coercion, which makes NaN of every text that is no number. */
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let at = value;
+  for (const part of path) at = (at as Record<PropertyKey, unknown> | null | undefined)?.[part];
+  return at;
 }
 
 function abbreviate(value: unknown): string {

@@ -17,15 +17,29 @@ import type { AttentionLookup, CompiledTables, TableSource } from './table-model
 const numbers = z.array(z.number()).min(1);
 const count = z.number().int().nonnegative();
 
-const lineSchema = z
-  .strictObject({ at: numbers.describe('tokens or sequences, ascending'), ns: numbers })
-  .refine((line) => line.at.length === line.ns.length, 'at and ns differ in length');
+const ascends = (values: readonly number[]): boolean =>
+  values.every((value, i) => i === 0 || value > values[i - 1]);
 
-const gridSchema = z.strictObject({
-  rows: numbers.describe('chunk tokens, decode counts or activated experts, ascending'),
-  columns: numbers.describe('context tokens (moe: tokens), ascending'),
-  ns: z.array(numbers).describe('one list per row'),
-});
+const lineSchema = z
+  .strictObject({
+    at: z.array(count).min(1).describe('tokens or sequences, ascending'),
+    ns: z.array(z.number().nonnegative()).min(1),
+  })
+  .refine((line) => line.at.length === line.ns.length, 'at and ns differ in length')
+  .refine((line) => ascends(line.at), 'expected ascending at');
+
+const gridSchema = z
+  .strictObject({
+    rows: numbers.describe('chunk tokens, decode counts or activated experts, ascending'),
+    columns: numbers.describe('context tokens (moe: tokens), ascending'),
+    ns: z.array(numbers).describe('one list per row'),
+  })
+  .refine(({ rows, ns }) => ns.length === rows.length, 'expected a list in ns per row')
+  .refine(
+    ({ columns, ns }) => ns.every((row) => row.length === columns.length),
+    'expected a value per column in each list of ns',
+  )
+  .refine(({ rows, columns }) => ascends(rows) && ascends(columns), 'expected ascending axes');
 
 const tailSchema = z
   .strictObject({ decodes: z.array(count), saturating: z.array(z.number().nonnegative()) })

@@ -113,14 +113,29 @@ export function readJson(path: string): unknown {
 }
 
 function jsonReason(error: unknown): string {
-  return (error as Error).message.replace(/ in JSON at position.*$/s, '').replace(/\n/g, ' ');
+  return (error as Error).message
+    .replace(/ in JSON at position.*$| is not valid JSON$/s, '')
+    .replace(/\n/g, ' ');
 }
 
+/** `:line:column`; only the line at the end of a text cut short. */
 function jsonPosition(text: string, error: unknown): string {
-  const match = /position (\d+)/.exec((error as Error).message);
-  if (match === null) return `:${text.split('\n').length}`;
-  const before = text.slice(0, Number(match[1])).split('\n');
+  const { message } = error as Error;
+  if (message.startsWith('Unexpected end')) return `:${text.split('\n').length}`;
+  const position = jsonOffset(text, message);
+  if (position === undefined) return '';
+  const before = text.slice(0, position).split('\n');
   return `:${before.length}:${before[before.length - 1].length + 1}`;
+}
+
+/** V8 names the position, or quotes the text from 10 characters before the place, or all of a short one. */
+function jsonOffset(text: string, message: string): number | undefined {
+  const position = /position (\d+)/.exec(message);
+  if (position !== null) return Number(position[1]);
+  const quoted = /, \.\.\."(.*)"(\.\.\.)? is not valid JSON$/s.exec(message);
+  if (quoted === null) return undefined;
+  const start = text.indexOf(quoted[1]);
+  return start < 0 ? undefined : start + 10;
 }
 
 /** A missing or unreadable file in the words a user needs. */

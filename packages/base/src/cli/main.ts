@@ -56,7 +56,15 @@ function report(command: string, error: unknown): number {
 }
 
 function complain(command: string, message: string): void {
-  process.stderr.write(`${command}: ${message}\n`);
+  process.stderr.write(`${command}: ${printable(message)}\n`);
+}
+
+/** Messages quote input; what would steer a terminal is written as \u00XX. Line breaks stay. */
+function printable(message: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
+  return message.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, (char) => {
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
 }
 
 export function isBrokenPipe(error: unknown): boolean {

@@ -141,8 +141,9 @@ function readArrow(bytes: Uint8Array, at: string): Table {
   checkEnd(bytes, at);
   try {
     return tableFromIPC(bytes);
-  } catch (error) {
-    throw new UserError(`not a readable Arrow stream: ${(error as Error).message}`, { at });
+  } catch {
+    // Arrow's own messages are about its insides.
+    throw new UserError('a damaged Arrow stream, expected a profile of profiler-ingest', { at });
   }
 }
 

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { loadCluster } from '@astrolabe/config/cli';
 import { describe, expect, it } from 'vitest';
-import { memoryBudget } from './memory-budget.js';
+import { memoryBudget, mostBlocks } from './memory-budget.js';
 
 const config = (name: string): string =>
   fileURLToPath(new URL(`../../../../cluster_config/${name}`, import.meta.url));
@@ -21,6 +21,11 @@ describe('memoryBudget', () => {
     const flags = { max_num_seqs: 128 };
     const [instance] = loadCluster(config('rtx4090.json'), { flags }).instances;
     expect(memoryBudget(instance).numBlocks).toBe(2870);
+  });
+
+  it.each([1, mostBlocks + 1, Number.MAX_SAFE_INTEGER])('refuses %d blocks', (kv_blocks) => {
+    const [instance] = loadCluster(config('rtx4090.json'), { flags: { kv_blocks } }).instances;
+    expect(() => memoryBudget(instance)).toThrow(`${kv_blocks} KV blocks, expected 2`);
   });
 
   it('refuses a model larger than the memory', () => {

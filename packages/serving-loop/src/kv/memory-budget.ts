@@ -35,8 +35,23 @@ export interface MemoryBudget {
   readonly numBlocks: number;
 }
 
-/** @throws UserError when the weights, or not even one block, do not fit */
+/** More would not fit in this process's memory: the pool keeps some 30 bytes a block. */
+export const mostBlocks = 1e8;
+
+/** @throws UserError when the weights, or not even one block, do not fit, or too many blocks do */
 export function memoryBudget(instance: Instance): MemoryBudget {
+  const budget = leastBudget(instance);
+  const { numBlocks } = budget;
+  if (numBlocks < 2 || numBlocks > mostBlocks) {
+    throw new UserError(
+      `${numBlocks} KV blocks, expected 2 (one is vLLM's null block) to ${mostBlocks}`,
+      { at: instance.name },
+    );
+  }
+  return budget;
+}
+
+function leastBudget(instance: Instance): MemoryBudget {
   let least: MemoryBudget | undefined;
   for (let stage = 0; stage < instance.pp; stage++) {
     const budget = stageBudget(instance, stage);

@@ -1,4 +1,5 @@
 /** The heap of runs against a sorted list, and the NPUs' own lists by hand. */
+import { UserError } from '@astrolabe/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EventQueue } from './event-queue.js';
@@ -39,6 +40,12 @@ test('an event in the past is refused', () => {
   queue.schedule(10, 1, 0);
   queue.pop();
   expect(() => queue.schedule(9, 1, 0)).toThrow('event at 9 ns scheduled at 10 ns');
+});
+
+test('the clock ends where numbers no longer hold single nanoseconds', () => {
+  const queue = new EventQueue();
+  queue.schedule(Number.MAX_SAFE_INTEGER, 1, 0);
+  expect(() => queue.schedule(2 ** 53, 1, 0)).toThrow(UserError);
 });
 
 test('callbacks of one NPU for one tick run together, at the place of the first', () => {

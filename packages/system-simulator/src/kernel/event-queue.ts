@@ -4,7 +4,7 @@
  * entry as a FIFO chain. Only the most recently opened run is ever extended, which is why the order
  * equals that of a heap on (time, sequence number). Times are ns.
  */
-import { assert } from '@astrolabe/base';
+import { assert, UserError } from '@astrolabe/base';
 
 export class EventQueue {
   /** Of the event that `pop` took last. */
@@ -33,7 +33,10 @@ export class EventQueue {
   private freeEvent = -1;
   private eventsMade = 0;
 
-  /** @param time ns, not before the last popped event. */
+  /**
+   * @param time ns, not before the last popped event.
+   * @throws UserError where a number no longer holds single nanoseconds
+   */
   schedule(time: number, kind: number, arg: number): void {
     assert(time >= this.time, () => `event at ${time} ns scheduled at ${this.time} ns`);
     const event = this.takeEvent(kind, arg);
@@ -107,6 +110,14 @@ export class EventQueue {
   }
 
   private push(time: number, run: number): void {
+    if (time > Number.MAX_SAFE_INTEGER) {
+      throw new UserError(
+        `simulated time reaches ${time} ns, expected at most 2^53 ns (104 days)`,
+        {
+          hint: 'a duration, latency or size is too large, or a bandwidth too small',
+        },
+      );
+    }
     if (this.heapLength === this.heapTime.length) {
       this.heapTime = grownFloat64(this.heapTime);
       this.heapSeq = grownFloat64(this.heapSeq);

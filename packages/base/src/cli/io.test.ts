@@ -1,0 +1,43 @@
+/**
+ * Goal: an error in a JSON file names the place of the error. Method: a token that JSON lacks at a random
+ * place of a random file; the place is known.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { readJson } from './io.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'io-'));
+const path = join(folder, 'a.json');
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function failure(text: string): string {
+  writeFileSync(path, text);
+  try {
+    readJson(path);
+  } catch (error) {
+    return (error as Error).message.slice(path.length);
+  }
+  return 'did not fail';
+}
+
+test('a wrong token is found by line and column', () => {
+  const values = fc.array(fc.nat(), { minLength: 12, maxLength: 40 });
+  fc.assert(
+    fc.property(values, fc.nat(), fc.constantFrom('NaN', 'x', "'a'", '-'), (numbers, at, token) => {
+      const line = 6 + (at % (numbers.length - 6));
+      const rows = numbers.map((value, i) => `  "k${i}": ${i === line ? token : value}`);
+      const text = `{\n${rows.join(',\n')}\n}\n`;
+      const column = `  "k${line}": `.length + 1 + (token === '-' ? 1 : 0);
+      expect(failure(text)).toMatch(new RegExp(`^:${line + 2}:${column}: not valid JSON: `));
+    }),
+    { seed: 1, numRuns: 100 },
+  );
+});
+
+test('a text cut short is named by its last line, a short one is quoted', () => {
+  expect(failure('{\n"a": 1,\n"b": [')).toBe(':3: not valid JSON: Unexpected end of JSON input');
+  expect(failure('nope')).toBe(`: not valid JSON: Unexpected token 'o', "nope"`);
+});
