@@ -47,6 +47,22 @@ test('round trip keeps rows and info; unused keys are null to other readers', ()
   expect(arrow.schema.metadata.get('units')).toContain('ns');
 });
 
+test('a row without a time, or with none that can be, is refused with its number', () => {
+  for (const [durationNs, came] of [
+    [Number.NaN, 'none'],
+    [-1, '-1'],
+    [Number.POSITIVE_INFINITY, 'Infinity'],
+  ] as const) {
+    const builder = new ProfileTableBuilder();
+    builder.add(rows[0]);
+    builder.add({ ...rows[0], durationNs });
+    const bytes = encodeProfile(builder.build(info));
+    expect(() => decodeProfile(bytes, 'a.arrow')).toThrow(
+      `a.arrow: row 1: durationNs: expected a number >= 0, got ${came}`,
+    );
+  }
+});
+
 test('same table, same bytes', () => {
   expect(build()).toEqual(build());
 });

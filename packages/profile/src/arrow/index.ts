@@ -125,6 +125,14 @@ export function decodeProfile(bytes: Uint8Array, at: string): ProfileTable {
       hint: `known: ${rowKinds.join(', ')}`,
     });
   }
+  const values = record(valueColumns, (name) => numberColumn(table, name, Number.NaN));
+  const wrong = values.durationNs.findIndex((ns) => !(ns >= 0 && ns < Number.POSITIVE_INFINITY));
+  if (wrong >= 0) {
+    const came = Number.isNaN(values.durationNs[wrong]) ? 'none' : values.durationNs[wrong];
+    throw new UserError(`durationNs: expected a number >= 0, got ${came}`, {
+      at: `${at}: row ${wrong}`,
+    });
+  }
   return {
     info,
     length,
@@ -133,7 +141,7 @@ export function decodeProfile(bytes: Uint8Array, at: string): ProfileTable {
     operators: operator.words,
     tp: Int32Array.from(numberColumn(table, 'tp', 1)),
     keys: record(keyColumns, (name) => numberColumn(table, name, -1)),
-    values: record(valueColumns, (name) => numberColumn(table, name, Number.NaN)),
+    values,
   };
 }
 
