@@ -84,6 +84,16 @@ describe.skipIf(!isBuilt)('documented pipelines (need a build)', () => {
     });
   }
 
+  test('README.md shows what the first command prints', async () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const command = scripts.start.replace('npm run --silent build && ', 'npx ');
+    const { stdout } = await shell(command, { cwd: place });
+    const shown = /^```text\n([\s\S]*?)\n```$/m.exec(readFileSync(join(root, 'README.md'), 'utf8'));
+    const lines = shown?.[1].split('\n') ?? [];
+    expect(lines.length).toBeGreaterThan(3);
+    expect(stdout.toString().split('\n')).toEqual(expect.arrayContaining(lines));
+  }, 60_000);
+
   test('there are ten and more', () => {
     const titles = new Set(pipelines.map(({ title }) => title));
     expect(titles.size).toBeGreaterThanOrEqual(10);
