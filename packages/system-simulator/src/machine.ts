@@ -12,15 +12,9 @@ import type { Completion } from './completion.js';
 import { Core, type MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import { BufferPool } from './feeder/buffer-pool.js';
+import { type CompiledSet, compileSet } from './feeder/compile-set.js';
 import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
-import {
-  compileProgram,
-  defaultRules,
-  type NodeRules,
-  Op,
-  type Program,
-  rowOf,
-} from './feeder/program.js';
+import { defaultRules, type NodeRules, Op, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
@@ -36,6 +30,7 @@ import {
   type Machine,
   type SetState,
 } from './machine-state.js';
+import { accessMemory, computeInMemory } from './memory/node-access.js';
 import { MemoryTiers } from './memory/tiers.js';
 import { createNetwork, delayOf } from './network/create-network.js';
 import { MeasuredTimes } from './network/measured-times.js';
@@ -112,29 +107,14 @@ class SimulatedMachine implements Machine, NodeActions {
   submit(set: GraphSet): void {
     const at = `iteration ${set.iteration} of instance ${set.instance}`;
     assert(set.releaseNs >= this.nowNs, () => `${at} is released at ${set.releaseNs}, in the past`);
-    const programs = new Map<ExecutionGraph, Program>();
-    const entries: { npu: number; program: Program }[] = [];
-    for (const { npus, graph } of set.programs) {
-      let program = programs.get(graph);
-      if (program === undefined) {
-        program = compileProgram(graph, this.rules, at, this.buffers);
-        programs.set(graph, program);
-      }
-      for (const npu of npus) {
-        if (npu >= this.spec.numNpus) {
-          throw new UserError(`NPU ${npu}, but the machine has ${this.spec.numNpus}`, { at });
-        }
-        entries.push({ npu, program });
-      }
-    }
-    const state = this.newState(set, entries, [...programs.values()]);
+    const compiled = compileSet(set, this.rules, this.spec.numNpus, this.buffers);
+    const state = this.newState(set, compiled);
     const lanes = this.lane(set.lane);
-    for (const { npu, program } of entries) {
+    for (const { npu, program } of compiled.entries) {
       const lane = lanes[npu];
       lane.waiting.push({ state, program });
       if (!lane.running && lane.waiting.length === 1) state.free.add(npu);
     }
-    if (entries.length === 0) throw new UserError('no programs', { at });
     if (state.free.size > 0) this.queueRelease(state);
   }
 
@@ -238,25 +218,11 @@ class SimulatedMachine implements Machine, NodeActions {
   }
 
   memoryAccess(run: Run, node: number, task: number): void {
-    const { graph } = run.program;
-    const row = rowOf(run.program, node);
-    const location = graph.tensorLoc[row];
-    const device = graph.tensorDevice[row];
-    this.memory.access(run.npu, location, device, graph.tensorSizeBytes[row], task);
+    accessMemory(this.memory, run, node, task);
   }
 
   pim(run: Run, node: number, task: number): void {
-    const { graph, durationNs } = run.program;
-    const row = rowOf(run.program, node);
-    this.memory.pim(
-      run.npu,
-      graph.tensorLoc[row],
-      graph.tensorDevice[row],
-      graph.tensorChannel[row],
-      durationNs[node],
-      graph.tensorSizeBytes[row],
-      task,
-    );
+    computeInMemory(this.memory, run, node, task);
   }
 
   runFinished(run: Run): void {
@@ -291,11 +257,7 @@ class SimulatedMachine implements Machine, NodeActions {
     for (const { buffer } of state.programs) this.buffers.give(buffer);
   }
 
-  private newState(
-    set: GraphSet,
-    entries: readonly { npu: number }[],
-    programs: readonly Program[],
-  ): SetState {
+  private newState(set: GraphSet, { entries, programs }: CompiledSet): SetState {
     const npus = entries.map(({ npu }) => npu).sort((a, b) => a - b);
     const groups = new Map<string, Group>();
     for (const name of Object.keys(set.groups)) {

@@ -15,6 +15,7 @@ import { Feeder, type NodeActions } from '../feeder/issue.js';
 import { compileProgram, defaultRules, type NodeRules, rowOf } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { Kind } from '../kernel/kinds.js';
+import { accessMemory, computeInMemory } from '../memory/node-access.js';
 import { MemoryTiers, type TierSpec } from '../memory/tiers.js';
 import { createNetwork } from '../network/create-network.js';
 
@@ -147,24 +148,11 @@ export class ForkMachine implements NodeActions {
   }
 
   memoryAccess(run: Run, node: number, task: number): void {
-    const { graph } = run.program;
-    const row = rowOf(run.program, node);
-    const { tensorLoc, tensorDevice, tensorSizeBytes } = graph;
-    this.memory.access(run.npu, tensorLoc[row], tensorDevice[row], tensorSizeBytes[row], task);
+    accessMemory(this.memory, run, node, task);
   }
 
   pim(run: Run, node: number, task: number): void {
-    const { graph, durationNs } = run.program;
-    const row = rowOf(run.program, node);
-    this.memory.pim(
-      run.npu,
-      graph.tensorLoc[row],
-      graph.tensorDevice[row],
-      graph.tensorChannel[row],
-      durationNs[node],
-      graph.tensorSizeBytes[row],
-      task,
-    );
+    computeInMemory(this.memory, run, node, task);
   }
 
   send(run: Run, node: number, task: number): void {
