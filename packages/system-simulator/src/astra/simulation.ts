@@ -85,6 +85,8 @@ export class AstraSimulation implements NodeActions {
     const aware = inputs.backend === 'congestion-aware';
     const links = folded && aware ? foldedAwareNetwork(inputs) : createNetwork(spec, this.numNpus);
     this.core = new Core(this.numNpus, links);
+    // ASTRA-sim counts in 64 bits, coarsely or not.
+    this.core.queue.latestTime = 2 ** 64;
     this.rendezvous = inputs.rendezvous ? new Rendezvous(this.core) : undefined;
     this.transport = this.rendezvous ?? this.core;
     this.feeder = new Feeder(this.core, this, {

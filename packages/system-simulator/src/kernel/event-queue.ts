@@ -13,6 +13,8 @@ export class EventQueue {
   arg = 0;
   /** Events waiting. */
   size = 0;
+  /** Beyond 2^53 ns numbers no longer hold single nanoseconds. */
+  latestTime = Number.MAX_SAFE_INTEGER;
 
   private heapLength = 0;
   private heapTime = new Float64Array(64);
@@ -110,7 +112,7 @@ export class EventQueue {
   }
 
   private push(time: number, run: number): void {
-    if (time > Number.MAX_SAFE_INTEGER) {
+    if (time > this.latestTime) {
       throw new UserError(
         `simulated time reaches ${time} ns, expected at most 2^53 ns (104 days)`,
         {
