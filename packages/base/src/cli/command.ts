@@ -18,8 +18,10 @@ export function makeCommand(
   return command;
 }
 
+/** A line that begins with a blank goes on with the one before. */
 export function helpExamples(examples: readonly string[]): string {
-  return `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`;
+  const lines = examples.map((line) => (line.startsWith(' ') ? `  ${line}` : `  $ ${line}`));
+  return `\nExamples:\n${lines.join('\n')}`;
 }
 
 /** Argument parsers for commander options. */

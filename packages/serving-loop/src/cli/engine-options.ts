@@ -22,11 +22,11 @@ export interface EngineFlags {
 export function addEngineOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--host-model <name>', 'host time of each step and token').choices([
-        'calibrated',
-        'vllm',
-        'none',
-      ]),
+      new Option(
+        '--host-model <name>',
+        'host time of each step and token: as calibrated, with start values for other devices ' +
+          '(default); start values for all; none',
+      ).choices(['calibrated', 'vllm', 'none']),
     )
     .addOption(
       new Option('--scheduling-policy <name>', 'order of requests').choices(['fcfs', 'priority']),
@@ -44,7 +44,11 @@ export function addEngineOptions(command: Command): Command {
     .option('--speculative-acceptance <f>', 'chance that a draft token is accepted', fraction)
     .option('--speculative-draft-ms <ms>', 'one pass of the draft model', positiveNumber)
     .option('--eos-share <f>', 'requests that end by a token nobody foresaw', fraction)
-    .option('--slo <targets>', 'repeatable: [class:]ttft=200ms,tpot=50ms,latency=10s', parseSlo)
+    .option(
+      '--slo <targets>',
+      'targets for goodput, repeatable: [class:]ttft=200ms,tpot=50ms,latency=10s',
+      parseSlo,
+    )
     .option('--client-timeout <s>', 'clients go away when not served by then', positiveNumber);
 }
 

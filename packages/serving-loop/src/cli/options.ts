@@ -58,11 +58,27 @@ export function servingCommand(): Command {
       '    --requests-output - | jq .ttftNs',
     ],
   )
-    .requiredOption('--cluster-config <file>', 'cluster file (ours or LLMServingSim\u2019s)')
-    .requiredOption('--workload <file>', 'requests: NDJSON, LLMServingSim JSONL or CSV; - = stdin')
+    .optionsGroup('Inputs:')
+    .requiredOption(
+      '--cluster-config <file>',
+      'cluster file, ours or LLMServingSim\u2019s; required',
+    )
+    .requiredOption(
+      '--workload <file>',
+      'requests: NDJSON, LLMServingSim JSONL or CSV; - = stdin; required',
+    )
     .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
+    .option('--calibration <file>', 'fitted step constants; none = physics only (default: shipped)')
+    .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 0)
+    .optionsGroup('Results:')
     .option('--output <dir>', 'writes requests.csv, iterations.ndjson, summary.json, run.json, ...')
     .option('--requests-output <file>', 'per-request results; .csv, .ndjson or .arrow; - = stdout')
+    .option('--interval <s>', 'length of the interval series\u2019 intervals', positiveNumber, 1)
+    .option('--summary-format <format>', 'text or json', 'text')
+    .option('--quiet', 'no progress, no summary', false)
+    .optionsGroup(
+      'Scheduling and KV cache (default: the instance\u2019s key; docs/cluster-file.md):',
+    )
     .option('--max-num-seqs <n>', 'most requests in one batch', positiveInteger)
     .option('--max-num-batched-tokens <n>', 'token budget of one step', positiveInteger)
     .option('--max-model-len <n>', 'longest sequence accepted, tokens', positiveInteger)
@@ -74,14 +90,12 @@ export function servingCommand(): Command {
     .option('--enable-prefix-caching <bool>', 'reuse KV of equal prefixes', booleanFlag)
     .option('--enable-chunked-prefill <bool>', 'split prompts over steps', booleanFlag)
     .option('--reserve-full-isl <bool>', 'admit only if the prompt fits in free KV', booleanFlag)
-    .option('--async-scheduling <bool>', 'compose a batch while one runs', booleanFlag)
-    .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 0)
-    .option('--interval <s>', 'length of the interval series\u2019 intervals', positiveNumber, 1)
-    .option('--calibration <file>', 'fitted step constants; none = physics only')
-    .option('--summary-format <format>', 'text or json', 'text')
-    .option('--quiet', 'no progress, no summary', false);
-  addTermOptions(addEngineOptions(addKvTierOptions(addRoutingOptions(command))));
-  return addCarrierOptions(command);
+    .option('--async-scheduling <bool>', 'compose a batch while one runs', booleanFlag);
+  addRoutingOptions(command.optionsGroup('Routing among instances:'));
+  addKvTierOptions(command.optionsGroup('KV below the device:'));
+  addEngineOptions(command.optionsGroup('Engine behaviour (docs/engine.md):'));
+  addTermOptions(command.optionsGroup('Terms of the model (docs/trace-generator.md):'));
+  return addCarrierOptions(command.optionsGroup('Stages and exports (docs/pipelines.md):'));
 }
 
 type Raw = Record<string, never>;

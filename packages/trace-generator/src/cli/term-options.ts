@@ -1,6 +1,8 @@
 /** Flags that switch the generator's terms, for every command that generates graphs. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { type TermSwitches, termNames } from '../terms.js';
+import { parseTerms, type TermSwitches, termNames } from '../terms.js';
+
+const off = termNames.filter((name) => !parseTerms()[name]);
 
 export function addTermOptions(command: Command): Command {
   return command
@@ -9,7 +11,11 @@ export function addTermOptions(command: Command): Command {
       `switches a term off, repeatable: ${termNames.join(', ')}`,
       switchTerm(false),
     )
-    .option('--with <term>', 'switches a term on, repeatable', switchTerm(true));
+    .option(
+      '--with <term>',
+      `switches a term on, repeatable (off by default: ${off.join(', ')})`,
+      switchTerm(true),
+    );
 }
 
 interface Raw {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseWith, UserError } from '@astrolabe/base';
 import { makeCommand, readJson, runMain, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
+import { Option } from 'commander';
 import { renderSvg } from '../../html/chart.js';
 import { manifestSchema } from '../../validate/manifest.js';
 import { type Figure, figures, type Source } from './figures.js';
@@ -25,7 +26,12 @@ await runMain('figure', async () => {
     'npm run figure -- 10 --output out/figures',
   ])
     .argument('<number>', `one of ${Object.keys(figures).join(', ')}`)
-    .option('--manifest <file>', 'cases with the measurements', usualManifest)
+    .addOption(
+      new Option('--manifest <file>', 'cases with the measurements').default(
+        usualManifest,
+        '../shared/refdata/cases.json',
+      ),
+    )
     .option('--output <dir>', 'where figure-N.svg and figure-N.md go', join('out', 'figures'))
     .option('--calibration <file>', 'fitted step constants; none = physics only');
   command.parse();
