@@ -16,6 +16,7 @@ import {
   SizeCurve,
   type SizeTable,
 } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import { CollectiveTable, type LatencyModel } from '@astrolabe/profile';
 import { fitLink, importCsvFiles, linkShapes, sizeTableOf } from '@astrolabe/profiler-ingest';
 import { formatSummary, requestResults, runServing, summarise } from '@astrolabe/serving-loop';
@@ -32,16 +33,7 @@ import { InProcess } from '../support/in-process.js';
 
 const layers = 3;
 const hiddenBytes = 64 * 2;
-const model = {
-  model_type: 'llama',
-  hidden_size: 64,
-  num_hidden_layers: layers,
-  num_attention_heads: 4,
-  num_key_value_heads: 4,
-  intermediate_size: 128,
-  vocab_size: 100,
-  max_position_embeddings: 4096,
-};
+const model = { ...tinyModel, num_hidden_layers: layers };
 
 /** Every operator takes 1000 ns, whatever it computes. */
 const constant: LatencyModel = {

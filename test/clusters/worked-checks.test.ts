@@ -1,5 +1,6 @@
 /** Parallelism worked out by hand, end to end through loop, generator and machine. Times ns. */
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
+import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import type { LatencyModel } from '@astrolabe/profile';
 import { type RunResult, requestResults, runServing } from '@astrolabe/serving-loop';
 import { transferLane } from '@astrolabe/trace-generator';
@@ -8,22 +9,16 @@ import { describe, expect, it } from 'vitest';
 import { formulas } from '../property/arbitrary-serving.js';
 import { InProcess } from '../support/in-process.js';
 
-const model = {
-  model_type: 'llama',
-  hidden_size: 64,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 4,
-  intermediate_size: 128,
-  vocab_size: 100,
-  max_position_embeddings: 4096,
+const deep = { ...tinyModel, num_hidden_layers: 4 };
+const shared = {
+  ...tinyExperts,
+  model_type: 'qwen2_moe',
+  num_experts: 8,
+  moe_intermediate_size: 32,
 };
-const experts = { ...model, model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
-const deep = { ...model, num_hidden_layers: 4 };
-const shared = { ...experts, model_type: 'qwen2_moe', num_experts: 8, moe_intermediate_size: 32 };
 const shapes: Record<string, object> = {
-  model,
-  experts,
+  model: tinyModel,
+  experts: tinyExperts,
   deep,
   shared: { ...shared, shared_expert_intermediate_size: 64 },
 };

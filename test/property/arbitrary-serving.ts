@@ -1,17 +1,15 @@
 /** Random clusters and workloads, small enough that a run takes milliseconds. */
+
 import { type Cluster, parseModel, resolveCluster, type SizeTable } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import type { LatencyModel } from '@astrolabe/profile';
 import type { Request } from '@astrolabe/workload';
 import fc from 'fast-check';
 
 const dense = {
-  model_type: 'llama',
-  hidden_size: 64,
+  ...tinyModel,
   num_hidden_layers: 5,
-  num_attention_heads: 4,
   num_key_value_heads: 2,
-  intermediate_size: 128,
-  vocab_size: 100,
   max_position_embeddings: 512,
 };
 

@@ -4,20 +4,9 @@ import { calibrateLinks } from './calibrate-links.js';
 import type { Calibration } from './calibration.js';
 import { parseModel } from './model.js';
 import { type Cluster, resolveCluster } from './resolve-cluster.js';
+import { tinyModel } from './tiny-model.js';
 
-const model = parseModel(
-  'm',
-  {
-    model_type: 'llama',
-    hidden_size: 64,
-    intermediate_size: 128,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    vocab_size: 100,
-    max_position_embeddings: 128,
-  },
-  'test',
-);
+const model = parseModel('m', tinyModel, 'test');
 
 function cluster(bandwidth: number, latency: number, hardware = ['H', 'H']): Cluster {
   const instances = hardware.map((name) => ({

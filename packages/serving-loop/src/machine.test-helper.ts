@@ -3,21 +3,13 @@
  * its bytes over a bandwidth, one after another on each lane of an instance.
  */
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import type { Completion } from '@astrolabe/system-simulator';
 import { type Iteration, type Transfer, transferLane } from '@astrolabe/trace-generator';
 import type { Backend } from './backend.js';
 import { type RunInputs, type RunResult, runServing } from './serving-run.js';
 
-export const exampleModel = {
-  model_type: 'llama',
-  hidden_size: 64,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 4,
-  intermediate_size: 128,
-  vocab_size: 100,
-  max_position_embeddings: 8192,
-};
+export const exampleModel = { ...tinyModel, max_position_embeddings: 8192 };
 
 /** A cluster from (a part of) a cluster file. KV of a token of the example model: 512 B. */
 export function clusterOf(

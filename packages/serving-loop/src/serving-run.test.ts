@@ -1,6 +1,7 @@
 /** The loop over a machine that takes a fixed time per step: when tokens come, and from whom. */
 import { nsPerMs } from '@astrolabe/base';
 import { type Cluster, type Instance, parseModel, resolveEngine } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration } from '@astrolabe/trace-generator';
 import type { Request } from '@astrolabe/workload';
@@ -48,20 +49,7 @@ class FixedStep implements Backend {
   }
 }
 
-const model = parseModel(
-  'tiny',
-  {
-    model_type: 'llama',
-    hidden_size: 64,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 4,
-    intermediate_size: 128,
-    vocab_size: 100,
-    max_position_embeddings: 4096,
-  },
-  'test',
-);
+const model = parseModel('tiny', tinyModel, 'test');
 
 function cluster(instances: number, asyncScheduling: boolean): Cluster {
   return {

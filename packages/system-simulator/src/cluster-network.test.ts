@@ -1,6 +1,7 @@
 /** Topologies of cluster files: who shares what, and what a shared link does to two messages. */
 import { type ExecutionGraph, GraphBuilder, type GraphSet, NodeType } from '@astrolabe/chakra';
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { clusterMachine } from './cluster-machine.js';
 import { clusterNetwork } from './cluster-network.js';
@@ -18,16 +19,7 @@ function cluster(nodes: readonly number[], topology: object): Cluster {
       instances: Array.from({ length: count }, () => instance),
     })),
   };
-  const shape = {
-    model_type: 'llama',
-    hidden_size: 64,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    intermediate_size: 128,
-    vocab_size: 100,
-    max_position_embeddings: 4096,
-  };
-  return resolveCluster(file, 'c', { findModel: (name) => parseModel(name, shape, 'c') });
+  return resolveCluster(file, 'c', { findModel: (name) => parseModel(name, tinyModel, 'c') });
 }
 
 /** 1 GB/s of 2^30 is 1.073741824 bytes per ns, so these take 1000 ms. */

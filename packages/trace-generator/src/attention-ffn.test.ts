@@ -1,7 +1,9 @@
 /** Two pools of devices, worked by hand: two layers, hidden 64, bf16. */
+
 import { type ExecutionGraph, NodeType } from '@astrolabe/chakra';
+import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyExperts, tinyModel } from './example-cluster.test-helper.js';
+import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import type { Iteration } from './iteration.js';

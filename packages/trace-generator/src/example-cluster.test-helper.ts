@@ -1,24 +1,6 @@
 /** A tiny model on a cluster of instances: for tests. */
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
-
-export const tinyModel = {
-  model_type: 'llama',
-  hidden_size: 64,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 4,
-  intermediate_size: 128,
-  vocab_size: 100,
-  max_position_embeddings: 4096,
-};
-
-/** Eight experts of which a token picks two. */
-export const tinyExperts = {
-  ...tinyModel,
-  model_type: 'mixtral',
-  num_local_experts: 8,
-  num_experts_per_tok: 2,
-};
+import { tinyModel } from '@astrolabe/config/tiny-model';
 
 /** One node with the instances given, as in a cluster file. */
 export function exampleCluster(

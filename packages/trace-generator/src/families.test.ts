@@ -1,6 +1,7 @@
 /** Operator sequences of families that differ from the plain block. */
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyModel } from './example-cluster.test-helper.js';
+import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import type { TermSwitches } from './terms.js';

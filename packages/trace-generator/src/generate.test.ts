@@ -1,7 +1,9 @@
 /** One iteration's graph, worked by hand on a model of two layers. */
+
 import { Attr, CollectiveType, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyModel } from './example-cluster.test-helper.js';
+import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators, unfusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator, type TraceGeneratorOptions } from './generate.js';
 import type { Iteration } from './iteration.js';

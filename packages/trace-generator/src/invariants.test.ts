@@ -3,10 +3,12 @@
  * clusters and iterations; dependencies point backwards, every send has its receive, the members of a
  * group issue the same collectives, numbers are whole, and the same input gives the same graphs.
  */
+
 import { type ExecutionGraph, type GraphSet, NodeType } from '@astrolabe/chakra';
+import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyExperts, tinyModel } from './example-cluster.test-helper.js';
+import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator, type TraceGenerator } from './generate.js';
 import type { Iteration } from './iteration.js';

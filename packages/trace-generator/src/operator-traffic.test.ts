@@ -1,7 +1,9 @@
 /** Bytes of operators by hand, hidden 64, intermediate 128, four heads of 16, bf16; and their sum. */
+
 import { weightBytes } from '@astrolabe/config';
+import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyExperts, tinyModel } from './example-cluster.test-helper.js';
+import { exampleCluster } from './example-cluster.test-helper.js';
 import { fusedOperators } from './example-latency.test-helper.js';
 import { operatorTraffic } from './operator-traffic.js';
 

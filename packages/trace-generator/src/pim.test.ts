@@ -1,9 +1,10 @@
 /** Attention in memory: its time by hand, its nodes beside the device's, halves that take turns. */
+
 import { type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { Batch } from './batch.js';
-import { tinyModel } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import { pimCost } from './pim.js';

@@ -1,8 +1,9 @@
 /** Operators under a power cap, by hand: 100 W of 800 W above idle are allowed, so half the clock. */
+
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { tinyModel } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import { cappedClock, cappedNs, type PowerCap, powerCapOf } from './power-cap.js';

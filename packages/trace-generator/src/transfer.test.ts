@@ -1,5 +1,6 @@
 /** KV hand-off by hand: 4 KV heads of 16, 2 layers, bf16, so 64 B per head, layer and token. */
 import { type ExecutionGraph, type GraphSet, NodeType } from '@astrolabe/chakra';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
@@ -75,14 +76,8 @@ describe('unlike degrees', () => {
 
   it('spreads decode ranks over the copies of a replicated head', () => {
     const cluster = exampleCluster([{ tp_size: 4 }, { tp_size: 4 }], {
-      model_type: 'llama',
-      hidden_size: 64,
-      num_hidden_layers: 2,
-      num_attention_heads: 4,
+      ...tinyModel,
       num_key_value_heads: 2,
-      intermediate_size: 128,
-      vocab_size: 100,
-      max_position_embeddings: 4096,
     });
     const links = planKvLinks(cluster.instances[0], cluster.instances[1]);
     // Head 0 lies on ranks 0 and 1, head 1 on 2 and 3; every rank sends once.

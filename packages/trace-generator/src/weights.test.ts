@@ -1,7 +1,9 @@
 /** Weights off the device by hand: hidden 64, intermediate 128, bf16; loads beside the chain. */
+
 import { type ExecutionGraph, NodeType, TensorLocation } from '@astrolabe/chakra';
+import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyExperts, tinyModel } from './example-cluster.test-helper.js';
+import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 

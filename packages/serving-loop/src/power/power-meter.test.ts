@@ -10,26 +10,14 @@ import {
   parseModel,
   resolveEngine,
 } from '@astrolabe/config';
+import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { type Joules, powerComponents, sumJoules } from './components.js';
 import { deviceTraffic } from './memory-traffic.js';
 import { createPowerMeter, type PowerReading } from './power-meter.js';
 import { meterReadings, powerRows, requestEnergyRows, summarisePower } from './power-report.js';
 
-const model = parseModel(
-  'tiny',
-  {
-    model_type: 'llama',
-    hidden_size: 64,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 4,
-    intermediate_size: 128,
-    vocab_size: 100,
-    max_position_embeddings: 4096,
-  },
-  'test',
-);
+const model = parseModel('tiny', tinyModel, 'test');
 
 const power: PowerFile = {
   base_node_power: 100,

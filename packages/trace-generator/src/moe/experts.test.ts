@@ -1,8 +1,10 @@
 /** Graphs of MoE blocks worked by hand: 8 experts, top 2, hidden 64, bf16. */
+
 import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
 import type { ExpertSettings } from '@astrolabe/config';
+import { tinyExperts } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster, tinyExperts } from '../example-cluster.test-helper.js';
+import { exampleCluster } from '../example-cluster.test-helper.js';
 import {
   exampleLatency,
   fusedOperators,
