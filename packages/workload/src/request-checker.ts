@@ -32,12 +32,7 @@ export class RequestChecker {
 
   private checkNumbers(request: Request, at: string): void {
     const { arrivalNs, promptTokens, outputTokens } = request;
-    if (arrivalNs > Number.MAX_SAFE_INTEGER) {
-      throw new UserError(`arrival ${arrivalNs} ns is beyond 104 days`, {
-        at,
-        hint: 'counted from an epoch? `workload convert --start-at-zero` shifts arrivals',
-      });
-    }
+    if (arrivalNs > Number.MAX_SAFE_INTEGER) throw arrivalTooLate(arrivalNs, at);
     if (!Number.isSafeInteger(arrivalNs) || arrivalNs < 0) {
       throw new UserError(`arrival must be an integer >= 0 ns, got ${arrivalNs}`, { at });
     }
@@ -49,7 +44,17 @@ export class RequestChecker {
     }
     checkTokens(promptTokens, 'prompt', at);
     checkTokens(outputTokens, 'output', at);
-    if (request.thinkNs !== undefined && (request.after ?? []).length === 0) {
+    const { thinkNs } = request;
+    if (thinkNs === undefined) return;
+    if (!Number.isSafeInteger(thinkNs) || thinkNs < 0) {
+      throw new UserError(
+        `thinkNs: expected an integer of 0 to 2^53 ns (104 days), got ${thinkNs}`,
+        {
+          at,
+        },
+      );
+    }
+    if ((request.after ?? []).length === 0) {
       throw new UserError('thinkNs without after: there is nothing to wait for', { at });
     }
   }
@@ -103,9 +108,20 @@ export class RequestChecker {
   }
 }
 
+export function arrivalTooLate(arrivalNs: number | string, at: string): UserError {
+  return new UserError(`arrival ${arrivalNs} ns is beyond 104 days`, {
+    at,
+    hint: 'counted from an epoch? `workload convert --start-at-zero` shifts arrivals',
+  });
+}
+
+const mostTokens = 0x3fffffff;
+
 function checkTokens(tokens: number, what: string, at: string): void {
-  if (Number.isSafeInteger(tokens) && tokens >= 1 && tokens <= 0x3fffffff) return;
-  throw new UserError(`${what} tokens must be an integer >= 1, got ${tokens}`, { at });
+  if (Number.isSafeInteger(tokens) && tokens >= 1 && tokens <= mostTokens) return;
+  throw new UserError(`${what} tokens must be an integer of 1 to ${mostTokens}, got ${tokens}`, {
+    at,
+  });
 }
 
 function checkIds(

@@ -52,4 +52,7 @@ test('provenance from meta.yaml', () => {
     maxSequences: 256,
     measurement: 'kernel',
   });
+  expect(() => v1Info(names, 'gpu: a\n  b: [', 'meta.yaml')).toThrow(
+    /^meta\.yaml: not valid YAML: .+$/,
+  );
 });

@@ -2,7 +2,7 @@
  * LLMServingSim 2.0 ("v1") profile bundles: tpN/{dense,per_sequence,attention,moe,skew}.csv with
  * times in us, and meta.yaml beside them. skew_fit.csv is derived from skew.csv and not read.
  */
-import { nsPerUs, parseWith } from '@astrolabe/base';
+import { nsPerUs, parseWith, UserError } from '@astrolabe/base';
 import type { ProfileInfo, ProfileTableBuilder } from '@astrolabe/profile';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -50,7 +50,7 @@ export function v1Info(
   meta: string | undefined,
   at: string,
 ): ProfileInfo {
-  const value = meta === undefined ? {} : (parseYaml(meta) as unknown);
+  const value = meta === undefined ? {} : readYaml(meta, at);
   const known = parseWith(metaSchema, value, at);
   const engine = known.engine_effective;
   const info: ProfileInfo = {
@@ -66,6 +66,14 @@ export function v1Info(
   if (engine?.max_num_batched_tokens !== undefined) info.maxTokens = engine.max_num_batched_tokens;
   if (engine?.max_num_seqs !== undefined) info.maxSequences = engine.max_num_seqs;
   return info;
+}
+
+function readYaml(text: string, at: string): unknown {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    throw new UserError(`not valid YAML: ${(error as Error).message.split('\n')[0]}`, { at });
+  }
 }
 
 function readDense(csv: CsvTable, tp: number, into: ProfileTableBuilder): void {

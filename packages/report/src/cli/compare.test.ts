@@ -126,7 +126,7 @@ describe('compare', () => {
       'bad cell',
       bench,
       simulated.replace('1100000000', 'x'),
-      'requests.csv: column first_token_ns',
+      'requests.csv:2: first_token_ns: expected a number, got "x"',
     ],
     ['bad line', [{ ...bench[0], input_toks: '8' }], simulated, 'requests.jsonl:1: input_toks'],
     ['empty', [], simulated, 'requests.jsonl: no requests'],

@@ -106,10 +106,22 @@ function kvBlocks(path: string): number | undefined {
 
 export type TableRow = Readonly<Record<string, string>>;
 
+/** Where a row came from, for messages. */
+const lineOf = new WeakMap<TableRow, number>();
+
 /** A small table with a header; throws UserError naming the file. */
 export function readTable(path: string, delimiter: ',' | '\t'): TableRow[] {
   try {
-    return parse(readText(path), { columns: true, delimiter, bom: true, trim: true });
+    return parse(readText(path), {
+      columns: true,
+      delimiter,
+      bom: true,
+      trim: true,
+      onRecord: (row: TableRow, { lines }) => {
+        lineOf.set(row, lines);
+        return row;
+      },
+    });
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError((error as Error).message, { at: path });
@@ -120,7 +132,8 @@ export function cell(row: TableRow, column: string, path: string): number {
   const text = row[column];
   const value = Number(text);
   if (text !== undefined && text !== '' && Number.isFinite(value)) return value;
-  throw new UserError(`column ${column}: expected a number, got ${JSON.stringify(text)}`, {
-    at: path,
+  if (text === undefined) throw new UserError(`no column "${column}"`, { at: path });
+  throw new UserError(`${column}: expected a number, got ${JSON.stringify(text)}`, {
+    at: `${path}:${lineOf.get(row)}`,
   });
 }

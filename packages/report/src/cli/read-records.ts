@@ -1,8 +1,9 @@
 /** Reads the folder of a run into what timelines and pages are drawn from. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@astrolabe/base';
+import { parseWith, UserError } from '@astrolabe/base';
 import { openInput, readNdjson } from '@astrolabe/base/cli';
+import { z } from 'zod';
 import type { CounterSeries, RequestSpan, RunRecords, StepSpan } from '../timeline/run-records.js';
 import { trafficCounters } from '../timeline/traffic-counters.js';
 import { cell, readTable, type TableRow } from './read-real.js';
@@ -47,44 +48,69 @@ interface Batch {
   readonly contextTokens: number;
 }
 
-interface IterationLine {
-  readonly instance: number;
-  readonly iteration: number;
-  readonly lane?: number;
-  readonly requests: readonly number[];
-  readonly newTokens: readonly number[];
-  readonly contextTokens: readonly number[];
-}
+const count = z.number().int().nonnegative();
+
+const iterationSchema = z
+  .looseObject({
+    instance: count,
+    iteration: count,
+    lane: count.optional(),
+    requests: z.array(count),
+    newTokens: z.array(count),
+    contextTokens: z.array(count),
+  })
+  .refine(
+    ({ newTokens, contextTokens }) => newTokens.length === contextTokens.length,
+    'expected newTokens and contextTokens of one length',
+  );
+
+const completionSchema = z.looseObject({
+  instance: count,
+  iteration: count,
+  lane: count,
+  startNs: count,
+  finishNs: count,
+  npus: z.array(
+    z.looseObject({
+      npu: count,
+      startNs: count,
+      finishNs: count,
+      computeNs: count,
+      exposedCommNs: count,
+      exposedMemoryNs: count,
+    }),
+  ),
+  commBytes: z.number().nonnegative(),
+  memoryBytes: z.number().nonnegative(),
+});
 
 async function readSteps(folder: string): Promise<StepSpan[]> {
   const batches = new Map<string, Batch>();
   const iterations = join(folder, 'iterations.ndjson');
   for await (const { value, line } of readNdjson(openInput(iterations), iterations)) {
-    const iteration = value as IterationLine;
-    if (!Array.isArray(iteration.newTokens) || !Array.isArray(iteration.contextTokens)) {
-      throw new UserError('not an iteration', { at: `${iterations}:${line}` });
-    }
+    const iteration = parseWith(iterationSchema, value, `${iterations}:${line}`);
     batches.set(key(iteration), batch(iteration));
   }
   const steps: StepSpan[] = [];
   const completions = join(folder, 'completions.ndjson');
   for await (const { value, line } of readNdjson(openInput(completions), completions)) {
-    const completion = value as StepSpan;
+    const at = `${completions}:${line}`;
+    const completion = parseWith(completionSchema, value, at);
     const found = batches.get(key(completion));
-    if (found === undefined || !Array.isArray(completion.npus)) {
-      throw new UserError('not the completion of an iteration', { at: `${completions}:${line}` });
+    if (found === undefined) {
+      throw new UserError(`completes no iteration of ${iterations}`, { at });
     }
     steps.push({ ...completion, ...found });
   }
   return steps;
 }
 
-function key(step: { instance: number; iteration: number; lane?: number }): string {
+function key(step: { instance: number; iteration: number; lane?: number | undefined }): string {
   return `${step.instance}/${step.iteration}/${step.lane ?? 0}`;
 }
 
 /** One new token on top of a context is decoding; everything else is prefill. */
-function batch({ requests, newTokens, contextTokens }: IterationLine): Batch {
+function batch({ requests, newTokens, contextTokens }: z.infer<typeof iterationSchema>): Batch {
   let prefillTokens = 0;
   let prefillRequests = 0;
   let decodeRequests = 0;

@@ -81,7 +81,7 @@ describe('readWorkload', () => {
       "x:2: arrival 4 ns is before the previous request's 5 ns",
     ],
     ['duplicate id', line({}) + line({ id: '0' }), 'x:2: id "0" occurs twice'],
-    ['zero tokens', `${header}0,1,5,0,-1,0\n`, 'x:2: output tokens must be an integer >= 1, got 0'],
+    ['zero tokens', `${header}0,1,5,0,-1,0\n`, 'x:2: output tokens must be an integer of 1 to'],
     ['negative CSV arrival', `${header}0,-3,5,1,-1,0\n`, 'x:2: arrival must be an integer >= 0'],
     [
       'unknown parent',
@@ -107,6 +107,16 @@ describe('readWorkload', () => {
       'x:1: after 3 is not the id of an earlier request',
     ],
     ['think without after', line({ thinkNs: 3 }), 'x:1: thinkNs without after'],
+    [
+      'think beyond the clock',
+      line({}) + line({ id: 1, after: [0], thinkNs: 2 ** 53 }),
+      'x:2: thinkNs: expected',
+    ],
+    [
+      'arrival beyond the clock',
+      line({ arrivalNs: 1e18 }),
+      'x:1: arrival 1000000000000000000 ns is',
+    ],
     ['truncated line', `${line({})}{"id": 1, "arr`, 'x:2: not a complete JSON object'],
     ['other JSON', '{"a": 1}\n', 'x:1: not a workload we know: jsonl with keys a'],
     ['other CSV', 'a,b\n1,2\n', 'x:2: not a workload we know: csv with keys a, b'],

@@ -236,6 +236,19 @@ describe('agentic sessions', () => {
     ]);
   });
 
+  it('a think time beyond the clock is refused', async () => {
+    const row = {
+      input_prompt_length: 100,
+      assistant_response_length: [10],
+      tool_call_output_length: [5],
+      tool_call_latency: [1e308],
+      final_assistant_response_length: 30,
+    };
+    await expect(read(lines(row), { nextArrivalNs: clock() })).rejects.toThrow(
+      'x:1: thinkNs: expected an integer of 0 to 2^53 ns (104 days), got Infinity',
+    );
+  });
+
   it('rollouts of a group share the prompt', async () => {
     const requests = await read(
       lines(

@@ -1,6 +1,7 @@
 /** Our own NDJSON: one validated Request per line. */
 import { parseWith } from '@astrolabe/base';
 import { requestSchema } from '../request.js';
+import { arrivalTooLate } from '../request-checker.js';
 import type { WorkloadFormat } from './format.js';
 
 export const astrolabeFormat: WorkloadFormat = {
@@ -9,5 +10,14 @@ export const astrolabeFormat: WorkloadFormat = {
   syntax: 'jsonl',
   keys: [['arrivalNs'], ['promptTokens'], ['outputTokens']],
   optional: Object.keys(requestSchema.shape),
-  open: () => ({ read: (row, at) => [{ request: parseWith(requestSchema, row, at) }] }),
+  open: () => ({
+    read: (row, at) => {
+      // An integer beyond 2^53 comes as its digits, so that formats that count from an epoch can read it.
+      const { arrivalNs } = row;
+      if (typeof arrivalNs === 'string' && /^\d{16,}$/.test(arrivalNs)) {
+        throw arrivalTooLate(arrivalNs, at);
+      }
+      return [{ request: parseWith(requestSchema, row, at) }];
+    },
+  }),
 };
