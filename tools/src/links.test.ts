@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { brokenLinks, checkLinks } from './links.js';
+import { brokenLinks, checkLinks, headings } from './links.js';
 
 describe('links', () => {
   it('between our pages lead somewhere', () => {
@@ -11,7 +11,14 @@ describe('links', () => {
   it('are found, with and without an anchor', () => {
     const text = 'see [a](docs/a.md) and\n[b](b.md#part), [c](https://example.org)';
     expect(brokenLinks(text, (target) => target === 'docs/a.md')).toEqual([
-      { line: 2, target: 'b.md' },
+      { line: 2, target: 'b.md#part' },
     ]);
+  });
+
+  it('name headings', () => {
+    const page = '# One page\n```\n# a comment\n```\n## `npm run x` -- what, and why?';
+    expect([...headings(page)]).toEqual(['one-page', 'npm-run-x----what-and-why']);
+    const known = (_: string, anchor: string | undefined): boolean => anchor === 'one-page';
+    expect(brokenLinks('[a](#one-page) [b](#two)', known)).toEqual([{ line: 1, target: '#two' }]);
   });
 });

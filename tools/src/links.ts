@@ -1,4 +1,4 @@
-/** Links between our pages lead somewhere: every relative link of a Markdown file names a file. */
+/** Links between our pages lead somewhere: a relative link names a file and, in it, a heading. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Finding } from './tidy.js';
@@ -11,23 +11,50 @@ export function checkLinks(root: string): Finding[] {
   );
   return pages.flatMap((path) => {
     const text = readFileSync(join(root, path), 'utf8');
-    return brokenLinks(text, (target) => existsSync(join(root, dirname(path), target))).map(
-      ({ line, target }) => ({ path, line, message: `link to ${target}, which is not there` }),
-    );
+    const exists = (target: string, anchor: string | undefined): boolean => {
+      const file = target === '' ? join(root, path) : join(root, dirname(path), target);
+      if (!existsSync(file)) return false;
+      return anchor === undefined || headings(readFileSync(file, 'utf8')).has(anchor);
+    };
+    return brokenLinks(text, exists).map(({ line, target }) => ({
+      path,
+      line,
+      message: `link to ${target}, which is not there`,
+    }));
   });
+}
+
+/** Anchors of a page's headings, as GitHub makes them: lower case, no punctuation, hyphens. */
+export function headings(text: string): Set<string> {
+  const found = new Set<string>();
+  let code = false;
+  for (const line of text.split('\n')) {
+    if (line.startsWith('```')) code = !code;
+    const title = code ? undefined : /^#+ (.*)$/.exec(line)?.[1];
+    if (title === undefined) continue;
+    found.add(
+      title
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    );
+  }
+  return found;
 }
 
 /** Relative links of a page that `exists` denies. */
 export function brokenLinks(
   text: string,
-  exists: (target: string) => boolean,
+  exists: (target: string, anchor: string | undefined) => boolean,
 ): { readonly line: number; readonly target: string }[] {
   const broken: { line: number; target: string }[] = [];
   text.split('\n').forEach((content, index) => {
-    for (const match of content.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
-      const target = match[1];
-      if (/^[a-z]+:/.test(target) || exists(target)) continue;
-      broken.push({ line: index + 1, target });
+    for (const [, target, anchor] of content.matchAll(/\]\(([^)#\s]*)(?:#([^)]*))?\)/g)) {
+      if (/^[a-z]+:/.test(target) || exists(target, anchor)) continue;
+      broken.push({
+        line: index + 1,
+        target: anchor === undefined ? target : `${target}#${anchor}`,
+      });
     }
   });
   return broken;
