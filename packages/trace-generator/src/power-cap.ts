@@ -12,7 +12,7 @@
  *
  * Sources: dynamic power goes with clock times voltage squared and voltage with the clock, hence the
  * cube (Mudge, Computer 34(4), 2001); time as a part that scales with the clock and one that does not
- * (Eyerman and Eeckhout, IEEE Trans. Computers 59(10), 2010); prompt processing slows under a cap and
+ * (Eyerman and Eeckhout, IEEE Trans. Computers, 2010); prompt processing slows under a cap and
  * token generation hardly does (Splitwise, arXiv 2311.18677). Not measured on a capped card here.
  */
 import { UserError } from '@astrolabe/base';
