@@ -1,6 +1,7 @@
 /**
- * The tables of docs/cluster-file.md, from the schemas that read the files. Run by hand after a change
- * of a schema: `npx tsc -b && node tools/dist/reference.js`; a test holds the page to the schemas.
+ * The tables of docs/cluster-file.md, from the schemas that read the files, and the README's errors, from
+ * docs/accuracy.md. Run by hand after a change of either: `npx tsc -b && node tools/dist/reference.js`;
+ * tests hold the pages to their sources.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,6 +28,7 @@ import {
   storageSchema,
   topologySchema,
 } from '@astrolabe/config';
+import { withAccuracy } from './readme.js';
 
 /** As much of JSON Schema as our schemas come to. */
 export interface JsonSchema {
@@ -194,6 +196,10 @@ export function withTables(page: string): string {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const page = join(import.meta.dirname, '../../docs/cluster-file.md');
-  writeFileSync(page, withTables(readFileSync(page, 'utf8')));
+  const root = join(import.meta.dirname, '../..');
+  const rewrite = (path: string, change: (text: string) => string): void =>
+    writeFileSync(join(root, path), change(readFileSync(join(root, path), 'utf8')));
+  rewrite('docs/cluster-file.md', withTables);
+  const accuracy = readFileSync(join(root, 'docs/accuracy.md'), 'utf8');
+  rewrite('README.md', (text) => withAccuracy(text, accuracy));
 }
