@@ -2,6 +2,7 @@
  * What the service did in each interval of simulated time: tokens credited when their batch ends,
  * queue lengths and KV usage as they stand at the last batch end of the interval.
  */
+import { UserError } from '@astrolabe/base';
 import type { InstanceEngine } from './instance-engine.js';
 import type { Batch } from './scheduler/scheduler.js';
 
@@ -12,6 +13,18 @@ export interface Interval {
   running: number;
   waiting: number;
   kvUsage: number;
+}
+
+/** Some hundred bytes each and a line in two files; 58 days of seconds. */
+const mostIntervals = 5e6;
+
+/** @throws UserError before any series would outgrow memory */
+export function checkIntervals(nowNs: number, intervalNs: number): void {
+  if (nowNs < mostIntervals * intervalNs) return;
+  throw new UserError(
+    `${nowNs / 1e9} s in intervals of ${intervalNs / 1e9} s, expected at most ${mostIntervals} intervals`,
+    { at: '--interval', hint: 'raise it; `workload convert --start-at-zero` shifts late arrivals' },
+  );
 }
 
 export class IntervalSeries {

@@ -82,7 +82,12 @@ function cluster(instances: number, asyncScheduling: boolean): Cluster {
 
 async function run(
   requests: readonly Request[],
-  { instances = 1, asyncScheduling = true, routing = 'round-robin' as RoutingPolicy } = {},
+  {
+    instances = 1,
+    asyncScheduling = true,
+    routing = 'round-robin' as RoutingPolicy,
+    intervalNs = 1e9,
+  } = {},
 ) {
   const result = await runServing({
     cluster: cluster(instances, asyncScheduling),
@@ -91,7 +96,7 @@ async function run(
     routing,
     seed: 1,
     hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-    intervalNs: 1e9,
+    intervalNs,
   });
   return requestResults(result);
 }
@@ -140,6 +145,14 @@ describe('runServing', () => {
     expect(rows[0].finishNs).toBe(20 * nsPerMs);
     expect(rows[1].arrivalNs).toBe(25 * nsPerMs);
     expect(rows[1].ttftNs).toBe(stepNs);
+  });
+
+  it('refuses more intervals than memory holds, none of length zero either', async () => {
+    const year = [request(0, 6e9, 1)];
+    await expect(run(year)).rejects.toThrow(
+      /^--interval: .* s in intervals of 1 s, expected at most/,
+    );
+    await expect(run([request(0, 0, 1)], { intervalNs: 0 })).rejects.toThrow(/^--interval/);
   });
 
   it('refuses a request beyond the context', async () => {

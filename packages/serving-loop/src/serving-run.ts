@@ -21,7 +21,7 @@ import { CommunicationCount, type MeasuredLinksUse } from './communication-count
 import { WaveGroup } from './dp/wave-group.js';
 import { OutputQueue } from './host/output-path.js';
 import { InstanceEngine } from './instance-engine.js';
-import { IntervalSeries } from './interval-series.js';
+import { checkIntervals, IntervalSeries } from './interval-series.js';
 import { BlockContents } from './kv/block-content.js';
 import { buildTiers } from './kv/build-tiers.js';
 import { TierSeries } from './kv/tier-series.js';
@@ -324,6 +324,7 @@ class ServingRun {
 
   private complete(completion: Completion): void {
     this.inputs.onCompletion?.(completion);
+    checkIntervals(completion.finishNs, this.inputs.intervalNs);
     this.communications.add(completion);
     if (completion.lane === transferLane) {
       this.meter?.onCompletion(completion);

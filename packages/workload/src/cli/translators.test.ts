@@ -236,6 +236,12 @@ describe('agentic sessions', () => {
     ]);
   });
 
+  it('a rollout without its group is refused', async () => {
+    const row = { stream: 0, prompt_len: 50, out_lens: [5] };
+    const options = { format: 'rollout', nextArrivalNs: clock() };
+    await expect(read(lines(row), options)).rejects.toThrow('x:1: group is missing');
+  });
+
   it('a think time beyond the clock is refused', async () => {
     const row = {
       input_prompt_length: 100,

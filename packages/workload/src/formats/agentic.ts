@@ -175,6 +175,9 @@ export const rolloutFormat: WorkloadFormat = {
       const added = hasField(row, 'obs_lens') ? numbersField(row, 'obs_lens', at) : [];
       const tokens = integerField(row, 'prompt_len', at);
       const turns = outs.map((output, i) => ({ output, added: added[i] ?? 0, waitNs: 0 }));
+      for (const key of ['group', 'stream']) {
+        if (!hasField(row, key)) throw new UserError(`${key} is missing`, { at });
+      }
       const name = `${row.group}/${row.stream}`;
       const requests = growing(nextId, arrivalSource(options, at), name, tokens, turns);
       const first = groups.get(String(row.group));

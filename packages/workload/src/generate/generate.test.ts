@@ -123,6 +123,8 @@ describe('generate', () => {
     }
     expect([...generate({ ...options, shape })]).toEqual(requests);
     expect([...generate({ ...options, shape, seed: 10 })]).not.toEqual(requests);
+    const rare = { ...options.arrivals, ratePerS: 1e-12 };
+    expect(() => [...generate({ ...options, shape, arrivals: rare })]).toThrow(/104 days/);
   });
 
   it('makes turns of the asked mean number in closed loop', () => {

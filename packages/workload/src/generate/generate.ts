@@ -4,7 +4,7 @@
  * where a turn waits for the one before and a think time (closed loop); `agentic`, sessions whose
  * steps may fan out into parallel calls. Content is a prefix tree. Same options, same requests.
  */
-import { Random } from '@astrolabe/base';
+import { Random, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
 import { type ArrivalOptions, arrivals } from './arrivals.js';
 import { type Length, sampleLength } from './lengths.js';
@@ -35,15 +35,23 @@ export interface GenerateOptions {
   readonly seed: number;
 }
 
+/** @throws UserError when times leave the clock's 104 days */
 export function* generate(options: GenerateOptions): Generator<Request> {
   const maker = new Maker(options);
   const times = arrivals(options.arrivals);
   while (maker.made < options.count) {
-    const arrivalNs = times.next().value as number;
+    const arrivalNs = withinClock(times.next().value as number, `arrival of request ${maker.made}`);
     if (options.shape === 'single') yield maker.first(arrivalNs);
     else if (options.shape === 'multi-turn') yield maker.openTurn(arrivalNs);
     else yield* maker.session(arrivalNs);
   }
+}
+
+function withinClock(timeNs: number, what: string): number {
+  if (timeNs <= Number.MAX_SAFE_INTEGER) return timeNs;
+  throw new UserError(`${what}: ${timeNs} ns, expected at most 2^53 ns (104 days)`, {
+    hint: 'a higher rate, shorter pauses or fewer requests',
+  });
 }
 
 class Maker {
@@ -116,7 +124,8 @@ class Maker {
       const fanOut = shape === 'agentic' && this.turnRandom.uniform() < branchShare;
       const width = fanOut ? Math.min(branches, count - this.made) : 1;
       const step: Request[] = [];
-      const thinkNs = Math.round(this.thinkRandom.exponential(this.options.meanThinkS) * 1e9);
+      const thinkS = this.thinkRandom.exponential(this.options.meanThinkS);
+      const thinkNs = withinClock(Math.round(thinkS * 1e9), `think time in session ${session}`);
       for (let branch = 0; branch < width; branch++) {
         const next = this.next(last, arrivalNs, last.promptTokens + last.outputTokens);
         if (next === undefined) break;
