@@ -35,7 +35,7 @@ export function generatorCommand(): Command {
     .argument('[iterations]', 'NDJSON file; - = stdin', '-')
     .requiredOption('--cluster-config <file>', 'cluster file (ours or LLMServingSim\u2019s)')
     .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
-    .option('--calibration <file>', 'fitted step constants; none = physics only')
+    .option('--calibration <file>', 'fitted step constants; none = nothing fitted')
     .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', positiveInteger)
     .option('--max-num-batched-tokens <n>', 'as for serving-loop', positiveInteger)
     .addOption(new Option('--batch-padding <how>', 'as for serving-loop').choices(batchPaddings))

@@ -39,7 +39,7 @@ await runMain('validate', async () => {
   ])
     .argument('[manifest]', 'cases in JSON; paths in it are relative to it')
     .option('--case <id...>', 'only these cases')
-    .option('--calibration <file>', 'fitted step constants; none = physics only')
+    .option('--calibration <file>', 'fitted step constants; none = nothing fitted')
     .option('--profiles <dir>', 'use these profiles instead of the cases\u2019 own')
     .option('--docs <dir>', 'writes the table and plots there (default without a manifest: docs)')
     .option('--ablation', 'every case with every term switched, instead', false)
