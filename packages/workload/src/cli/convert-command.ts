@@ -3,7 +3,7 @@ import { UserError } from '@astrolabe/base';
 import { nonNegativeInteger, positiveInteger, positiveNumber } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { Anonymiser } from '../anonymiser.js';
-import type { WorkloadFormat } from '../formats/index.js';
+import { type WorkloadFormat, workloadFormats } from '../formats/index.js';
 import { type WorkloadWriterName, workloadWriters } from '../formats/write.js';
 import { arrivals } from '../generate/arrivals.js';
 import { PrefixAttacher } from '../prefix-attacher.js';
@@ -12,6 +12,8 @@ import { RequestChecker } from '../request-checker.js';
 import { RequestDropper } from '../request-dropper.js';
 import { withLineOutput } from './line-output.js';
 import { type PlacedDraft, streamDrafts } from './read-workload.js';
+
+const formatNames = workloadFormats.map(({ name }) => name).join(', ');
 
 interface Flags {
   from?: string;
@@ -37,9 +39,11 @@ export function addConvert(program: Command): void {
     .command('convert')
     .description('translate a workload; our NDJSON streams, other outputs and --sort hold it whole')
     .argument('[input]', 'workload in any format, .gz too; - is stdin', '-')
-    .option('--from <format>', 'format of the input, instead of finding it')
+    .option('--from <format>', `format of the input, instead of finding it: ${formatNames}`)
     .addOption(
-      new Option('--to <format>').choices(Object.keys(workloadWriters)).default('astrolabe'),
+      new Option('--to <format>', 'format of the output')
+        .choices(Object.keys(workloadWriters))
+        .default('astrolabe'),
     )
     .option('--sort', 'order by arrival')
     .option('--start-at-zero', 'shift arrivals so that the first is 0')

@@ -16,7 +16,7 @@ export function addLint(program: Command): void {
     .command('lint')
     .description('find what is wrong or suspicious in a workload')
     .argument('[input]', 'workload in any format; - is stdin', '-')
-    .option('--from <format>', 'format of the input, instead of finding it')
+    .option('--from <format>', 'format of the input, as for convert')
     .option('--max-model-len <tokens>', 'context limit of the model', positiveInteger)
     .option('--strict', 'warnings count as errors')
     .addOption(new Option('--format <format>').choices(['text', 'ndjson']).default('text'))

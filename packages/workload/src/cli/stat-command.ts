@@ -16,7 +16,7 @@ export function addStat(program: Command): void {
     .command('stat')
     .description('describe a workload: rate, lengths, what a prefix cache could save')
     .argument('[input]', 'workload in any format; - is stdin', '-')
-    .option('--from <format>', 'format of the input, instead of finding it')
+    .option('--from <format>', 'format of the input, as for convert')
     .option('--block-size <tokens>', 'prefix-cache block', positiveInteger, 16)
     .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
     .action(async (input: string, flags: Flags) => {
