@@ -10,6 +10,8 @@ export {
   version,
 } from './command.js';
 export {
+  commitWhole,
+  discardWhole,
   fileError,
   hashFile,
   isStdoutClosed,
@@ -22,6 +24,8 @@ export {
   readNdjson,
   readText,
   StdoutBuffer,
+  type WholeFile,
+  wholeFile,
   writeFileWhole,
   writeStdout,
 } from './io.js';

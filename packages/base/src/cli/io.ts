@@ -7,8 +7,10 @@ import {
   createReadStream,
   mkdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -138,13 +140,28 @@ function jsonOffset(text: string, message: string): number | undefined {
   return start < 0 ? undefined : start + 10;
 }
 
-/** A missing or unreadable file in the words a user needs. */
+const sentences: Record<string, string> = {
+  ENOENT: 'no such file',
+  EISDIR: 'is a directory, expected a file',
+  ENOTDIR: 'is not a directory',
+  EEXIST: 'is a file, expected a directory',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'is on a read-only file system',
+  ENOSPC: 'no space left on the device',
+  ENAMETOOLONG: 'name too long',
+};
+
+/** The operating system's refusal in the words a user needs. */
+export function systemReason(error: NodeJS.ErrnoException): string {
+  return sentences[error.code ?? ''] ?? error.message;
+}
+
+/** A missing or unreadable file. Other errors, and a reader that went away, are left as they are. */
 export function fileError(path: string, error: unknown): Error {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT') return new UserError('no such file', { at: path });
-  if (code === 'EISDIR') return new UserError('is a directory, expected a file', { at: path });
-  if (code === 'EACCES') return new UserError('permission denied', { at: path });
-  return error as Error;
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (sentences[code] === undefined) return error as Error;
+  return new UserError(sentences[code], { at: path });
 }
 
 export interface Line {
@@ -193,15 +210,46 @@ export function parseJsonLine(text: string, at: string): unknown {
   }
 }
 
+/**
+ * Where a file is written before it gets its name. Behind a link that is beside the link's file. Devices,
+ * pipes and sockets are written in place: a rename would put a file where they are.
+ */
+export interface WholeFile {
+  readonly path: string;
+  /** Equal to `path` when written in place. */
+  readonly temporary: string;
+}
+
+export function wholeFile(path: string): WholeFile {
+  mkdirSync(dirname(path), { recursive: true });
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return { path, temporary: temporaryOf(path) };
+  if (!found.isFile() && !found.isDirectory()) return { path, temporary: path };
+  const target = realpathSync(path);
+  return { path: target, temporary: temporaryOf(target) };
+}
+
+function temporaryOf(path: string): string {
+  return `${path}.${process.pid}.tmp`;
+}
+
+/** Gives a file its name. */
+export function commitWhole({ path, temporary }: WholeFile): void {
+  if (temporary !== path) renameSync(temporary, path);
+}
+
+export function discardWhole({ path, temporary }: WholeFile): void {
+  if (temporary !== path) rmSync(temporary, { force: true });
+}
+
 /** Writes a file whole: to a temporary name in the same folder, then renamed. */
 export function writeFileWhole(path: string, data: string | Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
+  const file = wholeFile(path);
   try {
-    writeFileSync(temporary, data);
-    renameSync(temporary, path);
+    writeFileSync(file.temporary, data);
+    commitWhole(file);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    discardWhole(file);
     throw fileError(path, error);
   }
 }

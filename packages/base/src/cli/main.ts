@@ -5,7 +5,7 @@
  */
 import { CommanderError } from 'commander';
 import { UserError } from '../errors.js';
-import { stdoutClosed } from './io.js';
+import { stdoutClosed, systemReason } from './io.js';
 
 export const exitCodes = { done: 0, no: 1, usage: 2, bug: 70 } as const;
 
@@ -16,7 +16,7 @@ export class Verdict extends Error {
 
 /** Runs a command's body and turns its outcome into one stderr line and an exit code. */
 export async function runMain(command: string, body: () => Promise<void> | void): Promise<void> {
-  process.stdout.on('error', onStdoutError);
+  process.stdout.on('error', (error) => onStdoutError(command, error));
   try {
     await body();
   } catch (error) {
@@ -24,12 +24,12 @@ export async function runMain(command: string, body: () => Promise<void> | void)
   }
 }
 
-function onStdoutError(error: NodeJS.ErrnoException): void {
-  if (isBrokenPipe(error)) {
-    stdoutClosed();
-    return;
-  }
-  throw error;
+/** A reader that left is no failure; a full disk behind a redirection is one. */
+function onStdoutError(command: string, error: NodeJS.ErrnoException): void {
+  stdoutClosed();
+  if (isBrokenPipe(error)) return;
+  complain(command, `stdout: ${systemMessage(error)}`);
+  process.exitCode = exitCodes.usage;
 }
 
 function report(command: string, error: unknown): number {
@@ -79,15 +79,7 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof candidate?.syscall === 'string';
 }
 
-const sentences: Record<string, string> = {
-  ENOENT: 'no such file or directory',
-  EACCES: 'permission denied',
-  EISDIR: 'is a directory, expected a file',
-  ENOTDIR: 'is not a directory',
-  ENOSPC: 'no space left on the device',
-};
-
 function systemMessage(error: NodeJS.ErrnoException): string {
-  const what = sentences[error.code ?? ''] ?? error.message;
+  const what = systemReason(error);
   return error.path === undefined ? what : `${error.path}: ${what}`;
 }

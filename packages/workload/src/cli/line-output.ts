@@ -2,9 +2,15 @@
  * Lines to stdout (`-`) or to a file that appears whole: written beside its place, renamed at the
  * end, removed on failure.
  */
-import { createWriteStream, mkdirSync, renameSync, rmSync, type WriteStream } from 'node:fs';
-import { dirname } from 'node:path';
-import { fileError, isStdoutClosed, StdoutBuffer } from '@astrolabe/base/cli';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import {
+  commitWhole,
+  discardWhole,
+  fileError,
+  isStdoutClosed,
+  StdoutBuffer,
+  wholeFile,
+} from '@astrolabe/base/cli';
 
 /** Calls `body` with a line writer; `body` should stop when `line` returns false. */
 export async function withLineOutput(
@@ -27,9 +33,8 @@ async function toFile(
   path: string,
   body: (line: (text: string) => Promise<boolean>) => Promise<void>,
 ): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  const stream = createWriteStream(temporary);
+  const file = wholeFile(path);
+  const stream = createWriteStream(file.temporary);
   let failure: Error | undefined;
   stream.on('error', (error) => {
     failure = error;
@@ -50,10 +55,10 @@ async function toFile(
     await write(stream, parts.join(''));
     await new Promise<void>((resolve) => stream.end(resolve));
     if (failure !== undefined) throw failure;
-    renameSync(temporary, path);
+    commitWhole(file);
   } catch (error) {
     stream.destroy();
-    rmSync(temporary, { force: true });
+    discardWhole(file);
     throw fileError(path, error);
   }
 }
