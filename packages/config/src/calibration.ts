@@ -72,16 +72,21 @@ const percent = z.number().nonnegative();
 /** Half-widths of 90 % intervals that fitting does not narrow, percent of the mean. */
 export const modelFormSchema = z.strictObject({
   source: z.string().describe('why these figures'),
-  ttft: percent,
-  tpot: percent,
-  latency: percent,
-  makespan: percent.describe('throughput too'),
+  ttft: percent.describe('% of the mean TTFT'),
+  tpot: percent.describe('% of the mean TPOT and ITL'),
+  latency: percent.describe('% of the mean latency'),
+  makespan: percent.describe('% of the makespan, and of throughput'),
+  link: percent
+    .default(0)
+    .describe('of the time of communication over links as a cluster file assumes them'),
 });
 
 export const calibrationSchema = z.strictObject({
-  about: z.string().optional(),
-  model_form_pct: modelFormSchema.optional(),
-  devices: z.record(z.string(), deviceCalibrationSchema),
+  about: z.string().optional().describe('for people'),
+  model_form_pct: modelFormSchema
+    .optional()
+    .describe('half-widths of 90 % intervals that fitting does not narrow'),
+  devices: z.record(z.string(), deviceCalibrationSchema).describe('by hardware name'),
 });
 
 export type DeviceCalibration = z.infer<typeof deviceCalibrationSchema>;

@@ -41,7 +41,18 @@ describe('CommunicationCount', () => {
       exposedShare: 100 / 400,
       errorPct: 20,
     });
-    expect(linkError(use)).toBe(0.05);
+    expect(count.exposedShare).toBe(0.25);
+  });
+
+  it('is known to what tables state, what is assumed, or the fit', () => {
+    const count = new CommunicationCount([{ file: 'f', table: table(20) }]);
+    count.add(completion(0, [50, 30]));
+    const links = { exposedShare: 0.4, measured: count.use(), fitted: false, assumedPct: 30 };
+    expect(linkError(links)).toBeCloseTo(0.08, 12);
+    const unstated = new CommunicationCount([{ file: 'f', table: table() }]).use();
+    expect(linkError({ ...links, measured: unstated })).toBeCloseTo(0.12, 12);
+    expect(linkError({ ...links, measured: undefined })).toBeCloseTo(0.12, 12);
+    expect(linkError({ ...links, measured: undefined, fitted: true })).toBe(0);
   });
 
   it('knows no error where one table states none, and the largest where all do', () => {
@@ -49,12 +60,10 @@ describe('CommunicationCount', () => {
       new CommunicationCount(errors.map((error) => ({ file: 'f', table: table(error) }))).use();
     expect(links(20, undefined)?.errorPct).toBeNull();
     expect(links(20, 5)?.errorPct).toBe(20);
-    expect(linkError(links(undefined))).toBe(0);
   });
 
   it('says nothing without tables, and that nobody told it without counts', () => {
     expect(new CommunicationCount(undefined).use()).toBeUndefined();
-    expect(linkError(undefined)).toBe(0);
     const silent = new CommunicationCount([{ file: 'f', table: table() }]);
     const { communications: _, ...plain } = completion(0, [1]);
     silent.add(plain);

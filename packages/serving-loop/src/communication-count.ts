@@ -1,6 +1,6 @@
 /**
- * How many collectives and messages of a run a table of measured links timed, and how far its error
- * reaches: for the trust card.
+ * How much of a run is communication, how many collectives and messages a table of measured links
+ * timed, and how far the error of links reaches: for the trust card and the intervals.
  */
 import type { MeasuredLinks } from '@astrolabe/config';
 import type { Communications, Completion } from '@astrolabe/system-simulator';
@@ -27,17 +27,23 @@ export class CommunicationCount {
   }
 
   add({ communications, lane, npus }: Completion): void {
-    if (communications === undefined) return;
-    this.total ??= { measured: 0, beyond: 0, simulated: 0 };
-    this.total.measured += communications.measured;
-    this.total.beyond += communications.beyond;
-    this.total.simulated += communications.simulated;
+    if (communications !== undefined) {
+      this.total ??= { measured: 0, beyond: 0, simulated: 0 };
+      this.total.measured += communications.measured;
+      this.total.beyond += communications.beyond;
+      this.total.simulated += communications.simulated;
+    }
     if (lane !== 0) return;
     // Not the step's time: of two stages one waits while the other communicates.
     for (const { computeNs, exposedCommNs, exposedMemoryNs } of npus) {
       this.busyNs += computeNs + exposedCommNs + exposedMemoryNs;
       this.exposedNs += exposedCommNs;
     }
+  }
+
+  /** Of the time that devices do something in steps, communication that no computation covers. */
+  get exposedShare(): number {
+    return this.busyNs === 0 ? 0 : this.exposedNs / this.busyNs;
   }
 
   /** @returns undefined without measured links */
@@ -52,13 +58,25 @@ export class CommunicationCount {
     return {
       tables,
       communications: this.total,
-      exposedShare: this.busyNs === 0 ? 0 : this.exposedNs / this.busyNs,
+      exposedShare: this.exposedShare,
       errorPct: known.length < errors.length ? null : Math.max(...known),
     };
   }
 }
 
-/** Relative error of a step that comes from the tables' times, were they all off the same way. */
-export function linkError(use: MeasuredLinksUse | undefined): number {
-  return use === undefined ? 0 : ((use.errorPct ?? 0) / 100) * use.exposedShare;
+/** What is known of a run's links. */
+export interface LinkKnowledge {
+  readonly exposedShare: number;
+  readonly measured: MeasuredLinksUse | undefined;
+  /** The calibration fitted them; their error is then in its step's interval. */
+  readonly fitted: boolean;
+  /** Error of links that a cluster file assumes, percent of their time. */
+  readonly assumedPct: number;
+}
+
+/** Relative error of a step that comes from links' times, were they all off the same way. */
+export function linkError({ exposedShare, measured, fitted, assumedPct }: LinkKnowledge): number {
+  if (fitted) return 0;
+  const pct = measured === undefined ? assumedPct : (measured.errorPct ?? assumedPct);
+  return (pct / 100) * exposedShare;
 }

@@ -10,7 +10,7 @@ const means = {
   makespanS: 50,
   outputTokensPerS: 2000,
 };
-const form = { source: 'stated', ttft: 8, tpot: 4, latency: 5, makespan: 2 };
+const form = { source: 'stated', ttft: 8, tpot: 4, latency: 5, makespan: 2, link: 0 };
 /** Half a step's interval is 0.3 ms: 3 % of a token; of the delay, 5.7 ms. */
 const device = {
   source: 's',

@@ -4,7 +4,8 @@
  * - the fit: the calibration's own 90 % intervals (bootstrap over the fitted run's requests) of the
  *   step overhead, which every token waits for, and of the front-end delay, which every TTFT has;
  * - the form of the model: a stated relative error that no fit removes (`model_form_pct`);
- * - measured links: their stated error, times the share of steps that is communication alone.
+ * - links: the stated error of measured ones, or of those that a cluster file assumes, times the share
+ *   of steps that is communication alone; none where the calibration fitted them.
  */
 import type { Calibration, DeviceCalibration } from '@astrolabe/config';
 
@@ -26,7 +27,7 @@ export interface Means {
 }
 
 /**
- * @param linkError relative error of a step from measured links
+ * @param linkError relative error of a step from its links
  * @returns undefined unless every device is calibrated and the calibration states its error
  */
 export function predictionIntervals(

@@ -89,6 +89,8 @@ export interface RunResult {
   readonly saturation: readonly Saturation[];
   /** Undefined unless the cluster has measured links. */
   readonly measuredLinks: MeasuredLinksUse | undefined;
+  /** Of the time that devices do something in steps, communication alone. */
+  readonly exposedCommShare: number;
   /** In workload order; empty unless they were asked for. */
   readonly rejections: readonly Rejection[];
   /** KV hand-overs from prefill to decode instances. */
@@ -237,6 +239,7 @@ class ServingRun {
       rejections: this.rejections,
       saturation: this.load.report(this.engines),
       measuredLinks: this.communications.use(),
+      exposedCommShare: this.communications.exposedShare,
       transfers: {
         count: this.disaggregation.numTransfers,
         tokens: this.disaggregation.transferredTokens,

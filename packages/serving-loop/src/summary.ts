@@ -86,6 +86,8 @@ export interface SummaryContext {
   readonly slo?: SloTargets | undefined;
   /** Absent: nothing is fitted. */
   readonly calibration?: Calibration | undefined;
+  /** The calibration replaced the cluster file's links. */
+  readonly linksFitted?: boolean | undefined;
 }
 
 export function summarise(
@@ -166,7 +168,7 @@ function trustOf(
   summary: Omit<Summary, 'trust'>,
   run: RunResult,
   results: readonly RequestResult[],
-  { calibration = noCalibration, lookups }: SummaryContext,
+  { calibration = noCalibration, lookups, linksFitted = false }: SummaryContext,
 ): TrustCard {
   const hardware = [...new Set(run.engines.map(({ instance }) => instance.hardware))];
   const means = {
@@ -177,6 +179,12 @@ function trustOf(
     makespanS: summary.makespanS,
     outputTokensPerS: summary.throughput.outputTokensPerS,
   };
+  const links = {
+    exposedShare: run.exposedCommShare,
+    measured: run.measuredLinks,
+    fitted: linksFitted,
+    assumedPct: calibration.model_form_pct?.link ?? 0,
+  };
   return trustCard({
     results,
     requests: run.requests,
@@ -185,7 +193,8 @@ function trustOf(
     lookups,
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
-    intervals90: predictionIntervals(means, hardware, calibration, linkError(run.measuredLinks)),
+    intervals90: predictionIntervals(means, hardware, calibration, linkError(links)),
+    assumedLinksShare: linksFitted || run.measuredLinks !== undefined ? 0 : run.exposedCommShare,
     powerCaps: run.power?.caps,
     measuredLinks: run.measuredLinks,
   });

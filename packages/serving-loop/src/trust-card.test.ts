@@ -36,6 +36,7 @@ function card(changes: Partial<TrustInputs>) {
     fittedDevices: 0,
     intervals90: undefined,
     measuredLinks: undefined,
+    assumedLinksShare: 0,
     ...changes,
   });
 }
@@ -83,6 +84,14 @@ describe('trustCard', () => {
     expect(text).toContain('25.00 % outside the measured range');
     expect(text).toMatch(/profile {7}X, m, bf16: not measured: from a data sheet.*\(sheet of X\)/);
     expect(text).toMatch(/workload {6}request a: error/);
+  });
+
+  it('says how much hangs on links that the cluster file assumes', () => {
+    const text = formatTrustCard(card({ assumedLinksShare: 0.26 })).join('\n');
+    expect(text).toContain(
+      "links         26.00 % of devices' busy time is communication alone, over links",
+    );
+    expect(formatTrustCard(card({ assumedLinksShare: 0.001 })).join('\n')).not.toContain('links');
   });
 
   it('says what measured links timed, and what lay beyond them', () => {

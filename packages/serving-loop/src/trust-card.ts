@@ -33,6 +33,8 @@ export interface TrustCard {
   readonly profiles: readonly ProfileUse[] | null;
   /** Tables in place of links, and how much they timed; null without any. */
   readonly measuredLinks: MeasuredLinksUse | null;
+  /** Of devices' busy time, communication alone over links that nobody measured or fitted. */
+  readonly assumedLinksShare: number;
   /** Findings of the workload lint, at most `mostFindings`. */
   readonly workload: readonly string[];
   readonly metrics: Readonly<Record<string, string>>;
@@ -43,6 +45,8 @@ export interface TrustCard {
 }
 
 const mostFindings = 5;
+/** Communication below this share of busy time changes nothing that shows. */
+const worthSaying = 0.01;
 
 export const metricDefinitions = {
   ttft: 'first token - arrival',
@@ -65,6 +69,7 @@ export interface TrustInputs {
   readonly fittedDevices: number;
   readonly intervals90: PredictionIntervals | undefined;
   readonly measuredLinks: MeasuredLinksUse | undefined;
+  readonly assumedLinksShare: number;
   readonly powerCaps?: readonly BindingCap[] | undefined;
 }
 
@@ -84,6 +89,7 @@ export function trustCard(inputs: TrustInputs): TrustCard {
     extrapolatedShare: inputs.lookups?.extrapolatedShare ?? null,
     profiles: inputs.lookups?.profiles ?? null,
     measuredLinks: inputs.measuredLinks ?? null,
+    assumedLinksShare: inputs.assumedLinksShare,
     workload: lint(inputs.requests),
     metrics: metricDefinitions,
     intervals90: inputs.intervals90 ?? null,
@@ -159,6 +165,12 @@ export function formatTrustCard(card: TrustCard): string[] {
     lines.push(`90 % of means ${shown.join(', ')}`);
   }
   if (card.measuredLinks !== null) lines.push(...measuredLinksLines(card.measuredLinks));
+  if (card.assumedLinksShare >= worthSaying) {
+    lines.push(
+      `links         ${percent(card.assumedLinksShare)} of devices' busy time is communication alone, ` +
+        'over links as the cluster file assumes them',
+    );
+  }
   for (const text of card.workload) lines.push(`workload      ${text}`);
   if (card.workload.length === 0) lines.push('workload      nothing odd');
   lines.push(

@@ -52,6 +52,7 @@ const summary: Summary = {
     profiles: [
       { hardware: 'H', model: 'm', dtype: 'bf16', measurement: 'roofline', source: 'a < b' },
     ],
+    assumedLinksShare: 0,
     workload: [],
     metrics: {},
     intervals90: null,

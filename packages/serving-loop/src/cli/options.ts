@@ -68,7 +68,10 @@ export function servingCommand(): Command {
       'requests: NDJSON, LLMServingSim JSONL or CSV; - = stdin; required',
     )
     .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
-    .option('--calibration <file>', 'fitted step constants; none = nothing fitted (default: shipped)')
+    .option(
+      '--calibration <file>',
+      'fitted step constants; none = nothing fitted (default: shipped)',
+    )
     .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 0)
     .optionsGroup('Results:')
     .option('--output <dir>', 'writes requests.csv, iterations.ndjson, summary.json, run.json, ...')

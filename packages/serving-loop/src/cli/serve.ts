@@ -71,6 +71,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     lookups: lookupShare(lookups),
     slo: options.engine?.slo,
     calibration,
+    linksFitted: cluster !== nominal,
   });
   return { run, results, summary, inputs: inputHashes(options, cluster) };
 }
