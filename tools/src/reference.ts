@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import {
+  calibrationSchema,
   clusterFileSchema,
   cxlMemorySchema,
   deviceCalibrationSchema,
@@ -63,6 +64,7 @@ const ownTable: Readonly<Record<string, string>> = {
   experts: 'experts',
   placement: 'placement',
   power: 'power',
+  devices: 'of-a-device',
   host_step: 'host-step',
   output_path: 'output-path',
   link: 'link',
@@ -90,6 +92,7 @@ const tables: readonly [
   ['experts', expertOptionsSchema, true],
   ['placement', placementSchema, true],
   ['power', powerSchema, false],
+  ['calibration-file', calibrationSchema, true],
   ['calibration', deviceCalibrationSchema, true],
   ['host-step', hostStepSchema, true],
   ['output-path', outputPathSchema, true],
