@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { runMain, Verdict, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import { servingCommand, servingOptions } from './cli/options.js';
-import { encodeRequests, ResultFolder } from './cli/result-folder.js';
+import { checkRequestsOutput, encodeRequests, ResultFolder } from './cli/result-folder.js';
 import { type Served, serve } from './cli/serve.js';
 import { formatSummary } from './summary.js';
 
@@ -12,6 +12,7 @@ await runMain('serving-loop', async () => {
   const command = servingCommand();
   command.parse();
   const options = servingOptions(command, shippedProfiles);
+  checkRequestsOutput(options.requestsOutput);
   const folder = options.output === undefined ? undefined : new ResultFolder(options.output);
   let served: Served;
   try {

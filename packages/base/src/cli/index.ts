@@ -27,6 +27,7 @@ export {
   type WholeFile,
   wholeFile,
   writeFileWhole,
+  writeFully,
   writeStdout,
 } from './io.js';
 export { exitCodes, isBrokenPipe, runMain, Verdict } from './main.js';

@@ -12,6 +12,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -154,6 +155,8 @@ const sentences: Record<string, string> = {
 
 /** The operating system's refusal in the words a user needs. */
 export function systemReason(error: NodeJS.ErrnoException): string {
+  // Node's recursive mkdir says so of a read-only file system.
+  if (error.syscall === 'mkdir' && error.code === 'ENOENT') return 'cannot be made here';
   return sentences[error.code ?? ''] ?? error.message;
 }
 
@@ -250,6 +253,16 @@ export function writeFileWhole(path: string, data: string | Uint8Array): void {
     commitWhole(file);
   } catch (error) {
     discardWhole(file);
+    throw fileError(path, error);
+  }
+}
+
+/** Writes all bytes to an open file; a single `writeSync` may write fewer, as on a disk that fills up. */
+export function writeFully(descriptor: number, bytes: Uint8Array, path: string): void {
+  try {
+    let done = 0;
+    while (done < bytes.length) done += writeSync(descriptor, bytes, done);
+  } catch (error) {
     throw fileError(path, error);
   }
 }

@@ -3,9 +3,9 @@
  * finish. `chakra-astra` is what stock ASTRA-sim runs, with its configuration files beside it;
  * `chakra-1.0` the same nodes under MLCommons' version; `llmservingsim` one text trace an iteration.
  */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileWhole } from '@astrolabe/base/cli';
+import { writeFileWhole, writeFully } from '@astrolabe/base/cli';
 import {
   type ExecutionGraph,
   encodeGraph,
@@ -197,12 +197,12 @@ class RunFile {
   constructor(path: string, header: Uint8Array) {
     this.path = path;
     this.descriptor = openSync(`${path}.partial`, 'w');
-    writeSync(this.descriptor, header);
+    writeFully(this.descriptor, header, path);
   }
 
   write(bytes: Uint8Array): void {
     this.isEmpty = false;
-    writeSync(this.descriptor, bytes);
+    writeFully(this.descriptor, bytes, this.path);
   }
 
   commit(): void {

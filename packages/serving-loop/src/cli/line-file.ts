@@ -1,13 +1,16 @@
 /** A text file written line by line that appears under its name only when it is whole. */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { assert } from '@astrolabe/base';
+import { writeFully } from '@astrolabe/base/cli';
 
 const chunkLength = 1 << 18;
 
 export class LineFile {
   private readonly path: string;
   private readonly temporary: string;
-  private readonly descriptor: number;
+  /** Undefined once closed. */
+  private descriptor: number | undefined;
   private parts: string[] = [];
   private length = 0;
 
@@ -27,18 +30,24 @@ export class LineFile {
   /** Gives the file its name. */
   commit(): void {
     this.flush();
-    closeSync(this.descriptor);
+    this.close();
     renameSync(this.temporary, this.path);
   }
 
   /** Leaves nothing behind. */
   discard(): void {
-    closeSync(this.descriptor);
+    this.close();
     rmSync(this.temporary, { force: true });
   }
 
+  private close(): void {
+    if (this.descriptor !== undefined) closeSync(this.descriptor);
+    this.descriptor = undefined;
+  }
+
   private flush(): void {
-    writeSync(this.descriptor, this.parts.join(''));
+    assert(this.descriptor !== undefined, 'a write to a closed file');
+    writeFully(this.descriptor, Buffer.from(this.parts.join('')), this.path);
     this.parts = [];
     this.length = 0;
   }

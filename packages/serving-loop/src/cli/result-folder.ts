@@ -3,7 +3,8 @@
  * says whether the run is complete.
  */
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
+import { UserError } from '@astrolabe/base';
 import { version, writeFileWhole } from '@astrolabe/base/cli';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
@@ -34,7 +35,7 @@ export class ResultFolder {
   constructor(path: string) {
     this.path = path;
     mkdirSync(path, { recursive: true });
-    for (const file of [...files, ...featureFileNames]) rmSync(join(path, file), { force: true });
+    this.clear();
     this.iterations = new LineFile(join(path, 'iterations.ndjson'));
     this.completions = new LineFile(join(path, 'completions.ndjson'));
   }
@@ -52,7 +53,25 @@ export class ResultFolder {
     this.completions.write(JSON.stringify(completion));
   };
 
+  /** All files, or, when one cannot be written, none. */
   commit(served: Served, options: ServingOptions): void {
+    try {
+      this.writeAll(served, options);
+    } catch (error) {
+      this.iterations.discard();
+      this.completions.discard();
+      this.clear();
+      throw error;
+    }
+  }
+
+  private clear(): void {
+    for (const file of [...files, ...featureFileNames]) {
+      rmSync(join(this.path, file), { force: true });
+    }
+  }
+
+  private writeAll(served: Served, options: ServingOptions): void {
     const { run, results, summary, inputs } = served;
     this.iterations.commit();
     this.completions.commit();
@@ -113,7 +132,18 @@ function foreignStages(stages: CarrierOptions | undefined): Record<string, unkno
   };
 }
 
-/** Per-request results in the format its file name asks for. */
+const requestFormats = ['.csv', '.ndjson', '.jsonl', '.arrow'];
+
+/** @throws UserError when the file's name asks for a format that we do not write */
+export function checkRequestsOutput(path: string | undefined): void {
+  const suffix = path === undefined ? '' : extname(path);
+  if (suffix === '' || requestFormats.includes(suffix)) return;
+  throw new UserError(`unknown format "${suffix}", expected one of ${requestFormats.join(', ')}`, {
+    at: `--requests-output ${path}`,
+  });
+}
+
+/** Per-request results in the format its file name asks for; NDJSON where it asks for none. */
 export function encodeRequests(
   results: readonly RequestResult[],
   path: string,

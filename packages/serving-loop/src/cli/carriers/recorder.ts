@@ -5,17 +5,9 @@
  * end in `.partial` until the run is over and all is well. `lookups.json` is what our generator says
  * about itself at its end.
  */
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileWhole } from '@astrolabe/base/cli';
+import { writeFileWhole, writeFully } from '@astrolabe/base/cli';
 import type { LookupCounts } from '@astrolabe/profile';
 
 const bufferBytes = 1 << 18;
@@ -102,8 +94,7 @@ class RecordFile {
 
   private flush(): void {
     const bytes = Buffer.concat(this.parts);
-    let done = 0;
-    while (done < bytes.length) done += writeSync(this.descriptor, bytes, done);
+    writeFully(this.descriptor, bytes, this.path);
     this.parts = [];
     this.size = 0;
   }
