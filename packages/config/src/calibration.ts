@@ -52,6 +52,10 @@ export const linkCalibrationSchema = z.strictObject({
 
 export const deviceCalibrationSchema = z.strictObject({
   source: z.string().describe('the real run these were fitted on'),
+  models: z
+    .array(z.string())
+    .optional()
+    .describe('models of those runs; other models get wider intervals. Absent: not said'),
   step_overhead_ns: ns.default(0).describe('serial device time of every step outside operators'),
   step_overhead_interval_ns: interval.describe('90 % interval of its fit'),
   front_end_delay_ns: ns.default(0).describe('arrival to the engine, at idle'),
@@ -79,6 +83,11 @@ export const modelFormSchema = z.strictObject({
   link: percent
     .default(0)
     .describe('of the time of communication over links as a cluster file assumes them'),
+  other_models: z
+    .number()
+    .min(1)
+    .default(1)
+    .describe('factor on the errors above, links apart, for models that nothing was fitted on'),
 });
 
 export const calibrationSchema = z.strictObject({

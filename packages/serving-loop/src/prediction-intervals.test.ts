@@ -10,7 +10,15 @@ const means = {
   makespanS: 50,
   outputTokensPerS: 2000,
 };
-const form = { source: 'stated', ttft: 8, tpot: 4, latency: 5, makespan: 2, link: 0 };
+const form = {
+  source: 'stated',
+  ttft: 8,
+  tpot: 4,
+  latency: 5,
+  makespan: 2,
+  link: 0,
+  other_models: 3,
+};
 /** Half a step's interval is 0.3 ms: 3 % of a token; of the delay, 5.7 ms. */
 const device = {
   source: 's',
@@ -21,9 +29,11 @@ const device = {
   warm_up_ns: 0,
 };
 
+const serving = (...hardware: string[]) => hardware.map((name) => ({ hardware: name, model: 'm' }));
+
 describe('predictionIntervals', () => {
   it('adds the fit and the form in quadrature', () => {
-    const found = predictionIntervals(means, ['H'], {
+    const found = predictionIntervals(means, serving('H'), {
       model_form_pct: form,
       devices: { H: device },
     });
@@ -34,9 +44,20 @@ describe('predictionIntervals', () => {
     expect(found?.metrics).not.toHaveProperty('itlMeanMs');
   });
 
+  it('is wider for a model that nothing was fitted on', () => {
+    const width = (models?: string[]) => {
+      const devices = { H: models === undefined ? device : { ...device, models } };
+      const found = predictionIntervals(means, serving('H'), { model_form_pct: form, devices });
+      return 1 - (found?.metrics.tpotMeanMs[0] ?? 0) / 10;
+    };
+    expect(width(['m', 'n'])).toBeCloseTo(width(), 12);
+    // 3 % and three times 4 %.
+    expect(width(['n'])).toBeCloseTo(Math.hypot(0.03, 0.12), 9);
+  });
+
   it('adds the error of measured links as a third part', () => {
     const calibration = { model_form_pct: form, devices: { H: device } };
-    const found = predictionIntervals(means, ['H'], calibration, 0.12);
+    const found = predictionIntervals(means, serving('H'), calibration, 0.12);
     // 3 %, 4 % and 12 % make 13 %.
     expect(found?.metrics.tpotMeanMs[0]).toBeCloseTo(8.7, 9);
     expect(found?.metrics.makespanS[1]).toBeCloseTo(50 * (1 + Math.hypot(0.015, 0.02, 0.12)), 9);
@@ -45,11 +66,11 @@ describe('predictionIntervals', () => {
   it.each([
     [
       'a device without a calibration',
-      ['H', 'X'],
+      serving('H', 'X'),
       { model_form_pct: form, devices: { H: device } },
     ],
-    ['a calibration that states no error', ['H'], { devices: { H: device } }],
-  ])('gives none for %s', (_, hardware, calibration) => {
-    expect(predictionIntervals(means, hardware, calibration)).toBeUndefined();
+    ['a calibration that states no error', serving('H'), { devices: { H: device } }],
+  ])('gives none for %s', (_, devices, calibration) => {
+    expect(predictionIntervals(means, devices, calibration)).toBeUndefined();
   });
 });

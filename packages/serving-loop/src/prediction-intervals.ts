@@ -3,7 +3,8 @@
  *
  * - the fit: the calibration's own 90 % intervals (bootstrap over the fitted run's requests) of the
  *   step overhead, which every token waits for, and of the front-end delay, which every TTFT has;
- * - the form of the model: a stated relative error that no fit removes (`model_form_pct`);
+ * - the form of the model: a stated relative error that no fit removes (`model_form_pct`), larger for
+ *   models that the device's constants were not fitted on;
  * - links: the stated error of measured ones, or of those that a cluster file assumes, times the share
  *   of steps that is communication alone; none where the calibration fitted them.
  */
@@ -26,21 +27,28 @@ export interface Means {
   readonly outputTokensPerS: number;
 }
 
+/** A device of the run and what it serves. */
+export interface ServingDevice {
+  readonly hardware: string;
+  readonly model: string;
+}
+
 /**
  * @param linkError relative error of a step from its links
  * @returns undefined unless every device is calibrated and the calibration states its error
  */
 export function predictionIntervals(
   means: Means,
-  hardware: readonly string[],
+  serving: readonly ServingDevice[],
   calibration: Calibration,
   linkError = 0,
 ): PredictionIntervals | undefined {
   const form = calibration.model_form_pct;
-  const devices = [...new Set(hardware)].map((name) => calibration.devices[name]);
-  if (form === undefined || devices.length === 0) return undefined;
-  const known = devices.filter((device) => device !== undefined);
-  if (known.length < devices.length) return undefined;
+  if (form === undefined || serving.length === 0) return undefined;
+  const known = serving.flatMap(({ hardware }) => calibration.devices[hardware] ?? []);
+  if (known.length < serving.length) return undefined;
+  const isOther = serving.some(({ model }, i) => known[i].models?.includes(model) === false);
+  const factor = isOther ? form.other_models : 1;
   const stepNs = widest(known, 'step_overhead_interval_ns');
   const delayNs = widest(known, 'front_end_delay_interval_ns');
   // A step's constant is this share of a token's time, so of everything made of steps.
@@ -50,7 +58,7 @@ export function predictionIntervals(
   const metrics: Record<string, readonly [number, number]> = {};
   const add = (name: string, value: number | null, fit: number, pct: number): void => {
     if (value === null || value <= 0) return;
-    const half = Math.hypot(fit, pct / 100, linkError);
+    const half = Math.hypot(fit, (factor * pct) / 100, linkError);
     metrics[name] = [value * Math.max(0, 1 - half), value * (1 + half)];
   };
   add('ttftMeanMs', means.ttftMs, perFirst, form.ttft);

@@ -170,7 +170,11 @@ function trustOf(
   results: readonly RequestResult[],
   { calibration = noCalibration, lookups, linksFitted = false }: SummaryContext,
 ): TrustCard {
-  const hardware = [...new Set(run.engines.map(({ instance }) => instance.hardware))];
+  const serving = run.engines.map(({ instance }) => ({
+    hardware: instance.hardware,
+    model: instance.model.name,
+  }));
+  const hardware = [...new Set(serving.map((device) => device.hardware))];
   const means = {
     ttftMs: summary.ttftMs?.mean ?? null,
     tpotMs: summary.tpotMs?.mean ?? null,
@@ -193,7 +197,7 @@ function trustOf(
     lookups,
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
-    intervals90: predictionIntervals(means, hardware, calibration, linkError(links)),
+    intervals90: predictionIntervals(means, serving, calibration, linkError(links)),
     assumedLinksShare: linksFitted || run.measuredLinks !== undefined ? 0 : run.exposedCommShare,
     powerCaps: run.power?.caps,
     measuredLinks: run.measuredLinks,

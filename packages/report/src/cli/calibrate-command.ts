@@ -56,7 +56,7 @@ export function addCalibrate(program: Command): void {
 }
 
 async function calibrate(flags: Flags): Promise<Calibration> {
-  const hardware = onlyHardware(flags.clusterConfig);
+  const { hardware, models } = whatServes(flags.clusterConfig);
   const real = await readVllmBench(flags.real);
   const grid: GridPoint[] = [];
   for (const stepOverheadNs of gridNs) {
@@ -71,6 +71,7 @@ async function calibrate(flags: Flags): Promise<Calibration> {
         source:
           `step overhead and front-end delay fitted on ${name}: ${fit.requests} requests, ` +
           `${fit.unqueuedRequests} of them unqueued`,
+        models,
         step_overhead_ns: Math.round(fit.stepOverhead.valueNs),
         step_overhead_interval_ns: interval(fit.stepOverhead),
         front_end_delay_ns: Math.round(fit.frontEndDelay.valueNs),
@@ -85,9 +86,11 @@ function interval({ intervalNs: [low, high] }: Estimate): [number, number] {
   return [Math.round(low), Math.round(high)];
 }
 
-function onlyHardware(clusterConfig: string): string {
-  const hardware = new Set(loadCluster(clusterConfig).instances.map((one) => one.hardware));
-  if (hardware.size === 1) return [...hardware][0];
+function whatServes(clusterConfig: string): { hardware: string; models: string[] } {
+  const { instances } = loadCluster(clusterConfig);
+  const hardware = new Set(instances.map((one) => one.hardware));
+  const models = new Set(instances.map((one) => one.model.name));
+  if (hardware.size === 1) return { hardware: [...hardware][0], models: [...models] };
   throw new UserError(`has ${hardware.size} kinds of device; one run calibrates one kind`, {
     at: clusterConfig,
   });
