@@ -6,7 +6,12 @@ export { type Device, deviceSchema } from './device.js';
 export * from './fitted-model.js';
 export { Grid } from './grid.js';
 export * from './latency-model.js';
-export { countLookups, type LookupCounts, type ProfileUse } from './lookup-counts.js';
+export {
+  countLookups,
+  type LookupCounts,
+  lookupCountsSchema,
+  type ProfileUse,
+} from './lookup-counts.js';
 export {
   interpolate,
   lookupState,

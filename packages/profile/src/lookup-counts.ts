@@ -1,23 +1,27 @@
 /** How latency models answered a run's lookups, and what they were made from. */
+import { z } from 'zod';
 import type { LatencyModel } from './latency-model.js';
-import type { MeasurementKind } from './profile-table.js';
+import { profileInfoSchema } from './profile-table.js';
 
-/** A profile that was looked up. */
-export interface ProfileUse {
-  readonly hardware: string;
-  readonly model: string;
-  readonly dtype: string;
-  readonly measurement: MeasurementKind;
-  readonly source: string;
-}
+const count = z.number().int().nonnegative();
 
-export interface LookupCounts {
-  readonly total: number;
-  /** Outside the profiles' tables. */
-  readonly extrapolated: number;
-  /** By hardware, model and dtype. */
-  readonly profiles: readonly ProfileUse[];
-}
+const profileUseSchema = profileInfoSchema
+  .pick({ hardware: true, model: true, dtype: true, measurement: true, source: true })
+  .describe('a profile that was looked up');
+
+export const lookupCountsSchema = z
+  .strictObject({
+    total: count,
+    extrapolated: count.describe("outside the profiles' tables"),
+    profiles: z.array(profileUseSchema).describe('by hardware, model and dtype'),
+  })
+  .refine(
+    ({ total, extrapolated }) => extrapolated <= total,
+    'expected no more extrapolated lookups than lookups',
+  );
+
+export type ProfileUse = Readonly<z.infer<typeof profileUseSchema>>;
+export type LookupCounts = Readonly<z.infer<typeof lookupCountsSchema>>;
 
 export function countLookups(models: Iterable<LatencyModel>): LookupCounts {
   let total = 0;

@@ -1,9 +1,9 @@
 /** Reads cluster files and the models they name from disk. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearest, UserError } from '@astrolabe/base';
-import { readJson } from '@astrolabe/base/cli';
+import { readJson, readText } from '@astrolabe/base/cli';
 import type { EngineOverrides } from '../engine.js';
 import type { KvTierFile } from '../kv-tiers.js';
 import { type ModelShape, parseModel } from '../model.js';
@@ -75,7 +75,7 @@ function findPim(name: string, base: string): PimDevice {
   const file = name.endsWith('.ini') ? name : `${name}.ini`;
   const folders = [base, join(base, 'pim'), shippedPim];
   const found = folders.map((folder) => join(folder, file)).find((path) => existsSync(path));
-  if (found !== undefined) return parsePim(readFileSync(found, 'utf8'), found);
+  if (found !== undefined) return parsePim(readText(found), found);
   const known = existsSync(shippedPim)
     ? readdirSync(shippedPim).map((entry) => entry.replace(/\.ini$/, ''))
     : [];

@@ -129,6 +129,12 @@ describe('compare', () => {
       'requests.csv:2: first_token_ns: expected a number, got "x"',
     ],
     ['bad line', [{ ...bench[0], input_toks: '8' }], simulated, 'requests.jsonl:1: input_toks'],
+    [
+      'ms for s',
+      [{ ...bench[0], arrival_time: 1.7e12 }],
+      simulated,
+      'requests.jsonl:1: arrival_time: expected number to be <=100000000000, got 1700000000000',
+    ],
     ['empty', [], simulated, 'requests.jsonl: no requests'],
   ])('refuses: %s', async (_name, rows, csv, message) => {
     const { sim, real } = writeRuns(rows, csv);

@@ -11,15 +11,18 @@ import { parse } from 'csv-parse/sync';
 import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../run-data.js';
 
+/** Epoch or monotonic; a larger number is in ms or ns. */
+const seconds = z.number().nonnegative().max(1e11);
+
 const benchRowSchema = z.looseObject({
   request_id: z.union([z.string(), z.number()]),
   input_toks: z.number().int().positive(),
   output_toks: z.number().int().positive(),
-  arrival_time: z.number(),
-  queued_ts: z.number().nullable(),
-  scheduled_ts: z.number().nullable(),
-  first_token_ts: z.number().nullable(),
-  last_token_ts: z.number().nullable(),
+  arrival_time: seconds,
+  queued_ts: seconds.nullable(),
+  scheduled_ts: seconds.nullable(),
+  first_token_ts: seconds.nullable(),
+  last_token_ts: seconds.nullable(),
 });
 type BenchRow = z.infer<typeof benchRowSchema>;
 

@@ -5,10 +5,11 @@
  * end in `.partial` until the run is over and all is well. `lookups.json` is what our generator says
  * about itself at its end.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileWhole, writeFully } from '@astrolabe/base/cli';
-import type { LookupCounts } from '@astrolabe/profile';
+import { parseWith } from '@astrolabe/base';
+import { readJson, writeFileWhole, writeFully } from '@astrolabe/base/cli';
+import { type LookupCounts, lookupCountsSchema } from '@astrolabe/profile';
 
 const bufferBytes = 1 << 18;
 
@@ -100,13 +101,12 @@ class RecordFile {
   }
 }
 
-/** Absent after a run without iterations, which starts no stages. */
+/**
+ * Absent after a run without iterations, which starts no stages.
+ * @throws UserError when it is not what our generator writes
+ */
 export function readLookups(path: string): LookupCounts | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as LookupCounts;
-  } catch {
-    return undefined;
-  }
+  return existsSync(path) ? parseWith(lookupCountsSchema, readJson(path), path) : undefined;
 }
 
 function partialOf(path: string): string {
