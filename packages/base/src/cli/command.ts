@@ -13,7 +13,11 @@ export function makeCommand(
     .version(version)
     .exitOverride()
     .allowExcessArguments(false)
-    .showHelpAfterError('(see --help)');
+    .showHelpAfterError('(see --help)')
+    // In a pipeline nothing else says who complains.
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, `${name}: `)),
+    });
   if (examples.length > 0) command.addHelpText('after', helpExamples(examples));
   return command;
 }

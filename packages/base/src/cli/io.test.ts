@@ -13,9 +13,10 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { readJson, writeFileWhole } from './io.js';
+import { openInput, readJson, writeFileWhole } from './io.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'io-'));
 const path = join(folder, 'a.json');
@@ -70,4 +71,29 @@ test('a file where a folder must be is named', () => {
   writeFileSync(file, '');
   expect(() => writeFileWhole(join(file, 'below', 'a'), '')).toThrow();
   expect(() => writeFileWhole(folder, '')).toThrow(`${folder}: is a directory, expected a file`);
+});
+
+test('a gzip file is read whole, or named when it is cut short or none', async () => {
+  const packed = join(folder, 'a.gz');
+  const read = async (): Promise<number[]> => {
+    const bytes: number[] = [];
+    for await (const chunk of openInput(packed)) bytes.push(...(chunk as Uint8Array));
+    return bytes;
+  };
+  const text = fc.uint8Array({ minLength: 1, maxLength: 300 });
+  await fc.assert(
+    fc.asyncProperty(text, fc.double({ min: 0, max: 1, noNaN: true }), async (bytes, share) => {
+      const whole = gzipSync(bytes);
+      writeFileSync(packed, whole);
+      expect(await read()).toEqual([...bytes]);
+      const length = Math.floor(1 + share * (whole.length - 2));
+      writeFileSync(packed, whole.subarray(0, length));
+      await expect(read()).rejects.toThrow(`${packed}: not a complete gzip file`);
+    }),
+    { seed: 1, numRuns: 50 },
+  );
+  writeFileSync(packed, 'text');
+  await expect(read()).rejects.toThrow(`${packed}: not a complete gzip file`);
+  rmSync(packed);
+  await expect(read()).rejects.toThrow(`${packed}: no such file`);
 });

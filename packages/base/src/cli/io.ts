@@ -15,7 +15,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { createGunzip, gunzipSync } from 'node:zlib';
 import { UserError } from '../errors.js';
 
@@ -76,11 +76,19 @@ export function openInput(path: string): Readable {
     return process.stdin;
   }
   const file = createReadStream(path, { highWaterMark: 1 << 18 });
-  if (!path.endsWith('.gz')) return file;
+  return path.endsWith('.gz') ? Readable.from(unpacked(file, path), { objectMode: false }) : file;
+}
+
+async function* unpacked(file: Readable, path: string): AsyncGenerator<Uint8Array> {
   const gunzip = createGunzip();
   file.on('error', (error) => gunzip.destroy(error));
-  gunzip.on('error', (error) => file.destroy(error));
-  return file.pipe(gunzip);
+  try {
+    yield* file.pipe(gunzip);
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    file.destroy();
+  }
 }
 
 /** Reads a whole file as bytes; `.gz` is unpacked. Errors name the file. */
@@ -163,6 +171,7 @@ export function systemReason(error: NodeJS.ErrnoException): string {
 /** A missing or unreadable file. Other errors, and a reader that went away, are left as they are. */
 export function fileError(path: string, error: unknown): Error {
   const { code = '' } = error as NodeJS.ErrnoException;
+  if (code.startsWith('Z_')) return new UserError('not a complete gzip file', { at: path });
   if (sentences[code] === undefined) return error as Error;
   return new UserError(sentences[code], { at: path });
 }

@@ -10,7 +10,7 @@ import {
 import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { TermSwitches } from '@astrolabe/trace-generator';
 import { addTermOptions, termOptions } from '@astrolabe/trace-generator/cli';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
 import {
   addEngineOptions,
@@ -77,7 +77,11 @@ export function servingCommand(): Command {
     .option('--output <dir>', 'writes requests.csv, iterations.ndjson, summary.json, run.json, ...')
     .option('--requests-output <file>', 'per-request results; .csv, .ndjson or .arrow; - = stdout')
     .option('--interval <s>', 'length of the interval series\u2019 intervals', positiveNumber, 1)
-    .option('--summary-format <format>', 'text or json', 'text')
+    .addOption(
+      new Option('--summary-format <format>', 'form of the summary')
+        .choices(['text', 'json'])
+        .default('text'),
+    )
     .option('--quiet', 'no progress, no summary', false)
     .optionsGroup(
       'Scheduling and KV cache (default: the instance\u2019s key; docs/cluster-file.md):',
@@ -135,7 +139,7 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     intervalS: raw.interval,
     calibration: raw.calibration,
     terms: termOptions(raw),
-    summaryFormat: raw.summaryFormat === 'json' ? 'json' : 'text',
+    summaryFormat: raw.summaryFormat,
     quiet: raw.quiet,
     stages: carrierOptions(raw),
   };

@@ -70,12 +70,12 @@ export class ReplayBackend implements Backend {
 
 class LineCursor {
   private readonly path: string;
-  private readonly lines: AsyncGenerator<Line>;
+  /** Opened with the first line: a file that cannot be is then told by whoever waits for it. */
+  private lines: AsyncGenerator<Line> | undefined;
   private number = 0;
 
   constructor(path: string) {
     this.path = path;
-    this.lines = readLines(openInput(path), path);
   }
 
   get at(): string {
@@ -83,13 +83,14 @@ class LineCursor {
   }
 
   async next(): Promise<Line | undefined> {
+    this.lines ??= readLines(openInput(this.path), this.path);
     const { value, done } = await this.lines.next();
     this.number++;
     return done === true ? undefined : value;
   }
 
   async close(): Promise<void> {
-    await this.lines.return(undefined);
+    await this.lines?.return(undefined);
   }
 }
 
