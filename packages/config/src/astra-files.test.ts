@@ -64,6 +64,15 @@ describe('a system file', () => {
     expect(parseAstraSystem(file, 's.json', 'default').replayOnly).toBe(false);
   });
 
+  test.each([-1, 'soon'])('an endpoint delay of %j is refused', (delay) => {
+    const file = { 'preferred-dataset-splits': 1, 'endpoint-delay': delay };
+    for (const mode of ['compat', 'default'] as const) {
+      expect(() => parseAstraSystem(file, 's.json', mode)).toThrow(
+        /^s\.json: endpoint-delay: expected (a )?number/,
+      );
+    }
+  });
+
   test('unknown keys pass in compat mode only', () => {
     const file = { 'preferred-dataset-splits': 1, 'all-redcue-implementation': ['ring'] };
     expect(parseAstraSystem(file, 's.json', 'compat').splits).toBe(1);

@@ -62,7 +62,8 @@ export function parseAstraNetwork(text: string, at: string, mode: ReadMode): Ast
 /** @throws UserError naming file, line and column */
 export function parseYaml(text: string, at: string): unknown {
   try {
-    return parse(text);
+    // Warnings would go to stderr beside our own line.
+    return parse(text, { logLevel: 'error' });
   } catch (error) {
     throw new UserError(`not valid YAML: ${(error as Error).message.split('\n')[0]}`, { at });
   }

@@ -108,7 +108,12 @@ export function parseAstraSystem(value: unknown, at: string, mode: ReadMode): As
   if (policy !== undefined && !['LIFO', 'FIFO', 'EXPLICIT'].includes(policy)) {
     throw new UserError(`"${policy}" is no scheduling policy`, { at: `${at}: scheduling-policy` });
   }
-  const given = (file as { 'endpoint-delay'?: number })['endpoint-delay'];
+  const endpointDelayNs = read.number('endpoint-delay', 10);
+  if (endpointDelayNs < 0) {
+    throw new UserError(`expected a number >= 0, got ${endpointDelayNs}`, {
+      at: `${at}: endpoint-delay`,
+    });
+  }
   const stated = typeof value === 'object' && value !== null && 'endpoint-delay' in value;
   return {
     implementations: {
@@ -127,7 +132,7 @@ export function parseAstraSystem(value: unknown, at: string, mode: ReadMode): As
     localBwAware: read.text('collective-optimization') === 'localBWAware',
     splits: read.number('preferred-dataset-splits', 0),
     activeChunks: read.number('active-chunks-per-dimension', 1),
-    endpointDelayNs: stated ? given : undefined,
+    endpointDelayNs: stated ? endpointDelayNs : undefined,
     localMemoryBandwidthGBps: read.number('local-mem-bw', 0),
     peakTflops: read.number('peak-perf', 0),
     roofline: isOn(file['roofline-enabled'], mode),

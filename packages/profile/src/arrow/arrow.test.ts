@@ -1,5 +1,7 @@
 /** Goal: tables survive Arrow and damaged streams do not. Method: encode, cut at every message. */
+import { UserError } from '@astrolabe/base';
 import { tableFromIPC } from 'apache-arrow';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type ProfileRow, ProfileTableBuilder, rowsOf } from '../profile-table.js';
 import { decodeProfile, encodeProfile } from './index.js';
@@ -61,6 +63,19 @@ test('a row without a time, or with none that can be, is refused with its number
       `a.arrow: row 1: durationNs: expected a number >= 0, got ${came}`,
     );
   }
+});
+
+test('wrong lengths of a message are refused', () => {
+  const good = build();
+  fc.assert(
+    fc.property(fc.integer({ min: 4, max: 7 }), fc.nat(255), (at, to) => {
+      fc.pre(good[at] !== to);
+      const bytes = good.slice();
+      bytes[at] = to;
+      expect(() => decodeProfile(bytes, 'a.arrow')).toThrow(UserError);
+    }),
+    { seed: 1, numRuns: 300 },
+  );
 });
 
 test('same table, same bytes', () => {

@@ -106,7 +106,19 @@ function nullable(
  * @throws UserError not Arrow, cut short, or not a profile
  */
 export function decodeProfile(bytes: Uint8Array, at: string): ProfileTable {
-  const table = readArrow(bytes, at);
+  try {
+    checkEnd(bytes, at);
+    return readProfile(tableFromIPC(bytes), bytes.length, at);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    // Arrow's own messages are about its insides.
+    throw damaged(at);
+  }
+}
+
+function readProfile(table: Table, sizeBytes: number, at: string): ProfileTable {
+  // Every row has a time of 8 bytes; a wrong count would fill memory.
+  if (table.numRows * 8 > sizeBytes) throw damaged(at);
   const text = table.schema.metadata.get(metadataKey);
   if (text === undefined) {
     throw new UserError(`an Arrow table, but no profile: schema metadata lacks "${metadataKey}"`, {
@@ -145,14 +157,8 @@ export function decodeProfile(bytes: Uint8Array, at: string): ProfileTable {
   };
 }
 
-function readArrow(bytes: Uint8Array, at: string): Table {
-  checkEnd(bytes, at);
-  try {
-    return tableFromIPC(bytes);
-  } catch {
-    // Arrow's own messages are about its insides.
-    throw new UserError('a damaged Arrow stream, expected a profile of profiler-ingest', { at });
-  }
+function damaged(at: string): UserError {
+  return new UserError('a damaged Arrow stream, expected a profile of profiler-ingest', { at });
 }
 
 /**
@@ -170,7 +176,9 @@ function checkEnd(bytes: Uint8Array, at: string): void {
     if (metadataBytes === 0) return;
     const body = offset + 8 + metadataBytes;
     if (body > bytes.length) break;
-    offset = body + bodyLength(view, offset + 8);
+    const next = body + bodyLength(view, offset + 8);
+    if (next <= offset) throw damaged(at);
+    offset = next;
   }
   throw new UserError('Arrow stream cut short: no end mark', { at: `${at}: byte ${bytes.length}` });
 }
@@ -200,6 +208,7 @@ function dictionaryColumn(
 ): { words: string[]; indices: number[] } {
   const vector = table.getChild(name);
   if (vector === null) throw new UserError(`column "${name}" is missing`, { at });
+  if (vector.length !== table.numRows) throw damaged(at);
   const indexOf = new Map<string, number>();
   const indices: number[] = [];
   for (const word of vector as Iterable<string>) {

@@ -70,7 +70,7 @@ export function v1Info(
 
 function readYaml(text: string, at: string): unknown {
   try {
-    return parseYaml(text);
+    return parseYaml(text, { logLevel: 'error' });
   } catch (error) {
     throw new UserError(`not valid YAML: ${(error as Error).message.split('\n')[0]}`, { at });
   }
