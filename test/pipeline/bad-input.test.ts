@@ -231,4 +231,47 @@ describe.skipIf(!isBuilt)('bad input (needs a build)', () => {
       refused(lines, 'trace-generator', /^stdin:1: not a complete JSON object/);
       expect(lines.stdout.length).toBe(0);
     }));
+
+  test.each([
+    [
+      'system-simulator',
+      ['--cluster-config', 'c.json', '--repair', 'trueChunks'],
+      /^--repair: goes with --workload-configuration, not with --cluster-config$/,
+    ],
+    [
+      'report',
+      ['timeline', 'run', '--from', '2.5', '--to', '2'],
+      /^--to: expected more than .* 2\.5, got 2$/,
+    ],
+    ['serving-loop', ['--replay', 'none'], /^none\/trace-generator\.in\.ndjson: no such file$/],
+  ] as const)('%s: flags that cannot go together: %j', (command, flags, says) =>
+    inFolder(async (folder) => {
+      const good = writeScenario(folder, { ...scenarios[0], requests: 2 });
+      const more = command === 'serving-loop' ? good : [];
+      refused(await run(command, [...flags, ...more], { input: '' }), command, says);
+    }),
+  );
+
+  test('what ASTRA-sim would read and we do not is named', async () => {
+    const flags = ['--workload-configuration', 'w', '--system-configuration', 's', '--repiar', 'x'];
+    const outcome = await run('system-simulator', flags);
+    expect(outcome.stderr).toMatch(/^system-simulator: not read: --repiar x\n/);
+  });
+
+  test('a calibration on the measured run of another workload', () =>
+    inFolder(async (folder) => {
+      const flags = writeScenario(folder, { ...scenarios[0], requests: 2 });
+      const row = {
+        request_id: 'r0',
+        input_toks: 7,
+        output_toks: 2,
+        arrival_time: 1,
+        queued_ts: 1,
+      };
+      const more = { scheduled_ts: 1, first_token_ts: 2, last_token_ts: 3 };
+      writeFileSync(join(folder, 'requests.jsonl'), JSON.stringify({ ...row, ...more }));
+      const profiles = ['--profiles', join(root, 'profiles')];
+      const outcome = await run('report', ['calibrate', ...flags, ...profiles, '--real', folder]);
+      refused(outcome, 'report', /request r0 has 7 \+ 2 tokens measured and 40 \+ 3 simulated/);
+    }));
 });

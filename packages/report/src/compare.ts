@@ -90,8 +90,14 @@ interface Pair {
   readonly simulated: RequestRow;
 }
 
-/** Pairs rows by id, or by the number an id ends with (`bench-17` is 17). */
-function matchRows(simulated: RunData, real: RunData): Pair[] {
+/**
+ * Pairs rows by id, or by the number an id ends with (`bench-17` is 17).
+ * @throws UserError when the two are not of the same workload
+ */
+export function matchRows(
+  simulated: Pick<RunData, 'rows' | 'source'>,
+  real: Pick<RunData, 'rows' | 'source'>,
+): Pair[] {
   const byId = new Map(simulated.rows.map((row) => [row.id, row]));
   const pairs: Pair[] = [];
   for (const row of real.rows) {

@@ -5,7 +5,13 @@ import { dialects } from '@astrolabe/chakra';
 import { calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { Option } from 'commander';
-import { addAstraOptions, astraCommand, isAstraCommand, runAstraCommand } from './cli/astra-run.js';
+import {
+  addAstraOptions,
+  astraCommand,
+  isAstraCommand,
+  refuseAstraOptions,
+  runAstraCommand,
+} from './cli/astra-run.js';
 import { isInteractiveCommand, runInteractive } from './cli/interactive.js';
 import { parseSlowdown, Recorders } from './cli/recorders.js';
 import { runGraphs } from './cli/run-graphs.js';
@@ -67,6 +73,7 @@ await runMain('system-simulator', async () => {
   if (options.clusterConfig === undefined) {
     throw new UserError('no machine: give --cluster-config', { hint: 'see --help for examples' });
   }
+  refuseAstraOptions(command);
   const recorders = new Recorders(options);
   const nominal = loadCluster(options.clusterConfig, {
     flags: { enable_attn_offloading: options.enableAttnOffloading },

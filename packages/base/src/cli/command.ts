@@ -53,6 +53,14 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
+export function nonNegativeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 0 || text.trim() === '') {
+    throw new InvalidArgumentError('expected a number >= 0');
+  }
+  return value;
+}
+
 export function fraction(text: string): number {
   const value = Number(text);
   if (!Number.isFinite(value) || value <= 0 || value > 1) {

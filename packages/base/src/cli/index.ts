@@ -5,6 +5,7 @@ export {
   helpExamples,
   makeCommand,
   nonNegativeInteger,
+  nonNegativeNumber,
   positiveInteger,
   positiveNumber,
   version,

@@ -16,6 +16,7 @@ import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop
 import type { Command } from 'commander';
 import { type Estimate, fitResiduals, type GridPoint } from '../calibrate/fit-residuals.js';
 import { simulatedRows } from '../calibrate/simulated-rows.js';
+import { matchRows } from '../compare.js';
 import { readVllmBench } from './read-real.js';
 
 interface Flags {
@@ -61,7 +62,9 @@ async function calibrate(flags: Flags): Promise<Calibration> {
   const grid: GridPoint[] = [];
   for (const stepOverheadNs of gridNs) {
     const served = await simulate(flags, hardware, stepOverheadNs);
-    grid.push({ stepOverheadNs, rows: simulatedRows(served.results) });
+    const rows = simulatedRows(served.results);
+    matchRows({ rows, source: flags.workload }, real);
+    grid.push({ stepOverheadNs, rows });
   }
   const fit = fitResiduals(grid, real.rows, flags.seed);
   const name = flags.name ?? flags.real;

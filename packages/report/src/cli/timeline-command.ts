@@ -1,7 +1,8 @@
 /** `report timeline`: a run for Perfetto or chrome://tracing. */
 import { gzipSync } from 'node:zlib';
+import { UserError } from '@astrolabe/base';
 import {
-  nonNegativeInteger,
+  nonNegativeNumber,
   positiveInteger,
   positiveNumber,
   writeFileWhole,
@@ -24,10 +25,15 @@ export function addTimeline(program: Command): void {
     .description('a run as a Chrome trace for Perfetto (ui.perfetto.dev) or chrome://tracing')
     .argument('<dir>', 'folder written by serving-loop --output')
     .option('-o, --output <file>', 'where to write; .gz is packed; - is stdout', '-')
-    .option('--from <s>', 'start of the part to draw, s', nonNegativeInteger, 0)
+    .option('--from <s>', 'start of the part to draw, s', nonNegativeNumber, 0)
     .option('--to <s>', 'end of the part to draw, s', positiveNumber)
     .option('--max-events <count>', 'thin out to stay below', positiveInteger, 200_000)
     .action(async (folder: string, flags: Flags) => {
+      if (flags.to !== undefined && flags.to <= flags.from) {
+        throw new UserError(`expected more than --from ${flags.from}, got ${flags.to}`, {
+          at: '--to',
+        });
+      }
       const records = await readRecords(folder);
       const timeline = buildTimeline(records, {
         fromNs: flags.from * 1e9,

@@ -89,6 +89,34 @@ export function addAstraOptions(command: Command): Command {
     .option('--fingerprint', 'a hash over all nodes and messages, on stderr', false);
 }
 
+/** Options that mean nothing beside a cluster file. */
+const astraOnly = [
+  'system-configuration',
+  'network-configuration',
+  'remote-memory-configuration',
+  'comm-group-configuration',
+  'num-queues-per-dim',
+  'injection-scale',
+  'rendezvous-protocol',
+  'compat',
+  'repair',
+  'without-repair',
+  'format',
+  'no-check',
+];
+
+/** @throws UserError rather than run as if the option were not there */
+export function refuseAstraOptions(command: Command): void {
+  for (const option of command.options) {
+    const name = option.long?.slice(2) ?? '';
+    if (!astraOnly.includes(name)) continue;
+    if (command.getOptionValueSource(option.attributeName()) !== 'cli') continue;
+    throw new UserError('goes with --workload-configuration, not with --cluster-config', {
+      at: `--${name}`,
+    });
+  }
+}
+
 export function astraCommand(): Command {
   const command = makeCommand(
     'system-simulator',
@@ -106,6 +134,10 @@ export function astraCommand(): Command {
 /** @throws Verdict when NPUs never finish; UserError where the input is at fault */
 export async function runAstraCommand(command: Command): Promise<void> {
   const options = command.opts<Options>();
+  // ASTRA-sim has options that concern only itself; a misspelt one of ours should still be seen.
+  if (command.args.length > 0) {
+    process.stderr.write(`system-simulator: not read: ${command.args.join(' ')}\n`);
+  }
   const mode: ReadMode = options.compat === 'off' ? 'default' : 'compat';
   const read = readAstraInputs({
     workload: options.workloadConfiguration,

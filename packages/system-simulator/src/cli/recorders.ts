@@ -15,9 +15,12 @@ export function parseSlowdown(text: string, numNpus: number): number[] {
   for (const part of text.split(',')) {
     const match = /^(\d+)=(\d+(?:\.\d+)?)$/.exec(part);
     if (match === null || Number(match[1]) >= numNpus || Number(match[2]) <= 0) {
-      throw new UserError(`expected NPU=FACTOR with an NPU below ${numNpus}, got "${part}"`, {
-        at: '--slowdown',
-      });
+      throw new UserError(
+        `expected NPU=FACTOR with an NPU below ${numNpus} and a factor > 0, got "${part}"`,
+        {
+          at: '--slowdown',
+        },
+      );
     }
     factors[Number(match[1])] = Number(match[2]);
   }
