@@ -36,8 +36,11 @@ while answers:
 print(p.stdout.read().splitlines()[-2], p.wait())
 `;
 
+/** What that binary knows: it has no measured links, no transfers and no waves of experts. */
+const plain = scenarios.slice(0, 5).filter(({ name }) => !name.includes('measured links'));
+
 describe.skipIf(!isBuilt)("LLMServingSim's interactive simulator (needs a build)", () => {
-  test.each(scenarios.slice(0, 4))('--carrier llmservingsim: $name', (scenario) =>
+  test.each(plain)('--carrier llmservingsim: $name', (scenario) =>
     inFolder(async (folder) => {
       const inputs = ['--quiet', ...writeScenario(folder, scenario), '--output'];
       const ours = join(folder, 'ours');
