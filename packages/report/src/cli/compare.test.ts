@@ -130,6 +130,19 @@ describe('compare', () => {
     ],
     ['bad line', [{ ...bench[0], input_toks: '8' }], simulated, 'requests.jsonl:1: input_toks'],
     [
+      'times out of order',
+      [{ ...bench[0], first_token_ts: 0 }],
+      simulated,
+      'requests.jsonl:1: first_token_ts: expected no less than scheduled_ts',
+    ],
+    [
+      'a request twice',
+      [bench[0], bench[0]],
+      simulated,
+      'requests.jsonl:2: request_id bench-0 occ',
+    ],
+    ['an empty table', bench, '', 'requests.csv: is empty, expected a header'],
+    [
       'ms for s',
       [{ ...bench[0], arrival_time: 1.7e12 }],
       simulated,

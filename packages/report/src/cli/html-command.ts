@@ -7,7 +7,7 @@ import { renderPage } from '../html/page.js';
 import { readVllmBench } from './read-real.js';
 import { readRecords } from './read-records.js';
 import { readSimulated } from './read-simulated.js';
-import { checkSummary } from './summary-command.js';
+import { checkSummary, rendered } from './summary-command.js';
 
 interface Flags {
   real?: string;
@@ -29,13 +29,10 @@ export function addHtml(program: Command): void {
       const run = readSimulated(folder);
       const { counters } = await readRecords(folder);
       const real = flags.real === undefined ? undefined : await readVllmBench(flags.real);
-      const text = renderPage({
-        title: flags.title ?? folder,
-        summary,
-        run,
-        counters,
-        comparison: real === undefined ? undefined : { errors: compareRuns(run, real), real },
-      });
+      const comparison = real === undefined ? undefined : { errors: compareRuns(run, real), real };
+      const title = flags.title ?? folder;
+      const page = { title, summary, run, counters, comparison };
+      const text = rendered(path, () => renderPage(page));
       if (flags.output === '-') await writeStdout(text);
       else writeFileWhole(flags.output, text);
     });

@@ -30,8 +30,15 @@ type BenchRow = z.infer<typeof benchRowSchema>;
 export async function readVllmBench(folder: string): Promise<RunData> {
   const path = join(folder, 'requests.jsonl');
   const rows: BenchRow[] = [];
+  const seen = new Set<string>();
   for await (const { value, line } of readNdjson(openInput(path), path)) {
-    rows.push(parseWith(benchRowSchema, value, `${path}:${line}`));
+    const row = parseWith(benchRowSchema, value, `${path}:${line}`);
+    checkOrder(row, `${path}:${line}`);
+    if (seen.has(String(row.request_id))) {
+      throw new UserError(`request_id ${row.request_id} occurs twice`, { at: `${path}:${line}` });
+    }
+    seen.add(String(row.request_id));
+    rows.push(row);
   }
   if (rows.length === 0) throw new UserError('no requests', { at: path });
   const { toNs, note } = clock(rows, path);
@@ -45,6 +52,24 @@ export async function readVllmBench(folder: string): Promise<RunData> {
     kvBlocks: existsSync(metaPath) ? kvBlocks(metaPath) : undefined,
     notes: [note],
   };
+}
+
+const inOrder = ['queued_ts', 'scheduled_ts', 'first_token_ts', 'last_token_ts'] as const;
+
+/** A time before the one it follows would give negative latencies. */
+function checkOrder(row: BenchRow, at: string): void {
+  let before: (typeof inOrder)[number] | undefined;
+  for (const name of inOrder) {
+    const timeS = row[name];
+    if (timeS === null) continue;
+    const beforeS = before === undefined ? null : row[before];
+    if (beforeS !== null && timeS < beforeS) {
+      throw new UserError(`${name}: expected no less than ${before} ${beforeS}, got ${timeS}`, {
+        at,
+      });
+    }
+    before = name;
+  }
 }
 
 interface Clock {
@@ -114,8 +139,10 @@ const lineOf = new WeakMap<TableRow, number>();
 
 /** A small table with a header; throws UserError naming the file. */
 export function readTable(path: string, delimiter: ',' | '\t'): TableRow[] {
+  const text = readText(path);
+  if (text.trim() === '') throw new UserError('is empty, expected a header', { at: path });
   try {
-    return parse(readText(path), {
+    return parse(text, {
       columns: true,
       delimiter,
       bom: true,

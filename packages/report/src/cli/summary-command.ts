@@ -17,9 +17,25 @@ export function addSummary(program: Command): void {
       await writeStdout(
         flags.format === 'json'
           ? `${JSON.stringify(summary, null, 2)}\n`
-          : formatSummary({ ...summary, fitted: summary.fitted ?? [] }),
+          : rendered(path, () => formatSummary({ ...summary, fitted: summary.fitted ?? [] })),
       );
     });
+}
+
+/**
+ * Text made of a summary that another version wrote, or a hand changed: what it lacks is no bug here.
+ * @throws UserError naming the file
+ */
+export function rendered(path: string, render: () => string): string {
+  try {
+    return render();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UserError('lacks, or has in another form, what this version writes', {
+      at: path,
+      hint: 'run serving-loop again',
+    });
+  }
 }
 
 /** @throws UserError when this is no summary of a run */

@@ -170,6 +170,8 @@ describe('Mooncake', () => {
     expect(requests[2]).toMatchObject({ after: [0, 1], thinkNs: 3e6, arrivalNs: 1e6 });
     const unknown = lines({ timestamp: 0, wait_for: ['z'], input_length: 1, output_length: 1 });
     await expect(read(unknown)).rejects.toThrow('x:1: wait_for: "z" is no earlier request_id');
+    const single = lines({ timestamp: 0, wait_for: 'z', input_length: 1, output_length: 1 });
+    await expect(read(single)).rejects.toThrow('x:1: wait_for: expected a list of ids, got "z"');
   });
 
   it('delta: lengths and hashes add up per session', async () => {

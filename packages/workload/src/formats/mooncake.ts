@@ -124,6 +124,9 @@ function predecessors(
       throw new UserError(`wait_for: ${JSON.stringify(name)} is no earlier request_id`, { at });
     });
   }
+  if (hasField(row, 'wait_for')) {
+    throw new UserError(`wait_for: expected a list of ids, got ${JSON.stringify(waitFor)}`, { at });
+  }
   const closed = hasField(row, 'delay') || hasField(row, 'delay_ms') || !hasField(row, 'timestamp');
   return session !== undefined && closed ? [session.lastId] : [];
 }
