@@ -15,6 +15,7 @@ import { type LookupShare, type Summary, summarise } from '../summary.js';
 import { openBackend } from './carriers/open-backend.js';
 import type { OpenedBackend } from './carriers/opened-backend.js';
 import { type EngineFlags, hostModel } from './engine-options.js';
+import { idleFlags } from './idle-flags.js';
 import type { ServingOptions } from './options.js';
 import { loadRouting } from './routing-options.js';
 
@@ -37,6 +38,11 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     deviceMemoryBytes: options.deviceMemoryBytes,
   });
   const cluster = calibrateLinks(nominal, calibration);
+  if (!options.quiet) {
+    for (const note of idleFlags(options, cluster)) {
+      process.stderr.write(`serving-loop: note: ${note}\n`);
+    }
+  }
   const requests = await readWorkload(options.workload);
   const routing = await loadRouting(options);
   const opened = await openStages(options, cluster, calibration);
