@@ -1,12 +1,11 @@
 /** `serving-loop`: the main job. Flags in, results out; the loop itself is in `serving-run.ts`. */
-import { fileURLToPath } from 'node:url';
 import { runMain, Verdict, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import { servingCommand, servingOptions } from './cli/options.js';
 import { checkRequestsOutput, encodeRequests, ResultFolder } from './cli/result-folder.js';
 import { type Served, serve } from './cli/serve.js';
+import { shippedProfiles } from './cli/shipped-profiles.js';
 import { formatSummary } from './summary.js';
 
-const shippedProfiles = fileURLToPath(new URL('../../../profiles', import.meta.url));
 
 await runMain('serving-loop', async () => {
   const command = servingCommand();

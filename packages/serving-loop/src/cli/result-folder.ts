@@ -16,6 +16,7 @@ import { StageError } from './carriers/stage.js';
 import { LineFile } from './line-file.js';
 import type { ServingOptions } from './options.js';
 import type { Served } from './serve.js';
+import { shippedProfiles } from './shipped-profiles.js';
 
 const files = [
   'run.json',
@@ -119,7 +120,9 @@ export class ResultFolder {
 
 function manifestOptions(options: ServingOptions): Record<string, unknown> {
   const { output: _output, requestsOutput: _requests, quiet: _quiet, stages, ...rest } = options;
-  return { ...rest, ...foreignStages(stages) };
+  // The same run in another checkout leaves the same manifest.
+  const profiles = rest.profiles === shippedProfiles ? 'shipped' : rest.profiles;
+  return { ...rest, profiles, ...foreignStages(stages) };
 }
 
 /** The carrier does not change results, another program as a stage does. */
