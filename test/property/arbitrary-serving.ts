@@ -75,14 +75,20 @@ function colocated(): fc.Arbitrary<object[]> {
   );
 }
 
+/** Hot experts that move to other ranks, one replica more on each. */
+function balancedExperts(ranks: number): object {
+  return { routing: 'zipf', eplb: { num_redundant_experts: ranks, step_interval: 12 } };
+}
+
 /** Ranks that share experts: alike but for nothing. */
 function waves(): fc.Arbitrary<object[]> {
   return fc
     .tuple(
       ...([engine, fc.constantFrom(1, 2), fc.constantFrom(1, 2), fc.constantFrom(2, 4)] as const),
       fc.constantFrom('experts', 'sharing'),
+      fc.boolean(),
     )
-    .map(([limits, tp, pp, ranks, model_name]) =>
+    .map(([limits, tp, pp, ranks, model_name, balanced]) =>
       Array.from({ length: ranks }, () => ({
         ...limits,
         model_name,
@@ -90,6 +96,7 @@ function waves(): fc.Arbitrary<object[]> {
         pp_size: pp,
         ep_size: tp * ranks,
         dp_group: 'A',
+        ...(balanced ? { experts: balancedExperts(tp * ranks) } : {}),
       })),
     )
     .filter((entries) => entries.length * (entries[0] as { tp_size: number }).tp_size <= 8);

@@ -19,6 +19,7 @@ export const expertDispatches = ['all_gather', 'all_to_all'] as const;
 export type ExpertDispatch = (typeof expertDispatches)[number];
 
 const count = z.number().int().nonnegative();
+const positive = z.number().int().positive();
 const share = z.number().nonnegative();
 
 export const expertOffloadSchema = z
@@ -34,6 +35,21 @@ export const expertOffloadSchema = z
       .describe('experts of a layer are fetched while the layer before runs; else on demand'),
   })
   .describe('Experts outside device memory');
+
+/** Names and defaults of vLLM's EPLBConfig. */
+export const expertBalancingSchema = z
+  .strictObject({
+    num_redundant_experts: count
+      .default(0)
+      .describe('replicas beyond the model’s experts in every layer, on all ranks together'),
+    window_size: positive
+      .default(1000)
+      .describe('steps before a rearrangement whose loads decide it'),
+    step_interval: positive
+      .default(3000)
+      .describe('steps between rearrangements; the first comes after a quarter of it'),
+  })
+  .describe('Expert-parallel load balancing (EPLB)');
 
 export const expertOptionsSchema = z
   .strictObject({
@@ -59,10 +75,14 @@ export const expertOptionsSchema = z
       .default('all_gather')
       .describe('all_gather and reduce_scatter, or all_to_all of the routed tokens only'),
     offload: expertOffloadSchema.optional().describe('experts outside device memory'),
+    eplb: expertBalancingSchema
+      .optional()
+      .describe('replicas of hot experts, and experts rearranged by load; absent: linear'),
   })
   .describe('Experts of an instance');
 
 export type ExpertOptions = z.infer<typeof expertOptionsSchema>;
 /** As written: everything may be left out. */
 export type ExpertSettings = z.input<typeof expertOptionsSchema>;
+export type ExpertBalancing = z.infer<typeof expertBalancingSchema>;
 export type ExpertOffload = z.infer<typeof expertOffloadSchema>;

@@ -6,6 +6,7 @@ export * from './calibrate-links.js';
 export * from './calibration.js';
 export * from './cluster.js';
 export * from './engine.js';
+export { checkExpertRanks, redundantExperts } from './expert-ranks.js';
 export * from './experts.js';
 export * from './fork-memory.js';
 export * from './interconnect.js';

@@ -39,6 +39,8 @@ export interface Sharding {
   readonly pp: number;
   /** Expert-parallel degree; 1 = experts are divided by TP like a dense block. */
   readonly ep: number;
+  /** Replicas of experts in every layer, over all ranks together; absent: none. */
+  readonly redundantExperts?: number;
 }
 
 /** Weight elements of one decoder block on one rank. @param moe the block has experts */
@@ -65,7 +67,8 @@ function feedForwardElements(model: ModelShape, sharding: Sharding, experts: boo
   const { moe } = model;
   if (moe === undefined || !experts) return (3 * h * model.intermediateSize) / sharding.tp;
   const divisor = sharding.ep > 1 ? sharding.ep : sharding.tp;
-  const routed = (moe.numExperts * 3 * h * moe.intermediateSize) / divisor;
+  const physical = moe.numExperts + (sharding.redundantExperts ?? 0);
+  const routed = (physical * 3 * h * moe.intermediateSize) / divisor;
   const shared = (3 * h * (moe.sharedIntermediateSize ?? 0)) / sharding.tp;
   return h * moe.numExperts + routed + shared;
 }

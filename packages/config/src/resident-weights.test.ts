@@ -1,6 +1,12 @@
 /** What stays on the device, by hand, on a model of four equal layers. */
 import { describe, expect, it } from 'vitest';
-import { parseModel, residentWeightBytes, resolveCluster, weightBytes } from './index.js';
+import {
+  type ExpertSettings,
+  parseModel,
+  residentWeightBytes,
+  resolveCluster,
+  weightBytes,
+} from './index.js';
 
 const base = {
   hidden_size: 64,
@@ -39,5 +45,43 @@ describe('resident weights', () => {
     const all = weightBytes(one.model, { tp: 1, pp: 1, ep: 1 }, 0, 'bfloat16');
     // Four layers without five experts of 3 x 64 x 128 each, one layer's buffer.
     expect(all - residentWeightBytes(one, 0)).toBe(3 * 5 * 3 * 64 * 128 * 2);
+  });
+
+  describe('with expert load balancing', () => {
+    const moe = { model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
+    const balanced = (experts: ExpertSettings, ep_size = 2) =>
+      instance({ tp_size: 2, ep_size, experts }, moe);
+
+    it('take redundant / ranks more experts in every layer', () => {
+      const plain = residentWeightBytes(balanced({}), 0);
+      const more = residentWeightBytes(balanced({ eplb: { num_redundant_experts: 4 } }), 0);
+      expect(more - plain).toBe(4 * 2 * 3 * 64 * 128 * 2);
+      expect(residentWeightBytes(balanced({ eplb: {} }), 0)).toBe(plain);
+    });
+
+    it('are off the device with the other experts', () => {
+      const experts = { eplb: { num_redundant_experts: 4 } };
+      const placement = { default: { weights: 'cpu' } };
+      const one = instance({ tp_size: 2, ep_size: 2, experts, placement }, moe);
+      const two = instance({ tp_size: 2, ep_size: 2, placement }, moe);
+      // The buffers of two layers remain.
+      const more = residentWeightBytes(one, 0) - residentWeightBytes(two, 0);
+      expect(more).toBe(2 * 2 * 3 * 64 * 128 * 2);
+    });
+
+    it('need ranks that divide them all', () => {
+      const redundant = (num_redundant_experts: number) => ({ eplb: { num_redundant_experts } });
+      expect(() => balanced(redundant(3))).toThrow(
+        "ep 2 does not divide the model's 8 + 3 redundant",
+      );
+      expect(balanced(redundant(1), 3).ep).toBe(3);
+      expect(() => balanced(redundant(10))).toThrow('expected 8 redundant experts at most');
+      const window = { window_size: 1001, step_interval: 1 };
+      expect(() => balanced({ eplb: window })).toThrow('1000 step_intervals at most');
+      expect(() => balanced(redundant(2), 1)).toThrow('ep_size 2 or more');
+      expect(() => balanced({ ...redundant(2), offload: {} })).toThrow('experts.offload');
+      expect(() => balanced({ ...redundant(2), routing: 'proportional' })).toThrow('nothing to');
+      expect(() => instance({ ep_size: 2, experts: redundant(2) })).toThrow('m has no experts');
+    });
   });
 });

@@ -3,6 +3,7 @@
  * is not, but for the buffers that streamed layers pass through: the layer in use and those ahead.
  */
 import { dtypeBytes, type EngineOptions } from './engine.js';
+import { redundantExperts } from './expert-ranks.js';
 import type { ModelShape } from './model.js';
 import { isMoeLayer } from './model-experts.js';
 import { firstLayerOf, pipelineLayers, weightBytes } from './model-size.js';
@@ -30,7 +31,9 @@ const head = ['final_layernorm', 'lm_head'];
 export function residentWeightBytes(instance: Instance, stage: number): number {
   const { model, tp, pp, ep, engine } = instance;
   if (instance.ffn !== undefined) return attentionWeightBytes(instance);
-  const all = weightBytes(model, { tp, pp, ep }, stage, engine.dtype);
+  const redundant = redundantExperts(instance.experts);
+  const sharding = { tp, pp, ep, redundantExperts: redundant };
+  const all = weightBytes(model, sharding, stage, engine.dtype);
   const layers = offDeviceLayers(instance, stage);
   const streamed = layers.reduce((sum, bytes) => sum + bytes, 0);
   const buffered = [...layers]
@@ -99,7 +102,11 @@ function sumOff(
   operators: readonly string[],
 ): number {
   const { model, tp, ep, engine } = instance;
-  const sharding = { tp, expertRanks: ep > 1 ? ep : tp };
+  const sharding = {
+    tp,
+    expertRanks: ep > 1 ? ep : tp,
+    redundantExperts: redundantExperts(instance.experts),
+  };
   let elements = 0;
   for (const operator of operators) {
     if (placement.of(layer, operator).tier === 'npu') continue;

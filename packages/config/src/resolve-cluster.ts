@@ -13,6 +13,7 @@ import {
   limitEngine,
   resolveEngine,
 } from './engine.js';
+import { checkExpertRanks } from './expert-ranks.js';
 import type { ExpertOptions } from './experts.js';
 import type { KvTransferOptions, TopologyFile } from './interconnect.js';
 import type { KvTierFile } from './kv-tiers.js';
@@ -245,11 +246,7 @@ function resolveInstance(
     });
   }
   const ep = entry.ep_size ?? (model.moe === undefined ? 1 : tp);
-  if (model.moe !== undefined && model.moe.numExperts % ep !== 0) {
-    throw new UserError(`ep ${ep} does not divide the model's ${model.moe.numExperts} experts`, {
-      at: `${place}.ep_size`,
-    });
-  }
+  checkExpertRanks(model, ep, entry.experts, place);
   checkPools(entry, place, pp);
   return {
     index,
@@ -316,6 +313,7 @@ function checkPools(entry: InstanceFile, place: string, pp: number): void {
     [entry.dp_group != null, 'a data-parallel group'],
     [entry.placement !== undefined, 'weight placement'],
     [entry.experts?.offload !== undefined, 'expert offloading'],
+    [entry.experts?.eplb !== undefined, 'expert load balancing'],
   ].find(([present]) => present);
   if (clash !== undefined) {
     throw new UserError(`cannot be combined with ${clash[1]}`, { at: `${place}.ffn` });

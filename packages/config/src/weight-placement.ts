@@ -76,6 +76,8 @@ export interface OperatorSharding {
   readonly tp: number;
   /** Ranks that divide the elements of all experts, by whole experts or slices. */
   readonly expertRanks: number;
+  /** Replicas of experts in every layer, over all ranks together; absent: none. */
+  readonly redundantExperts?: number;
 }
 
 type Elements = (model: ModelShape, sharding: OperatorSharding) => number;
@@ -91,8 +93,8 @@ export function expertElements(model: ModelShape): number {
   return 3 * model.hiddenSize * (model.moe?.intermediateSize ?? 0);
 }
 
-const experts: Elements = (m, { expertRanks }) =>
-  ((m.moe?.numExperts ?? 0) * expertElements(m)) / expertRanks;
+const experts: Elements = (m, { expertRanks, redundantExperts = 0 }) =>
+  (((m.moe?.numExperts ?? 0) + redundantExperts) * expertElements(m)) / expertRanks;
 const expertMatrix: Elements = (m, sharding) => experts(m, sharding) / 3;
 
 function sharedSize(model: ModelShape): number {

@@ -64,6 +64,7 @@ function checkPeers(instance: Instance, peers: readonly Instance[]): void {
       peer.pp === instance.pp &&
       peer.ep === instance.ep &&
       peer.model.name === instance.model.name;
+    checkBalancing(instance, peer);
     if (!alike) {
       throw new UserError(
         `instances "${instance.name}" and "${peer.name}" of data-parallel group ` +
@@ -71,4 +72,14 @@ function checkPeers(instance: Instance, peers: readonly Instance[]): void {
       );
     }
   }
+}
+
+/** Load balancing moves experts on all ranks at once. @throws UserError unlike options */
+function checkBalancing(instance: Instance, peer: Instance): void {
+  if (instance.experts?.eplb === undefined) return;
+  if (JSON.stringify(peer.experts) === JSON.stringify(instance.experts)) return;
+  throw new UserError(
+    `instances "${instance.name}" and "${peer.name}" of data-parallel group ` +
+      `"${instance.dpGroup}" balance experts and must agree in \`experts\``,
+  );
 }

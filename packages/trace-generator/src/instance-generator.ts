@@ -22,7 +22,7 @@ import { type StageGroups, stageNpus } from './groups.js';
 import { checkIteration, type Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
 import { type Lowering, lowerInterleaved, lowerStage, type Position } from './lower.js';
-import type { ExpertRouter } from './moe/expert-loads.js';
+import type { Draw, ExpertRouter } from './moe/expert-loads.js';
 import { isShared, sharedStreamTokens } from './moe/lower-experts.js';
 import { planExperts } from './moe/plan-experts.js';
 import { chooseSequence } from './operators.js';
@@ -69,6 +69,7 @@ interface Placed {
 interface Shape {
   readonly warmUp: boolean;
   readonly sharedBeside: boolean;
+  readonly rearranges: boolean;
   /** Instances that KV goes to, in order of the sends. */
   readonly kvTo: readonly number[];
   /** Parts that the batch is split into between attention and feed-forward devices. */
@@ -128,7 +129,7 @@ export class InstanceGenerator {
         .map(({ name, npus }) => [name, npus]),
     );
     const parts = Math.min(1, this.parts.length);
-    this.placed({ warmUp: false, sharedBeside: false, kvTo: [], parts });
+    this.placed({ warmUp: false, sharedBeside: false, rearranges: false, kvTo: [], parts });
   }
 
   generate(iteration: Iteration): GraphSet {
@@ -139,16 +140,21 @@ export class InstanceGenerator {
     const kvSends = iteration.kvSends ?? [];
     const parts = Math.min(this.parts.length, Math.max(1, iteration.requests.length));
     this.read(iteration, parts);
+    const draw = {
+      group: this.options.peers[0].index,
+      wave: iteration.wave ?? iteration.iteration,
+    };
     const placed = this.placed({
       warmUp: warmUpNs > 0,
       sharedBeside: this.streamsShared && this.batch.tokens <= sharedStreamTokens,
+      rearranges: this.rearranges(draw),
       kvTo: kvSends.map(({ to }) => to),
       parts,
     });
     for (const step of this.steps) {
       step.warmUpNs = warmUpNs;
       step.kvSends = kvSends;
-      step.draw.wave = iteration.wave ?? iteration.iteration;
+      step.draw.wave = draw.wave;
     }
     this.evaluate(parts);
     return {
@@ -161,6 +167,16 @@ export class InstanceGenerator {
       ),
       groups: this.groupMembers,
     };
+  }
+
+  /** Equal on all ranks that share experts: any stage's layers move some. */
+  private rearranges(draw: Draw): boolean {
+    const { loads } = this.experts ?? {};
+    if (loads === undefined) return false;
+    for (let layer = 0; layer < this.options.instance.model.numLayers; layer++) {
+      if (loads.moved(layer, draw) > 0) return true;
+    }
+    return false;
   }
 
   /** A lowering per stage; stages of the same device share one. */
@@ -234,8 +250,8 @@ export class InstanceGenerator {
 
   /** Templates of a shape, built at first use. */
   private placed(shape: Shape): readonly Placed[] {
-    const { warmUp, sharedBeside, kvTo, parts } = shape;
-    const key = `${warmUp} ${sharedBeside} ${parts} ${kvTo.join()}`;
+    const { warmUp, sharedBeside, rearranges, kvTo, parts } = shape;
+    const key = `${warmUp} ${sharedBeside} ${rearranges} ${parts} ${kvTo.join()}`;
     let placed = this.variants.get(key);
     if (placed === undefined) {
       if (this.variants.size >= maxVariants) this.variants.clear();
@@ -253,7 +269,7 @@ export class InstanceGenerator {
   /** One template per stage; one per rank where ranks name different peers or hold other experts. */
   private placeStages(shape: Shape, kvLinks: readonly (readonly KvLink[])[]): Placed[] {
     const { instance, peers } = this.options;
-    const { warmUp, sharedBeside, parts } = shape;
+    const { warmUp, sharedBeside, rearranges, parts } = shape;
     const ranksDiffer = this.experts?.loads.ranksDiffer ?? false;
     const firstRank = peers.indexOf(instance) * instance.tp;
     const placed: Placed[] = [];
@@ -263,7 +279,8 @@ export class InstanceGenerator {
       const ranks = alike ? [0] : npus.map((_, rank) => rank);
       for (const rank of ranks) {
         const expertRank = this.expertRank(firstRank + rank);
-        const position = this.position({ stage, rank, expertRank, warmUp, sharedBeside }, kvLinks);
+        const base = { stage, rank, expertRank, warmUp, sharedBeside, rearranges };
+        const position = this.position(base, kvLinks);
         const template =
           parts > 1
             ? lowerInterleaved(this.interleaved, position)
@@ -280,7 +297,7 @@ export class InstanceGenerator {
     const { warmUp, parts } = shape;
     const pools = this.disaggregated as Disaggregated;
     const active = { ...pools, parts: pools.parts.slice(0, parts) };
-    const alone = { stage: 0, sharedBeside: false };
+    const alone = { stage: 0, sharedBeside: false, rearranges: false };
     const attention = instance.npus.map((npu, rank) => {
       const position = this.position({ ...alone, rank, expertRank: 0, warmUp }, kvLinks);
       return { npus: [npu], template: lowerAttentionRank(active, position) };

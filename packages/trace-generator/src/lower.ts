@@ -17,6 +17,7 @@ import { Chain, type Template } from './chain.js';
 import type { Group, StageGroups } from './groups.js';
 import { type KvLink, kvHeadBytes } from './kv-links.js';
 import { type ExpertSite, lowerExperts } from './moe/lower-experts.js';
+import { moveExperts } from './moe/move-experts.js';
 import type { ExpertBlock, Quantities } from './quantities.js';
 import { type Operator, profileName, type Sequence } from './sequences.js';
 import type { Terms } from './terms.js';
@@ -50,6 +51,8 @@ export interface Position {
   readonly warmUp: boolean;
   /** Shared experts run on a stream of their own. */
   readonly sharedBeside: boolean;
+  /** Experts change their ranks before the step computes. */
+  readonly rearranges: boolean;
   /** KV that the step sends on, an entry per transfer: links from this NPU, layers of this stage. */
   readonly kvSends: readonly (readonly KvLink[])[];
 }
@@ -84,7 +87,8 @@ export function lowerInterleaved(parts: readonly Lowering[], position: Position)
   parts.forEach((lowering, index) => {
     const own = index === 0 ? lowering : { ...lowering, stepOverheadNs: 0 };
     chain.restart();
-    lowerStageInto(chain, own, index === 0 ? position : { ...position, warmUp: false });
+    const later = { ...position, warmUp: false, rearranges: false };
+    lowerStageInto(chain, own, index === 0 ? position : later);
   });
   return chain.seal();
 }
@@ -93,12 +97,14 @@ function lowerStageInto(chain: Chain, lowering: Lowering, position: Position): v
   const { instance } = lowering;
   const context = contextOf(lowering, position, chain);
   const { stage } = position;
+  const layers = pipelineLayers(instance.model.numLayers, instance.pp);
+  const first = firstLayerOf(instance.model.numLayers, instance.pp, stage);
+  const own = Array.from({ length: layers[stage] }, (_, i) => first + i);
+  if (position.rearranges) moveExperts(lowering, chain, position.groups, own);
   receiveFromPreviousStage(context);
   lowerHost(context);
   if (stage === 0) lowerEmbedding(context);
-  const layers = pipelineLayers(instance.model.numLayers, instance.pp);
-  const first = firstLayerOf(instance.model.numLayers, instance.pp, stage);
-  for (let layer = first; layer < first + layers[stage]; layer++) lowerLayer(context, layer);
+  for (const layer of own) lowerLayer(context, layer);
   if (stage === instance.pp - 1) lowerHead(context);
   sendToNextStage(context);
 }

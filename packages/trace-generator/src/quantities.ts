@@ -40,6 +40,12 @@ export type Quantity =
   | { readonly kind: 'kvTag'; readonly index: number }
   /** Offloaded experts that a rank fetches for a layer. */
   | { readonly kind: 'expertBytes'; readonly rank: number; readonly layer: number }
+  /** Of a rearrangement: so many bytes for every expert that a layer's busiest rank moves. */
+  | {
+      readonly kind: 'movedExperts';
+      readonly layers: readonly number[];
+      readonly perExpert: number;
+    }
   | { readonly kind: 'warmUp' };
 
 /** What quantities are computed from. */
@@ -135,6 +141,8 @@ function unrounded(quantity: Quantity, step: Step): number {
       return expertNs(step, quantity.operator, quantity.rank, quantity.layer);
     case 'expertBytes':
       return expertBytes(step, quantity.rank, quantity.layer);
+    case 'movedExperts':
+      return quantity.perExpert * movedExperts(step, quantity.layers);
     case 'kvBytes':
       return quantity.perToken * (step.kvSends[quantity.index]?.tokens ?? 0);
     case 'kvTag':
@@ -168,6 +176,10 @@ function expertBytes(step: Step, rank: number, layer: number): number {
   assert(experts !== undefined, 'the model has experts');
   const { missed } = experts.loads.layer(batch.groupTokens, layer, draw);
   return (missed[rank] * experts.expertBytes) / experts.slices;
+}
+
+function movedExperts({ experts, draw }: Step, layers: readonly number[]): number {
+  return layers.reduce((sum, layer) => sum + (experts?.loads.moved(layer, draw) ?? 0), 0);
 }
 
 /** Profiles of single experts: each of the active ones takes its average share of the pairs. */

@@ -10,6 +10,7 @@ import {
   dtypeBytes,
   type Instance,
   operatorWeightElements,
+  redundantExperts,
   weightPlacement,
 } from '@astrolabe/config';
 import type { Context } from './lower.js';
@@ -89,7 +90,11 @@ function weightQuantity(context: Context, name: string): number {
     return quantities.add({ kind: 'bytes', perToken: hiddenBytes / instance.tp, perSequence: 0 });
   }
   const expertRanks = instance.ep * (experts?.slices ?? 1);
-  const sharding = { tp: instance.tp, expertRanks };
+  const sharding = {
+    tp: instance.tp,
+    expertRanks,
+    redundantExperts: redundantExperts(instance.experts),
+  };
   const elements = operatorWeightElements(instance.model, sharding, name);
   const value = elements * dtypeBytes[instance.engine.dtype];
   return value === 0 ? 0 : quantities.add({ kind: 'constant', value });

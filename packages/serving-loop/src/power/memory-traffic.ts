@@ -13,6 +13,7 @@ import {
   kvHeadsPerRank,
   type ModelShape,
   pipelineLayers,
+  redundantExperts,
   residentWeightBytes,
   weightBytes,
 } from '@astrolabe/config';
@@ -63,16 +64,17 @@ export function deviceTraffic(instance: Instance): TrafficModel {
   };
 }
 
-function stageParts({ model, engine, tp, pp, ep }: Instance): Part[] {
+function stageParts({ model, engine, tp, pp, ep, experts }: Instance): Part[] {
+  const redundant = redundantExperts(experts);
   const bytes = dtypeBytes[engine.dtype];
   const activations = (attentionElements(model, tp) + feedForwardElements(model, tp)) * bytes;
   return pipelineLayers(model.numLayers, pp).map((layers, stage) => ({
-    weights: weightBytes(model, { tp, pp, ep }, stage, engine.dtype),
+    weights: weightBytes(model, { tp, pp, ep, redundantExperts: redundant }, stage, engine.dtype),
     weightsPerPass: 0,
     layers,
     kvPerToken: kvBytesPerTokenPerLayer(model, tp, engine.kvCacheDtype),
     activations,
-    experts: expertElements(model, ep > 1 ? ep : tp) * bytes,
+    experts: expertElements(model, ep > 1 ? ep : tp, redundant) * bytes,
   }));
 }
 
@@ -123,9 +125,9 @@ function feedForwardElements({ hiddenSize: h, intermediateSize, moe }: ModelShap
 }
 
 /** Expert weights of one layer on one of the ranks that they are divided over. */
-function expertElements({ moe, hiddenSize }: ModelShape, ranks: number): number {
+function expertElements({ moe, hiddenSize }: ModelShape, ranks: number, redundant = 0): number {
   if (moe === undefined) return 0;
-  return (moe.numExperts * 3 * hiddenSize * moe.intermediateSize) / ranks;
+  return ((moe.numExperts + redundant) * 3 * hiddenSize * moe.intermediateSize) / ranks;
 }
 
 /** Share of experts no token chose, for tokens that choose k of E evenly: (1 - k/E)^T. */

@@ -95,6 +95,78 @@ describe('other routings', () => {
   });
 });
 
+describe('load balancing', () => {
+  const before = { group: 0, wave: 749 };
+  const after = { group: 0, wave: 750 };
+  const routings: ExpertSettings[] = [
+    { routing: 'uniform' },
+    { routing: 'round_robin' },
+    { routing: 'random' },
+    { routing: 'zipf' },
+  ];
+
+  it.each(routings)(
+    'conserves pairs, before the first rearrangement and behind it: %o',
+    (settings) => {
+      const plain = loads(settings, 4);
+      const balanced = loads({ ...settings, eplb: { num_redundant_experts: 8 } }, 4);
+      for (const at of [before, after]) {
+        const { pairs, activated } = balanced.layer(16, 1, at);
+        expect(total(pairs)).toBeCloseTo(total(plain.layer(16, 1, at).pairs), 9);
+        for (const rank of activated) expect(rank).toBeLessThanOrEqual((128 + 8) / 4);
+      }
+      expect(balanced.ranksDiffer).toBe(true);
+    },
+  );
+
+  it('changes at step 750 by default, and then spreads pairs evenly', () => {
+    const balanced = loads({ routing: 'zipf', eplb: { num_redundant_experts: 8 } }, 4);
+    const spread = (at: typeof before): number => {
+      const { pairs } = balanced.layer(64, 2, at);
+      return (Math.max(...pairs) * 4) / total(pairs);
+    };
+    expect(spread(before)).toBeGreaterThan(1.1);
+    expect(spread(after)).toBeLessThan(1.01);
+    expect(balanced.moved(2, before)).toBe(0);
+    expect(balanced.moved(2, after)).toBeGreaterThan(8);
+    expect(balanced.moved(2, { ...after, wave: 3750 })).toBe(0);
+  });
+
+  it('activates physical experts: a replica reads weights of its own', () => {
+    const shape = { numExperts: 4, expertsPerToken: 1, intermediateSize: 8 };
+    const settings: ExpertSettings = {
+      routing: 'file',
+      loads: [[12, 7, 3, 2]],
+      eplb: { num_redundant_experts: 2 },
+    };
+    // 0 1 2 | 0 1 3 with 12.5 and 11.5 of 24; each replica is missed with (1 - share / 2)^T.
+    const { pairs, activated } = loads(settings, 2, shape).layer(24, 0, after);
+    expect(pairs[0]).toBeCloseTo(12.5, 9);
+    expect(pairs[1]).toBeCloseTo(11.5, 9);
+    const hit = (share: number): number => 1 - (1 - share / 24) ** 24;
+    expect(activated[0]).toBeCloseTo(hit(6) + hit(3.5) + hit(3), 9);
+    expect(activated[1]).toBeCloseTo(hit(6) + hit(3.5) + hit(2), 9);
+  });
+
+  it("places by what a user's function said, and splits counts over replicas", () => {
+    const shape = { numExperts: 4, expertsPerToken: 1, intermediateSize: 8 };
+    const options = expertOptionsSchema.parse({
+      routing: 'module',
+      eplb: { num_redundant_experts: 2, step_interval: 8, window_size: 1 },
+    });
+    const balanced = new ExpertLoads(options, shape, 1, 2, ({ step }) =>
+      step === 2 ? [1, 7, 0, 0] : [12, 7, 3, 2],
+    );
+    const at = (wave: number) => balanced.layer(wave === 2 ? 8 : 24, 0, { group: 0, wave });
+    // Linear: 0 1 2 | 3 0 1.
+    expect([...at(0).pairs]).toEqual([12.5, 11.5]);
+    at(1);
+    // 0 1 2 | 0 1 3: one token leaves one of two replicas idle.
+    expect([...at(2).pairs]).toEqual([4, 4]);
+    expect([...at(2).activated]).toEqual([1.5, 1.5]);
+  });
+});
+
 describe('shares', () => {
   it('never exceed one pick per token: what is over goes to the others', () => {
     expect([...sharesOf([8, 1, 1], 2)]).toEqual([1, 0.5, 0.5]);

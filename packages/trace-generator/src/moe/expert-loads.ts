@@ -1,6 +1,7 @@
 /**
  * What every expert rank computes of an iteration: token-expert pairs and distinct experts, by layer.
- * Experts are placed linearly (vLLM): rank r of R holds experts [r E/R, (r+1) E/R).
+ * Experts are placed linearly (vLLM): rank r of R holds experts [r E/R, (r+1) E/R); with load
+ * balancing as `expert-balancer.ts` says, an expert's tokens split evenly over its replicas.
  *
  * - `uniform`: every expert equally likely; of E local experts each token misses one with 1 - k/E, so
  *   E (1 - (1 - k/E)^T) are expected to be active.
@@ -12,7 +13,14 @@
  * - `zipf`, `file`: expected values under the shares of `expert-shares.ts`.
  */
 import { assert, Random, UserError } from '@astrolabe/base';
-import type { ExpertOptions, ExpertRouting, MoeShape } from '@astrolabe/config';
+import {
+  type ExpertOptions,
+  type ExpertRouting,
+  type MoeShape,
+  redundantExperts,
+} from '@astrolabe/config';
+import { ExpertBalancer } from './expert-balancer.js';
+import { linearPlacement, type Placement } from './expert-placement.js';
 import { expertShares } from './expert-shares.js';
 
 /** Of one layer, by rank; expected values. */
@@ -51,7 +59,16 @@ interface Plan {
   readonly options: ExpertOptions;
   readonly moe: MoeShape;
   readonly ranks: number;
-  readonly prepared: PreparedLayer[] | undefined;
+  /** Expected picks of every expert per token, by layer; undefined: routings that need none. */
+  readonly shares: readonly Float64Array[] | undefined;
+  /** Each layer's shares as its experts were placed last. */
+  readonly prepared: PreparedLayer[];
+  readonly linear: Placement;
+  readonly balancer: ExpertBalancer | undefined;
+}
+
+function placementOf({ balancer, linear }: Plan, layer: number, { wave }: Draw): Placement {
+  return balancer?.placement(wave, layer) ?? linear;
 }
 
 type Compute = (plan: Plan, tokens: number, layer: number, draw: Draw) => LayerLoads;
@@ -71,7 +88,8 @@ const perLayer: Record<ExpertRouting, boolean> = {
 const drawn: Partial<Record<ExpertRouting, boolean>> = { random: true, module: true };
 
 const computers: Record<ExpertRouting, Compute> = {
-  uniform: (plan, tokens) => {
+  uniform: (plan, tokens, layer, draw) => {
+    if (plan.balancer !== undefined) return expected(plan, tokens, layer, draw);
     const { numExperts, expertsPerToken } = plan.moe;
     const local = numExperts / plan.ranks;
     const missed = (1 - expertsPerToken / numExperts) ** tokens;
@@ -82,21 +100,27 @@ const computers: Record<ExpertRouting, Compute> = {
     const pairs = (tokens * plan.moe.expertsPerToken) / plan.ranks;
     return alike(plan, pairs, Math.min(Math.max(1, Math.round(pairs)), local));
   },
-  round_robin: (plan, tokens) => {
+  round_robin: (plan, tokens, layer, draw) => {
     const { numExperts, expertsPerToken } = plan.moe;
     const all = tokens * expertsPerToken;
     const counts = Float64Array.from({ length: numExperts }, (_, expert) =>
       Math.ceil((all - expert) / numExperts),
     );
-    return counted(plan, counts);
+    return counted(plan, counts, layer, draw);
   },
   random: (plan, tokens, layer, draw) => {
     const purpose = `experts of group ${draw.group} wave ${draw.wave} layer ${layer}`;
-    return counted(plan, drawCounts(plan.moe, tokens, new Random(plan.options.seed, purpose)));
+    const counts = drawCounts(plan.moe, tokens, new Random(plan.options.seed, purpose));
+    return counted(plan, counts, layer, draw);
   },
   zipf: expected,
   file: expected,
-  module: (plan, tokens, layer, draw) => counted(plan, askRouter(plan, tokens, layer, draw)),
+  module: (plan, tokens, layer, draw) => {
+    const counts = askRouter(plan, tokens, layer, draw);
+    const loads = counted(plan, counts, layer, draw);
+    plan.balancer?.record(draw.wave, layer, counts);
+    return loads;
+  },
 };
 
 /** Padded batches repeat their token counts, so few entries answer most iterations. */
@@ -110,6 +134,8 @@ export class ExpertLoads {
   private readonly plan: Plan;
   /** By tokens (or wave, when drawn), then by layer. */
   private readonly cache = new Map<number, LayerLoads[]>();
+  /** Rearrangements that its entries have seen. */
+  private cachedRearrangements = 0;
 
   /** @param ranks that whole experts are divided over. @throws UserError loads that do not fit */
   constructor(
@@ -119,21 +145,25 @@ export class ExpertLoads {
     ranks: number,
     router?: ExpertRouter,
   ) {
-    assert(moe.numExperts % ranks === 0, 'ranks divide the experts');
+    const redundant = redundantExperts(options);
+    assert((moe.numExperts + redundant) % ranks === 0, 'ranks divide the experts');
     if (options.routing === 'module' && router === undefined) {
       throw new UserError('expert routing "module" needs a module');
     }
-    const shares = expertShares(options, moe, numLayers);
-    const prepared = shares?.map((layer) => prepare(layer, ranks));
-    this.plan = { options, moe, ranks, prepared, router };
+    const linear = linearPlacement(moe.numExperts, redundant);
+    const balancing = options.eplb !== undefined;
+    const shares = expertShares(options, moe, numLayers) ?? (balancing ? even(moe) : undefined);
+    const balancer = balancerOf(options, moe, numLayers, ranks, shares);
+    this.plan = { options, moe, ranks, shares, prepared: [], linear, balancer, router };
     this.layersDiffer = perLayer[options.routing];
     const same = options.routing === 'uniform' || options.routing === 'proportional';
-    this.ranksDiffer = ranks > 1 && !same;
+    this.ranksDiffer = ranks > 1 && (balancing || !same);
   }
 
   /** @param tokens of all ranks that share the experts */
   layer(tokens: number, layer: number, draw: Draw): LayerLoads {
     const { routing } = this.plan.options;
+    this.forget(draw);
     const key = drawn[routing] === true ? draw.wave : tokens;
     let layers = this.cache.get(key);
     if (layers === undefined) {
@@ -145,6 +175,40 @@ export class ExpertLoads {
     layers[index] ??= computers[routing](this.plan, tokens, index, draw);
     return layers[index];
   }
+
+  /** Experts of a layer that the busiest rank sends or receives before the step computes. */
+  moved(layer: number, draw: Draw): number {
+    return this.plan.balancer?.moved(draw.wave, this.layersDiffer ? layer : 0) ?? 0;
+  }
+
+  /** What was computed before a rearrangement. */
+  private forget({ wave }: Draw): void {
+    const rearrangements = this.plan.balancer?.rearrangements(wave) ?? 0;
+    if (rearrangements === this.cachedRearrangements) return;
+    this.cachedRearrangements = rearrangements;
+    this.cache.clear();
+  }
+}
+
+/** Shares of all layers when no expert is hotter than another. */
+function even({ numExperts, expertsPerToken }: MoeShape): Float64Array[] {
+  return [new Float64Array(numExperts).fill(expertsPerToken / numExperts)];
+}
+
+function balancerOf(
+  options: ExpertOptions,
+  { numExperts }: MoeShape,
+  numLayers: number,
+  ranks: number,
+  shares: readonly Float64Array[] | undefined,
+): ExpertBalancer | undefined {
+  const balancing = options.eplb;
+  if (balancing === undefined || shares === undefined) return undefined;
+  const expected =
+    options.routing === 'module'
+      ? undefined
+      : (layer: number): Float64Array => shares[layer] ?? shares[0];
+  return new ExpertBalancer({ balancing, numExperts, ranks, numLayers, expected });
 }
 
 function alike(plan: Plan, pairs: number, activated: number): LayerLoads {
@@ -182,28 +246,35 @@ function askRouter(plan: Plan, tokens: number, layer: number, draw: Draw): Float
 }
 
 /** From tokens per expert. No expert is known to be hot: the first of every rank are cached. */
-function counted(plan: Plan, counts: Float64Array): LayerLoads {
+function counted(plan: Plan, counts: Float64Array, layer: number, draw: Draw): LayerLoads {
   const loads = alike(plan, 0, 0);
-  const local = plan.moe.numExperts / plan.ranks;
-  for (let expert = 0; expert < counts.length; expert++) {
+  const { experts, replicas } = placementOf(plan, layer, draw);
+  const local = experts.length / plan.ranks;
+  for (let slot = 0; slot < experts.length; slot++) {
+    const expert = experts[slot];
     if (counts[expert] <= 0) continue;
-    const rank = Math.floor(expert / local);
-    loads.pairs[rank] += counts[expert];
-    loads.activated[rank]++;
-    if (expert % local >= cachedExperts(plan)) loads.missed[rank]++;
+    const rank = Math.floor(slot / local);
+    loads.pairs[rank] += counts[expert] / replicas[expert];
+    // Fewer tokens than replicas leave some of these idle.
+    const active = Math.min(1, Math.ceil(counts[expert]) / replicas[expert]);
+    loads.activated[rank] += active;
+    if (slot % local >= cachedExperts(plan)) loads.missed[rank] += active;
   }
   return loads;
 }
 
 /** What a layer's shares come to, prepared for many token counts. */
 interface PreparedLayer {
+  readonly placement: Placement;
   /** Pairs per token of each rank. */
   readonly pairs: Float64Array;
   /** log(1 - share) of each expert, rank by rank, the most loaded first. */
   readonly logMissed: Float64Array;
 }
 
-function prepare(shares: Float64Array, ranks: number): PreparedLayer {
+function prepare(logical: Float64Array, placement: Placement, ranks: number): PreparedLayer {
+  const { experts, replicas } = placement;
+  const shares = Float64Array.from(experts, (expert) => logical[expert] / replicas[expert]);
   const local = shares.length / ranks;
   const pairs = new Float64Array(ranks);
   const logMissed = new Float64Array(shares.length);
@@ -217,13 +288,24 @@ function prepare(shares: Float64Array, ranks: number): PreparedLayer {
       logMissed[rank * local + heat] = Math.log1p(-share);
     });
   }
-  return { pairs, logMissed };
+  return { placement, pairs, logMissed };
+}
+
+function preparedLayer(plan: Plan, layer: number, draw: Draw): PreparedLayer {
+  const { shares, prepared, ranks } = plan;
+  assert(shares !== undefined, 'routing has shares');
+  const placement = placementOf(plan, layer, draw);
+  let known = prepared[layer];
+  if (known?.placement !== placement) {
+    known = prepare(shares[layer], placement, ranks);
+    prepared[layer] = known;
+  }
+  return known;
 }
 
 /** Expected values when a token picks expert e with probability p: active with 1 - (1 - p)^T. */
-function expected(plan: Plan, tokens: number, layer: number): LayerLoads {
-  assert(plan.prepared !== undefined, 'routing has shares');
-  const { pairs, logMissed } = plan.prepared[layer];
+function expected(plan: Plan, tokens: number, layer: number, draw: Draw): LayerLoads {
+  const { pairs, logMissed } = preparedLayer(plan, layer, draw);
   const loads = alike(plan, 0, 0);
   const local = logMissed.length / plan.ranks;
   const cached = cachedExperts(plan);

@@ -136,6 +136,38 @@ describe('data-parallel ranks that share experts', () => {
   });
 });
 
+describe('load balancing', () => {
+  const eplb = { num_redundant_experts: 2, step_interval: 8 };
+  // Linear: 0 1 2 3 4 | 5 6 7 0 1. By load 0 and 1 are halved, then 0 4 0 6 2 | 1 5 1 7 3.
+  const settings: ExpertSettings = {
+    routing: 'file',
+    loads: [[8, 8, 1, 1, 4, 4, 2, 2]],
+    eplb,
+  };
+  const pair = { ep_size: 2, dp_group: 'A', experts: settings };
+  const rearranging = (step: number): string[] => {
+    const { graph } = generate([pair, pair], settings, { wave: step, waveTokens: [8, 8] })
+      .programs[0];
+    return Array.from({ length: graph.nodeCount }, (_, i) => i)
+      .filter((i) => graph.strings[graph.name[i]] === 'experts.rearrange')
+      .map((i) => `${i} ${graph.commSizeBytes[i]} B`);
+  };
+
+  it('moves experts once, before the step that finds them elsewhere', () => {
+    // Rank 0 gets 6, rank 1 gets 3: one expert of 3 x 64 x 128 bf16 in each of two layers; half of an
+    // all-to-all's buffer stays with its rank.
+    expect(rearranging(2)).toEqual([`0 ${2 * 2 * 3 * 64 * 128 * 2} B`]);
+    expect(rearranging(1)).toEqual([]);
+    expect(rearranging(3)).toEqual([]);
+    expect(rearranging(10)).toEqual([]);
+  });
+
+  it('refuses members that balance otherwise', () => {
+    const other = { ...pair, experts: { ...settings, seed: 1 } };
+    expect(() => generate([pair, other], settings)).toThrow('must agree in `experts`');
+  });
+});
+
 describe('imbalance', () => {
   it('gives the rank with hot experts a longer block: the others wait for it at the combine', () => {
     const pair = { ep_size: 2, dp_group: 'A' };

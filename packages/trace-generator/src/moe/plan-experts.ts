@@ -1,6 +1,12 @@
 /** How an instance's experts are divided over ranks. */
 import { UserError } from '@astrolabe/base';
-import { dtypeBytes, type ExpertOptions, expertElements, type Instance } from '@astrolabe/config';
+import {
+  checkExpertRanks,
+  dtypeBytes,
+  type ExpertOptions,
+  expertElements,
+  type Instance,
+} from '@astrolabe/config';
 import type { ExpertBlock } from '../quantities.js';
 import { ExpertLoads, type ExpertRouter } from './expert-loads.js';
 
@@ -25,6 +31,7 @@ export function planExperts(
         `experts (TP ${instance.tp} x ${peers} data-parallel)`,
     );
   }
+  checkExpertRanks(instance.model, ep, options, `instance "${instance.name}"`);
   const loads = new ExpertLoads(options, moe, numLayers, ep, router);
   return {
     loads,
