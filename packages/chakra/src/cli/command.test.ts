@@ -219,6 +219,10 @@ describe.skipIf(!isBuilt)('chakra (needs npm run build)', () => {
     expect(out.split('\n')[0]).toBe('graph 0 (NPU 0): id 0 "gemm "q"": durationNs: 5000 -> 6000');
     expect(chakra(['diff', 'a.et', 'b.et', '--duration-tolerance', '0.2']).rc).toBe(0);
     write('c.et', Buffer.concat([iteration(3), iteration(4)]));
+    expect(chakra(['diff', '-', '-'])).toMatchObject({
+      rc: 2,
+      err: 'chakra: second -: stdin holds one trace, expected a file\n',
+    });
     const longer = chakra(['diff', 'a.et', 'c.et']);
     expect(longer.out).toBe('graph 2: 2 graphs only in the second\n');
     write('d.et', iteration(4));

@@ -1,4 +1,5 @@
 /** `chakra diff`: two traces, graph by graph and node by node. Exit 1 when they differ. */
+import { UserError } from '@astrolabe/base';
 import { isStdoutClosed, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Dialect } from '../dialect.js';
@@ -38,6 +39,9 @@ function share(text: string): number {
 }
 
 async function diff(first: string, second: string, flags: DiffFlags): Promise<void> {
+  if (first === '-' && second === '-') {
+    throw new UserError('stdin holds one trace, expected a file', { at: 'second -' });
+  }
   const out = new StdoutBuffer();
   const left = openGraphs([first], { dialect: flags.dialect });
   const right = openGraphs([second], { dialect: flags.dialect2 ?? flags.dialect });

@@ -108,6 +108,14 @@ function checkRanks(
       const message = `graphs of ${npus.length} NPUs where npu_count says ${announced}`;
       findings.add('missing-rank', first, undefined, message);
     }
+    // Missing ones of files without npu_count are named one by one above. Transfers need not use all NPUs.
+    const isStep = (fields[indices[0]].lane ?? 0) === 0;
+    const isWrong =
+      announced === undefined ? npus.length > (npuCount ?? 0) : npus.length !== npuCount;
+    if (npuCount !== undefined && isStep && isWrong) {
+      const message = `graphs of ${npus.length} NPUs, expected ${npuCount}`;
+      findings.add('missing-rank', first, undefined, message);
+    }
   }
   return npusOf;
 }

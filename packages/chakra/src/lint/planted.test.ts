@@ -169,6 +169,7 @@ const defects: [LintRule, string, string, Plant, LintOptions?][] = [
     (_, all) => (all[3] = undefined as never),
     { npuCount: 4 },
   ],
+  ['missing-rank', 'one NPU too many', '', () => {}, { npuCount: 3 }],
   [
     'unmatched-send',
     'another tag',

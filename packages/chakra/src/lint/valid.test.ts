@@ -92,6 +92,11 @@ describe('valid traces', () => {
     }));
     expect(lint(inputs).findings).toEqual([]);
     expect(inputs[5].at).toBe('s: instance 0 iteration 1 NPU 1');
+    for (const npuCount of [3, 4, 5]) {
+      const found = lint(inputs, { npuCount }).findings.map(formatFinding);
+      expect(found.length).toBe(npuCount === 4 ? 0 : 3);
+      if (npuCount !== 4) expect(found[0]).toContain(`graphs of 4 NPUs, expected ${npuCount}`);
+    }
     const cut = lint(inputs.slice(0, -1)).findings.map(formatFinding);
     expect(cut[0]).toContain('graphs of 3 NPUs where npu_count says 4');
   });

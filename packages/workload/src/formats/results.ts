@@ -97,7 +97,8 @@ function openAiperf(): RowReader {
 
 /** Epoch ns exceed 2^53; the reader keeps such numbers as text. */
 function epochNs(row: Row, name: string, at: string): bigint {
-  const text = textField(row, name) ?? '';
+  const text = textField(row, name);
+  if (text === undefined) throw new UserError(`${name} is missing`, { at });
   if (/^\d+$/.test(text)) return BigInt(text);
   throw new UserError(`${name}: expected integer ns, got ${JSON.stringify(row[name])}`, { at });
 }
