@@ -6,7 +6,6 @@ import { type Served, serve } from './cli/serve.js';
 import { shippedProfiles } from './cli/shipped-profiles.js';
 import { formatSummary } from './summary.js';
 
-
 await runMain('serving-loop', async () => {
   const command = servingCommand();
   command.parse();

@@ -205,7 +205,8 @@ const basisText: Record<TrustCard['basis'], string> = {
   fitted: 'step constants fitted on a real run of every device; operators as in the profile',
   'partly fitted': 'step constants fitted for some devices only; operators as in the profiles',
   predicted:
-    'nothing fitted: operators as in the profile, host with start values; expect TPOT up to 5 % too low',
+    'nothing fitted: operators as in the profile, host with start values; expect TPOT up to 5 % too low ' +
+    'with the profile of a GPU measured in an engine, more with others',
 };
 
 /** Errors are those of docs/profiler-ingest.md. */
