@@ -36,6 +36,7 @@ function recorded(instances: number, steps: number, wave: boolean): Iteration[] 
     for (let instance = 0; instance < instances; instance++) {
       const added = (rank: number): number => (step % 4 === 0 ? 300 + 40 * step + rank : 1);
       const prefill = added(instance);
+      const tokens = Array.from({ length: instances }, (_, rank) => 1 + added(rank));
       iterations.push({
         instance,
         iteration: step,
@@ -43,7 +44,7 @@ function recorded(instances: number, steps: number, wave: boolean): Iteration[] 
         requests: [2 * instance, 2 * instance + 1],
         newTokens: [1, prefill],
         contextTokens: [100 + step, prefill === 1 ? 300 + step : 0],
-        ...(wave ? { wave: step, waveTokens: [1 + added(0), 1 + added(1)] } : {}),
+        ...(wave ? { wave: step, waveTokens: tokens } : {}),
       });
     }
   }
@@ -81,6 +82,8 @@ const cases = [
   { config: 'two-instances', instances: 2 },
   { config: 'moe-dp2-ep2-zipf', instances: 2, wave: true },
   { config: 'moe-dp2-ep2-user-router', instances: 2, wave: true },
+  // Experts move before step 16.
+  { config: 'moe-dp4-ep4-eplb', instances: 4, wave: true, steps: 20 },
   { config: 'attention-ffn', instances: 1 },
   { config: 'weights-cxl', instances: 1 },
 ];
@@ -90,7 +93,7 @@ describe.skipIf(!built)('recorded iterations (needs npm run build)', () => {
     'give equal completions in one process and through pipes: $config',
     async (one) => {
       const path = join(root, `cluster_config/${one.config}.json`);
-      const iterations = recorded(one.instances, 12, one.wave ?? false);
+      const iterations = recorded(one.instances, one.steps ?? 12, one.wave ?? false);
       const input = iterations.map((iteration) => `${JSON.stringify(iteration)}\n`).join('');
       const graphs = command('trace-generator', ['--cluster-config', path], input);
       expect(graphs.stderr).toBe('');
