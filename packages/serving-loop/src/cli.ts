@@ -43,10 +43,13 @@ await runMain('serving-loop', async () => {
     if (toStdout) process.stderr.write(text);
     else await writeStdout(text);
   }
+  const { total, finished } = summary.requests;
+  if (total > 0 && finished === 0 && summary.complete) {
+    throw new Verdict(`none of ${total} requests was served`);
+  }
   if (!summary.complete) {
     throw new Verdict(
-      `${summary.requests.total - summary.requests.finished} of ${summary.requests.total} ` +
-        'requests did not finish; results are marked incomplete',
+      `${total - finished} of ${total} requests did not finish; results are marked incomplete`,
     );
   }
 });

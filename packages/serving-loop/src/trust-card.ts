@@ -162,7 +162,7 @@ export function formatTrustCard(card: TrustCard): string[] {
     const shown = Object.entries(intervals90.metrics).map(
       ([name, [low, high]]) => `${name} ${figure(low)} to ${figure(high)}`,
     );
-    lines.push(`90 % of means ${shown.join(', ')}`);
+    if (shown.length > 0) lines.push(`90 % of means ${shown.join(', ')}`);
   }
   if (card.measuredLinks !== null) lines.push(...measuredLinksLines(card.measuredLinks));
   if (card.assumedLinksShare >= worthSaying) {

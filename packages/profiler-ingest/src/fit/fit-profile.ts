@@ -3,6 +3,7 @@
  * grids for attention and MoE, a low-rank product for mixed batches, and the error of all of it on
  * points left out of the fit.
  */
+import { UserError } from '@astrolabe/base';
 import {
   type AttentionPoints,
   type FitError,
@@ -43,7 +44,14 @@ export const defaultFit: FitOptions = {
   mixedRank: 3,
 };
 
+/** @throws UserError a time of 0: errors are relative */
 export function fitProfile(table: ProfileTable, options: FitOptions = defaultFit): FittedProfile {
+  const zero = table.values.durationNs.findIndex((ns) => !(ns > 0));
+  if (zero >= 0) {
+    throw new UserError(`a time of ${table.values.durationNs[zero]} ns, expected more than 0`, {
+      at: `row ${zero + 1} of the profile, ${table.operators[table.operator[zero]]}`,
+    });
+  }
   const tp: Record<string, FittedTp> = {};
   for (const degree of tpDegreesOf(table)) tp[degree] = fitTp(table, degree, options);
   return {

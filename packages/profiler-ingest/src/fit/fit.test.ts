@@ -4,13 +4,14 @@
  */
 import { existsSync } from 'node:fs';
 import { Random } from '@astrolabe/base';
-import type { AttentionBatch, LatencyModel } from '@astrolabe/profile';
+import { type AttentionBatch, type LatencyModel, ProfileTableBuilder } from '@astrolabe/profile';
 import { describe, expect, test } from 'vitest';
 import { openProfiles } from '../cli/open-profiles.js';
 import { gridErrors, lineAt, lineErrors } from './fit-errors.js';
 import { fitGrid } from './fit-grid.js';
 import { fitLine, linePoints } from './fit-line.js';
 import { fitMixed, predictMixed } from './fit-mixed.js';
+import { fitProfile } from './fit-profile.js';
 
 test('a line of two pieces and a stair needs their knots only', () => {
   const time = (x: number): number => (x <= 8 ? 100 + 10 * x : 300 + 5 * x);
@@ -127,6 +128,17 @@ function replay(model: LatencyModel, operators: readonly string[], steps: readon
   }
   return totalNs;
 }
+
+test('a time of 0 is refused with its row', () => {
+  const builder = new ProfileTableBuilder();
+  for (const tokens of [1, 2, 3]) {
+    const durationNs = tokens === 2 ? 0 : 100;
+    builder.add({ kind: 'dense', operator: 'qkv_proj', tp: 1, tokens, durationNs });
+  }
+  const names = { hardware: 'H', model: 'm', dtype: 'bf16' };
+  const table = builder.build({ ...names, source: 'test', measurement: 'kernel' });
+  expect(() => fitProfile(table)).toThrow(/row 2 of the profile, qkv_proj.*a time of 0 ns/);
+});
 
 describe.skipIf(!existsSync(bundles))('shipped fits (needs ../shared)', async () => {
   const raw = existsSync(bundles) ? await openProfiles(bundles) : undefined;
