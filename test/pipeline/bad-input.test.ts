@@ -274,4 +274,18 @@ describe.skipIf(!isBuilt)('bad input (needs a build)', () => {
       const outcome = await run('report', ['calibrate', ...flags, ...profiles, '--real', folder]);
       refused(outcome, 'report', /request r0 has 7 \+ 2 tokens measured and 40 \+ 3 simulated/);
     }));
+
+  test('a service that could serve none of its requests', () =>
+    inFolder(async (folder) => {
+      const flags = writeScenario(folder, { ...scenarios[0], requests: 2 });
+      const request = { arrivalNs: 0, promptTokens: 10_000_000, outputTokens: 1 };
+      const outcome = await run('serving-loop', [...flags, '--unservable', 'reject', '--quiet'], {
+        input: '',
+      });
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
+      writeFileSync(join(folder, 'workload.ndjson'), JSON.stringify(request));
+      expect(
+        await run('serving-loop', [...flags, '--unservable', 'reject', '--quiet'], { input: '' }),
+      ).toMatchObject({ code: 1, stderr: 'serving-loop: none of 1 requests was served\n' });
+    }));
 });
