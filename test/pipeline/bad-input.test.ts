@@ -278,7 +278,7 @@ describe.skipIf(!isBuilt)('bad input (needs a build)', () => {
   test('a service that could serve none of its requests', () =>
     inFolder(async (folder) => {
       const flags = writeScenario(folder, { ...scenarios[0], requests: 2 });
-      const request = { arrivalNs: 0, promptTokens: 10_000_000, outputTokens: 1 };
+      const request = { id: 1, arrivalNs: 0, promptTokens: 10_000_000, outputTokens: 1 };
       const outcome = await run('serving-loop', [...flags, '--unservable', 'reject', '--quiet'], {
         input: '',
       });
