@@ -2,7 +2,6 @@
  * Measured links end to end, by hand: what a table changes in a step is the number of its collectives
  * times (table - network), nothing else; and links fitted to the network's own times are its links.
  */
-
 import { existsSync } from 'node:fs';
 import { UserError } from '@astrolabe/base';
 import { readText } from '@astrolabe/base/cli';

@@ -1,5 +1,4 @@
 /** Random clusters and workloads, small enough that a run takes milliseconds. */
-
 import { type Cluster, parseModel, resolveCluster, type SizeTable } from '@astrolabe/config';
 import { tinyModel } from '@astrolabe/config/tiny-model';
 import type { LatencyModel } from '@astrolabe/profile';

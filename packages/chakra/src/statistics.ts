@@ -1,5 +1,4 @@
 /** What a graph consists of: nodes by type, times, bytes, longest chain. Times ns, sizes bytes. */
-
 import type { ExecutionGraph } from './graph.js';
 import { checkDependencies } from './lint/check-dependencies.js';
 import { Findings } from './lint/finding.js';

@@ -1,5 +1,4 @@
 /** Pictures of a slice of a graph: Graphviz text, or one HTML page that needs nothing else. */
-
 import type { ExecutionGraph } from './graph.js';
 import { checkDependencies } from './lint/check-dependencies.js';
 import { Findings } from './lint/finding.js';

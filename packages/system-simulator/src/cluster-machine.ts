@@ -6,7 +6,7 @@
  */
 import { type Cluster, measuredLinksOf, npuHardware } from '@astrolabe/config';
 import { clusterNetwork } from './cluster-network.js';
-import type { MachineSpec } from './machine-spec.js';
+import { type MachineSpec, ringCollectives } from './machine-spec.js';
 import type { MemorySpec } from './memory/tiers.js';
 import type { MeasuredSpec } from './network/measured-times.js';
 
@@ -17,12 +17,7 @@ export function clusterMachine(cluster: Cluster): MachineSpec {
   return {
     numNpus: cluster.numNpus,
     network: clusterNetwork(cluster),
-    collectives: {
-      allReduce: 'ring',
-      allGather: 'ring',
-      reduceScatter: 'ring',
-      allToAll: 'direct',
-    },
+    collectives: ringCollectives,
     splits: 1,
     activeChunks: 1,
     endpointDelayNs,

@@ -19,6 +19,14 @@ export interface CollectiveImplementations {
   readonly allToAll: Implementation;
 }
 
+/** Rings, as LLMServingSim and NCCL's large messages; an all-to-all has nothing to pass round. */
+export const ringCollectives: CollectiveImplementations = {
+  allReduce: 'ring',
+  allGather: 'ring',
+  reduceScatter: 'ring',
+  allToAll: 'direct',
+};
+
 export interface MachineSpec {
   readonly numNpus: number;
   readonly network: NetworkSpec;

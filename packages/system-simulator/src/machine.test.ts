@@ -14,7 +14,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Completion } from './completion.js';
 import { createMachine } from './machine.js';
-import type { MachineSpec } from './machine-spec.js';
+import { type MachineSpec, ringCollectives } from './machine-spec.js';
 
 const linkBandwidthGBps = 50;
 /** Bytes per ns of a link of 50 GB/s of 2^30. */
@@ -29,12 +29,7 @@ function spec(numNpus: number, changes: Partial<MachineSpec> = {}): MachineSpec 
         { kind: 'FullyConnected', npus: numNpus, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 },
       ],
     },
-    collectives: {
-      allReduce: 'ring',
-      allGather: 'ring',
-      reduceScatter: 'ring',
-      allToAll: 'direct',
-    },
+    collectives: ringCollectives,
     splits: 1,
     activeChunks: 1,
     endpointDelayNs: 10,

@@ -1,5 +1,4 @@
 /** Two pools of devices, worked by hand: two layers, hidden 64, bf16. */
-
 import { type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,7 @@
 /** A tiny model on a cluster of instances: for tests. */
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
 import { tinyModel } from '@astrolabe/config/tiny-model';
+import type { Iteration } from './iteration.js';
 
 /** One node with the instances given, as in a cluster file. */
 export function exampleCluster(
@@ -19,3 +20,13 @@ export function exampleCluster(
     findModel: (name) => parseModel(name, model, 'example'),
   });
 }
+
+/** One prompt of 8 tokens. */
+export const promptOfEight: Iteration = {
+  instance: 0,
+  iteration: 0,
+  releaseNs: 0,
+  requests: [0],
+  newTokens: [8],
+  contextTokens: [0],
+};

@@ -1,7 +1,7 @@
 /** Operator sequences of families that differ from the plain block. */
 import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster } from './example-cluster.test-helper.js';
+import { exampleCluster, promptOfEight } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import type { TermSwitches } from './terms.js';
@@ -26,14 +26,7 @@ function names(model: object, instance: object = {}): string[] {
     cluster: exampleCluster([instance], model),
     latencyModelFor: () => exampleLatency(fusedOperators),
   });
-  const { graph } = generate({
-    instance: 0,
-    iteration: 0,
-    releaseNs: 0,
-    requests: [0],
-    newTokens: [8],
-    contextTokens: [0],
-  }).programs[0];
+  const { graph } = generate(promptOfEight).programs[0];
   return Array.from({ length: graph.nodeCount }, (_, i) => graph.strings[graph.name[i]]);
 }
 

@@ -1,5 +1,4 @@
 /** One iteration's graph, worked by hand on a model of two layers. */
-
 import { Attr, CollectiveType, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';

@@ -3,7 +3,6 @@
  * clusters and iterations; dependencies point backwards, every send has its receive, the members of a
  * group issue the same collectives, numbers are whole, and the same input gives the same graphs.
  */
-
 import { type ExecutionGraph, type GraphSet, NodeType } from '@astrolabe/chakra';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import fc from 'fast-check';

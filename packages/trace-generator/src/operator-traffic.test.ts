@@ -1,5 +1,4 @@
 /** Bytes of operators by hand, hidden 64, intermediate 128, four heads of 16, bf16; and their sum. */
-
 import { weightBytes } from '@astrolabe/config';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';

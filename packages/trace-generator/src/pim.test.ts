@@ -1,5 +1,4 @@
 /** Attention in memory: its time by hand, its nodes beside the device's, halves that take turns. */
-
 import { type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
 import { tinyModel } from '@astrolabe/config/tiny-model';

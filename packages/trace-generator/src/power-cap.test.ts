@@ -1,9 +1,9 @@
 /** Operators under a power cap, by hand: 100 W of 800 W above idle are allowed, so half the clock. */
-
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
 import { tinyModel } from '@astrolabe/config/tiny-model';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { promptOfEight } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import { cappedClock, cappedNs, type PowerCap, powerCapOf } from './power-cap.js';
@@ -108,14 +108,7 @@ function durations(cluster: Cluster): Map<string, number> {
     cluster,
     latencyModelFor: () => exampleLatency(fusedOperators),
   });
-  const { programs } = generator.generate({
-    instance: 0,
-    iteration: 0,
-    releaseNs: 0,
-    requests: [0],
-    newTokens: [8],
-    contextTokens: [0],
-  });
+  const { programs } = generator.generate(promptOfEight);
   const found = new Map<string, number>();
   for (const { graph } of programs) {
     graph.durationNs.forEach((ns, i) => {

@@ -1,9 +1,8 @@
 /** Weights off the device by hand: hidden 64, intermediate 128, bf16; loads beside the chain. */
-
 import { type ExecutionGraph, NodeType, TensorLocation } from '@astrolabe/chakra';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster } from './example-cluster.test-helper.js';
+import { exampleCluster, promptOfEight } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 
@@ -12,14 +11,7 @@ function generate(instance: object, model: object = tinyModel): ExecutionGraph {
     cluster: exampleCluster([instance], model),
     latencyModelFor: () => exampleLatency(fusedOperators),
   });
-  return generator.generate({
-    instance: 0,
-    iteration: 0,
-    releaseNs: 0,
-    requests: [0],
-    newTokens: [8],
-    contextTokens: [0],
-  }).programs[0].graph;
+  return generator.generate(promptOfEight).programs[0].graph;
 }
 
 function nameOf(graph: ExecutionGraph, node: number): string {

@@ -2,7 +2,6 @@
  * Weights that live off the device: a memory load before each operator that needs them, issued some
  * layers ahead so that it runs beside the computation, as engines that stream weights do.
  */
-
 import { nearest, UserError } from '@astrolabe/base';
 import { TensorLocation } from '@astrolabe/chakra';
 import {

@@ -1,5 +1,4 @@
 /** Flags that choose instances: named policies, or a user's module. */
-
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { UserError } from '@astrolabe/base';

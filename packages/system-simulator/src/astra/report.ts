@@ -2,7 +2,6 @@
  * ASTRA-sim's lines on stdout: per NPU, in order of finishing, the cycles and the statistics. The time
  * stamp in front of each line is fixed, so that the same input gives the same bytes.
  */
-
 import type { AstraSystem } from '@astrolabe/config';
 import { rowOf, Slot } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';

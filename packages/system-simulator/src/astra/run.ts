@@ -3,7 +3,6 @@
  * defects, the answer is that of a build with them repaired, which also issues the successors of
  * nodes that take no time at once: so such a run is made again with that repair.
  */
-
 import type { MessageListener } from '../core.js';
 import type { NodeListener } from '../feeder/issue.js';
 import { compileProgram, Op, type Program } from '../feeder/program.js';

@@ -2,7 +2,7 @@
 import { GraphBuilder, NodeType, TensorLocation } from '@astrolabe/chakra';
 import { describe, expect, it } from 'vitest';
 import { createMachine } from '../index.js';
-import type { MachineSpec } from '../machine-spec.js';
+import { type MachineSpec, ringCollectives } from '../machine-spec.js';
 
 function finishTimes(linkBandwidthGBps: number | undefined): number[] {
   const spec: MachineSpec = {
@@ -11,12 +11,7 @@ function finishTimes(linkBandwidthGBps: number | undefined): number[] {
       congestion: 'unaware',
       levels: [{ domain: [0, 0], bandwidthGBps: 1, latencyNs: 0 }],
     },
-    collectives: {
-      allReduce: 'ring',
-      allGather: 'ring',
-      reduceScatter: 'ring',
-      allToAll: 'direct',
-    },
+    collectives: ringCollectives,
     splits: 1,
     activeChunks: 1,
     endpointDelayNs: 0,

@@ -4,7 +4,7 @@ import type { SizeTable } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
 import type { Completion } from '../completion.js';
 import { createMachine } from '../machine.js';
-import type { MachineSpec } from '../machine-spec.js';
+import { type MachineSpec, ringCollectives } from '../machine-spec.js';
 import type { MeasuredSpec } from './measured-times.js';
 import type { NetworkSpec } from './topology.js';
 
@@ -46,12 +46,7 @@ function spec(
   return {
     numNpus: 4,
     network,
-    collectives: {
-      allReduce: 'ring',
-      allGather: 'ring',
-      reduceScatter: 'ring',
-      allToAll: 'direct',
-    },
+    collectives: ringCollectives,
     splits: 1,
     activeChunks: 1,
     endpointDelayNs: 10,

@@ -1,10 +1,9 @@
 /** Graphs of MoE blocks worked by hand: 8 experts, top 2, hidden 64, bf16. */
-
 import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
 import type { ExpertSettings } from '@astrolabe/config';
 import { tinyExperts } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { exampleCluster } from '../example-cluster.test-helper.js';
+import { exampleCluster, promptOfEight } from '../example-cluster.test-helper.js';
 import {
   exampleLatency,
   fusedOperators,
@@ -12,15 +11,6 @@ import {
 } from '../example-latency.test-helper.js';
 import { createTraceGenerator } from '../generate.js';
 import type { Iteration } from '../iteration.js';
-
-const iteration: Iteration = {
-  instance: 0,
-  iteration: 0,
-  releaseNs: 0,
-  requests: [0],
-  newTokens: [8],
-  contextTokens: [0],
-};
 
 function generate(
   instances: readonly object[],
@@ -33,7 +23,7 @@ function generate(
     latencyModelFor: () => exampleLatency(operators),
     experts: settings,
   });
-  return generator.generate({ ...iteration, ...step });
+  return generator.generate({ ...promptOfEight, ...step });
 }
 
 /** The nodes of layer 0 behind its second norm. */
