@@ -2,7 +2,8 @@
 import { rowsOf } from '@astrolabe/profile';
 import { expect, test } from 'vitest';
 import { readHostTrace } from './chakra-host.js';
-import { KinetoCollector, type KinetoEvent, parseAnnotation } from './kineto.js';
+import { KinetoCollector, type KinetoEvent } from './kineto.js';
+import { parseAnnotation } from './kineto-calls.js';
 
 const names = { hardware: 'GPU', model: 'm', dtype: 'bf16' };
 const options = { tp: 1, shape: undefined, clockGHz: undefined };
