@@ -1,10 +1,10 @@
 /**
  * A regular grid of 2 or 4 axes with multilinear lookup. Built from ragged points on the union of
- * their keys: a hole is interpolated along all axes with measured neighbours, mostly along the one whose
- * are nearest to it (as a ratio of keys), so that a row measured coarsely or only in part is completed
- * from its neighbours rather than stretched; what has no neighbours on both sides continues the range. Below an axis'
- * first key the first counts; above its last, the slope from the middle of the range to its end
- * continues, or the last value holds.
+ * their keys: a hole is interpolated along all axes with measured neighbours, mostly along the one
+ * whose are nearest to it (as a ratio of keys), so that a row measured coarsely or only in part is
+ * completed from its neighbours rather than stretched; what has no neighbours on both sides continues
+ * the range. Below an axis' first key the first counts; above its last, the slope from the middle of
+ * the range to its end continues, or the last value holds.
  */
 import { assert } from '@astrolabe/base';
 import { lookupState, upperBound, upperSlope } from './operator-line.js';
