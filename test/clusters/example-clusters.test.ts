@@ -3,11 +3,11 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
-import { requestResults, runServing } from '@astrolabe/serving-loop';
+import { requestResults } from '@astrolabe/serving-loop';
 import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
 import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
-import { InProcess } from '../support/in-process.js';
+import { InProcess, runOn } from '../support/in-process.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const files = readdirSync(`${root}cluster_config`).filter((name) => name.endsWith('.json'));
@@ -31,15 +31,7 @@ describe('shipped clusters', () => {
         expertRouterFor: await loadExpertRouters(cluster),
       },
     );
-    const run = await runServing({
-      cluster,
-      requests,
-      backend,
-      routing: 'least-loaded',
-      seed: 1,
-      hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-      intervalNs: 1e9,
-    });
+    const run = await runOn(backend, { cluster, requests, routing: 'least-loaded' });
     for (const row of requestResults(run)) expect(row.status).toBe('finished');
     expect(backend.machine.stuck().stuck).toBe(false);
   });

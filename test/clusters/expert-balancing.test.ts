@@ -3,10 +3,10 @@ import { fileURLToPath } from 'node:url';
 import type { Cluster } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
-import { requestResults, runServing } from '@astrolabe/serving-loop';
+import { requestResults } from '@astrolabe/serving-loop';
 import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
-import { InProcess } from '../support/in-process.js';
+import { InProcess, runOn } from '../support/in-process.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const balanced = loadCluster(`${root}cluster_config/moe-dp4-ep4-eplb.json`);
@@ -29,15 +29,7 @@ async function serve(cluster: Cluster, requests: readonly Request[]) {
     ({ hardware, model, engine }) => profiles.latencyModel(hardware, model.name, engine.dtype),
     { calibration: loadCalibration(undefined) },
   );
-  const run = await runServing({
-    cluster,
-    requests,
-    backend,
-    routing: 'round-robin',
-    seed: 1,
-    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-    intervalNs: 1e9,
-  });
+  const run = await runOn(backend, { cluster, requests });
   const rows = requestResults(run);
   for (const { status } of rows) expect(status).toBe('finished');
   const tpotMs = rows.reduce((sum, row) => sum + (row.tpotNs ?? 0), 0) / rows.length / 1e6;

@@ -8,10 +8,10 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { loadCluster } from '@astrolabe/config/cli';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
-import { requestResults, runServing } from '@astrolabe/serving-loop';
+import { requestResults } from '@astrolabe/serving-loop';
 import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
-import { InProcess } from '../support/in-process.js';
+import { InProcess, runOn } from '../support/in-process.js';
 
 const root = fileURLToPath(new URL('../../../shared/refdata/llmservingsim', import.meta.url));
 
@@ -49,15 +49,7 @@ describe.skipIf(!existsSync(root))('LLMServingSim cluster files (needs ../shared
         expect(open).toThrow(refused);
         return;
       }
-      const run = await runServing({
-        cluster,
-        requests,
-        backend: open(),
-        routing: 'round-robin',
-        seed: 1,
-        hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-        intervalNs: 1e9,
-      });
+      const run = await runOn(open(), { cluster, requests });
       for (const row of requestResults(run)) expect(row.status).toBe('finished');
       for (const { kv } of run.engines) expect(kv.pool.usedBlocks).toBe(0);
     });

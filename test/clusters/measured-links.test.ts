@@ -28,7 +28,7 @@ import {
   type ServingCase,
   servingCase,
 } from '../property/arbitrary-serving.js';
-import { InProcess } from '../support/in-process.js';
+import { InProcess, runOn } from '../support/in-process.js';
 
 const layers = 3;
 const hiddenBytes = 64 * 2;
@@ -85,14 +85,9 @@ function tableOf(...curves: readonly Row[]): SizeTable {
 /** One request; by default of one prompt token, so that every step has one token. */
 async function serve(cluster: Cluster, promptTokens = 1) {
   const backend = new InProcess(cluster, () => constant, { mostTurns: 10_000 });
-  const run = await runServing({
+  const run = await runOn(backend, {
     cluster,
     requests: [{ id: 0, arrivalNs: 0, promptTokens, outputTokens: 5 }],
-    backend,
-    routing: 'round-robin',
-    seed: 1,
-    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-    intervalNs: 1e9,
   });
   const results = requestResults(run);
   const summary = summarise(run, results, { fitted: [], lookups: undefined });

@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { defaultKvTransfer } from '@astrolabe/config';
 import { loadCluster } from '@astrolabe/config/cli';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
-import { requestResults, runServing } from '@astrolabe/serving-loop';
+import { requestResults } from '@astrolabe/serving-loop';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { describe, expect, it } from 'vitest';
-import { InProcess } from '../support/in-process.js';
+import { InProcess, runOn } from '../support/in-process.js';
 
 const root = fileURLToPath(new URL('../../../shared/refdata/', import.meta.url));
 const v1 = `${root}llmservingsim/v1`;
@@ -77,17 +77,16 @@ async function ours(name: string, layersAhead?: number): Promise<Figures> {
     instances: loaded.instances.map((instance) => ({ ...instance, ...ahead })),
     kvTransfer: { ...defaultKvTransfer, first_token: 'prefill' as const },
   };
-  const run = await runServing({
+  const backend = new InProcess(cluster, ({ hardware, model, engine }) =>
+    profiles.latencyModel(hardware, model.name, engine.dtype),
+  );
+  const inputs = {
     cluster,
     requests: requests.slice(0, 10),
-    backend: new InProcess(cluster, ({ hardware, model, engine }) =>
-      profiles.latencyModel(hardware, model.name, engine.dtype),
-    ),
     routing: 'least-loaded',
     seed: 0,
-    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-    intervalNs: 1e9,
-  });
+  } as const;
+  const run = await runOn(backend, inputs);
   return figuresOf(
     requestResults(run).map(({ arrivalNs, ttftNs, tpotNs, latencyNs }) => ({
       arrival: arrivalNs,

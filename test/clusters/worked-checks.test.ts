@@ -2,12 +2,12 @@
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import type { LatencyModel } from '@astrolabe/profile';
-import { type RunResult, requestResults, runServing } from '@astrolabe/serving-loop';
+import { type RunResult, requestResults } from '@astrolabe/serving-loop';
 import { transferLane } from '@astrolabe/trace-generator';
 import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
 import { formulas } from '../property/arbitrary-serving.js';
-import { InProcess } from '../support/in-process.js';
+import { InProcess, runOn } from '../support/in-process.js';
 
 const deep = { ...tinyModel, num_hidden_layers: 4 };
 const shared = {
@@ -60,15 +60,7 @@ async function serve(
   latency = constant,
 ): Promise<{ run: RunResult; backend: InProcess }> {
   const backend = new InProcess(cluster, () => latency, { mostTurns: 10_000 });
-  const run = await runServing({
-    cluster,
-    requests,
-    backend,
-    routing: 'round-robin',
-    seed: 1,
-    hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-    intervalNs: 1e9,
-  });
+  const run = await runOn(backend, { cluster, requests });
   for (const row of requestResults(run)) expect(row.status).toBe('finished');
   return { run, backend };
 }
@@ -245,15 +237,7 @@ describe('shared experts on a stream of their own', () => {
     const rank = { model_name: 'shared', dp_group: 'g', ep_size: 2 };
     const cluster = clusterOf([[rank, rank]], { link_latency });
     const backend = new InProcess(cluster, () => latency, { terms: { sharedExpertStream } });
-    await runServing({
-      cluster,
-      requests: [request(0, 16, 1), request(1, 16, 1)],
-      backend,
-      routing: 'round-robin',
-      seed: 1,
-      hostTerms: { frontEndDelayNs: 0, warmUpNs: 0 },
-      intervalNs: 1e9,
-    });
+    await runOn(backend, { cluster, requests: [request(0, 16, 1), request(1, 16, 1)] });
     const [{ startNs, finishNs }] = backend.completions;
     return finishNs - startNs;
   }

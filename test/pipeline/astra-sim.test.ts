@@ -3,37 +3,19 @@
  * for the binary; where instances do not share links, its answers must be those of our own machine but
  * for whole microseconds. A binary that fails or prints nothing is blamed.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Completion } from '@astrolabe/system-simulator';
 import { describe, expect, test } from 'vitest';
+import { besideOurs } from './beside-ours.js';
 import { binOf, contents, inFolder, isBuilt, run } from './commands.js';
 import { scenarios, writeScenario } from './scenarios.js';
 
 const binary = `${process.execPath} ${binOf('system-simulator')}`;
 
-function completions(folder: string): Completion[] {
-  const text = readFileSync(join(folder, 'completions.ndjson'), 'utf8');
-  return text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-}
-
 describe.skipIf(!isBuilt)('--carrier astra-sim (needs a build)', () => {
   test.each([0, 1])('cluster %i: steps take as long as on our machine', (index) =>
     inFolder(async (folder) => {
       const scenario = { ...scenarios[index], requests: 1 };
-      const inputs = ['--quiet', ...writeScenario(folder, scenario), '--output'];
-      const ours = join(folder, 'ours');
-      const theirs = join(folder, 'theirs');
-      expect(await run('serving-loop', [...inputs, ours])).toMatchObject({ code: 0 });
-      const outcome = await run('serving-loop', [
-        ...[...inputs, theirs, '--carrier', 'astra-sim', '--system-simulator', binary],
-      ]);
-      expect(outcome).toMatchObject({ code: 0, stderr: '' });
-      const expected = completions(ours);
-      const found = completions(theirs);
+      const flags = ['--carrier', 'astra-sim', '--system-simulator', binary];
+      const { expected, found, theirs } = await besideOurs(folder, scenario, flags);
       expect(found.length).toBe(expected.length);
       found.forEach(({ startNs, finishNs, npus }, i) => {
         const duration = expected[i].finishNs - expected[i].startNs;

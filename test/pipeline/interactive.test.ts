@@ -3,23 +3,16 @@
  * `system-simulator` is one. Method: one talks to the other; steps take as long as on our own machine,
  * begin at most 1 ms late (the idle clock's step), and a front end in a few lines of Python agrees.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeGraph, GraphBuilder, NodeType } from '@astrolabe/chakra';
 import type { Completion } from '@astrolabe/system-simulator';
 import { describe, expect, test } from 'vitest';
-import { binOf, has, inFolder, isBuilt, launch, run } from './commands.js';
-import { scenarios, writeScenario } from './scenarios.js';
+import { besideOurs } from './beside-ours.js';
+import { binOf, has, inFolder, isBuilt, launch } from './commands.js';
+import { scenarios } from './scenarios.js';
 
 const binary = `${process.execPath} ${binOf('system-simulator')}`;
-
-function completions(folder: string): Completion[] {
-  const text = readFileSync(join(folder, 'completions.ndjson'), 'utf8');
-  return text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-}
 
 /** The front end's loop: one batch for the first two questions of NPU 0, then done and exit. */
 const frontEnd = `
@@ -42,16 +35,8 @@ const plain = scenarios.slice(0, 5).filter(({ name }) => !name.includes('measure
 describe.skipIf(!isBuilt)("LLMServingSim's interactive simulator (needs a build)", () => {
   test.each(plain)('--carrier llmservingsim: $name', (scenario) =>
     inFolder(async (folder) => {
-      const inputs = ['--quiet', ...writeScenario(folder, scenario), '--output'];
-      const ours = join(folder, 'ours');
-      const theirs = join(folder, 'theirs');
-      expect(await run('serving-loop', [...inputs, ours])).toMatchObject({ code: 0 });
-      const outcome = await run('serving-loop', [
-        ...[...inputs, theirs, '--carrier', 'llmservingsim', '--system-simulator', binary],
-      ]);
-      expect(outcome).toMatchObject({ code: 0, stderr: '' });
-      const found = completions(theirs);
-      const expected = completions(ours);
+      const flags = ['--carrier', 'llmservingsim', '--system-simulator', binary];
+      const { expected, found } = await besideOurs(folder, scenario, flags);
       // An arrival late by a step of the idle clock can fall into another batch.
       expect(Math.abs(found.length - expected.length)).toBeLessThanOrEqual(4);
       const end = (list: Completion[]): number => list[list.length - 1].finishNs;

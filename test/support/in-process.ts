@@ -5,7 +5,7 @@
 import { assert } from '@astrolabe/base';
 import type { Cluster, Instance } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
-import type { Backend } from '@astrolabe/serving-loop';
+import { type Backend, type RunInputs, type RunResult, runServing } from '@astrolabe/serving-loop';
 import {
   type Completion,
   clusterMachine,
@@ -64,4 +64,16 @@ export class InProcess implements Backend {
   close(): Promise<undefined> {
     return Promise.resolve(undefined);
   }
+}
+
+/** A run on a host that takes no time; by default requests go round robin. */
+export function runOn(
+  backend: InProcess,
+  inputs: Pick<RunInputs, 'cluster' | 'requests'> & Partial<RunInputs>,
+): Promise<RunResult> {
+  const hostTerms = { frontEndDelayNs: 0, warmUpNs: 0 };
+  return runServing({
+    ...{ backend, routing: 'round-robin', seed: 1, hostTerms, intervalNs: 1e9 },
+    ...inputs,
+  });
 }

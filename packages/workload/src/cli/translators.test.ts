@@ -201,7 +201,7 @@ describe('agentic sessions', () => {
       hash_ids,
       ...more,
     });
-    const sub = { t: 3, type: 'subagent', agent_id: 'x', requests: [leaf(3, [1, 7])] };
+    const sub = { t: 3, requests: [leaf(3, [1, 7])] };
     const session = (id: string): object => ({
       id,
       block_size: 64,

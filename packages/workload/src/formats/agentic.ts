@@ -30,9 +30,6 @@ export const wekaFormat: WorkloadFormat = {
   open: openWeka,
 };
 
-/** The word of the format for a call that is a session of its own. */
-const nestedSession = 'subagent';
-
 interface Chain {
   /** Ids that the next call waits for. */
   waitFor: number[];
@@ -75,7 +72,8 @@ function openWeka(options: ReadOptions): RowReader {
       if (!Array.isArray(calls)) throw new UserError('requests: expected a list', { at: place });
       for (const [index, call] of (calls as Row[]).entries()) {
         const here = `${place}: requests[${index}]`;
-        if (call.type !== nestedSession) {
+        // A call with calls of its own is a nested session.
+        if (call.requests === undefined) {
           leaf(call, chain, here);
           continue;
         }
