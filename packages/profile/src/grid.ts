@@ -6,8 +6,8 @@
  * the range. Below an axis' first key the first counts; above its last, the slope from the middle of
  * the range to its end continues, or the last value holds.
  */
-import { assert } from '@astrolabe/base';
-import { lookupState, upperBound, upperSlope } from './operator-line.js';
+import { assert, upperBound, upperSlope } from '@astrolabe/base';
+import { lookupState } from './operator-line.js';
 
 /** What a grid's values follow roughly, over (chunk, context, decodes, decode context). */
 export interface GridShape {

@@ -12,13 +12,7 @@ export {
   lookupCountsSchema,
   type ProfileUse,
 } from './lookup-counts.js';
-export {
-  interpolate,
-  lookupState,
-  mergePoints,
-  OperatorLine,
-  upperBound,
-} from './operator-line.js';
+export { lookupState, OperatorLine } from './operator-line.js';
 export * from './profile-table.js';
 export { rooflineTable } from './roofline.js';
 export * from './table-model.js';

@@ -6,8 +6,6 @@
  */
 import { assert, interpolate, mergePoints, upperBound, upperSlope } from '@astrolabe/base';
 
-export { interpolate, mergePoints, upperBound, upperSlope } from '@astrolabe/base';
-
 export const lookupState = { exact: 0, interpolated: 1, extrapolated: 2 } as const;
 
 /** Keys above this are interpolated on demand rather than tabulated. */

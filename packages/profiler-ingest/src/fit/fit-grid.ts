@@ -2,7 +2,8 @@
  * Bilinear grids with given knots, fitted to scattered points by least squares on relative errors.
  * Knots without data nearby continue their neighbours.
  */
-import { type FittedGrid, upperBound } from '@astrolabe/profile';
+import { upperBound } from '@astrolabe/base';
+import type { FittedGrid } from '@astrolabe/profile';
 import { LeastSquares } from './least-squares.js';
 
 export interface Knots {

@@ -4,7 +4,7 @@
  * tolerance; then the knots' values are fitted to all points by least squares, which averages noise
  * and leaves no bias. A stair (tile and wave effects of GEMMs) is two neighbouring knots.
  */
-import { interpolate, mergePoints } from '@astrolabe/profile';
+import { interpolate, mergePoints } from '@astrolabe/base';
 import { LeastSquares } from './least-squares.js';
 
 export interface LinePoint {
