@@ -1,13 +1,13 @@
 /** What the machine offers, graph sets on their way through it, what is said in the end. Times ns. */
 import { UserError } from '@astrolabe/base';
-import { Attr, type GraphSet } from '@astrolabe/chakra';
+import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
 import type { SizeCurve } from '@astrolabe/config';
-import type { Group } from './collectives/group-collectives.js';
+import type { Group } from './collectives/group-table.js';
 import type { Communications, Completion, NpuTimes } from './completion.js';
 import type { MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import type { NodeListener } from './feeder/issue.js';
-import { type Program, rowOf } from './feeder/program.js';
+import type { Program } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import type { StuckReport } from './stuck.js';
 
@@ -122,14 +122,11 @@ export function checkEnds(
   }
 }
 
-export function everyNode(program: Program, holds: (op: number, row: number) => boolean): boolean {
-  for (let node = 0; node < program.nodeCount; node++) {
-    if (!holds(program.op[node], rowOf(program, node))) return false;
-  }
-  return true;
-}
-
-/** The group consists of these NPUs and no others. */
-export function isExactly({ members, indexOf }: Group, npus: readonly number[]): boolean {
-  return members.length === npus.length && npus.every((npu) => indexOf.has(npu));
+/** No name, or "0" without a definition, means all NPUs of the set; undefined: nobody defined it. */
+export function groupByRow(state: SetState, graph: ExecutionGraph, row: number): Group | undefined {
+  const named = (graph.present[row] & Attr.pgName) !== 0;
+  const name = named ? graph.strings[graph.pgName[row]] : '';
+  const group = state.groups.get(name);
+  if (group !== undefined) return group;
+  return name === '' || name === '0' ? state.all : undefined;
 }

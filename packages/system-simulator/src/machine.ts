@@ -5,8 +5,9 @@
  * replaying the same sets give the same times. Times ns, sizes bytes.
  */
 import { assert, UserError } from '@astrolabe/base';
-import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
-import { type Group, GroupCollectives } from './collectives/group-collectives.js';
+import type { GraphSet } from '@astrolabe/chakra';
+import { GroupCollectives } from './collectives/group-collectives.js';
+import type { Group } from './collectives/group-table.js';
 import type { CollectiveKind } from './collectives/phase.js';
 import type { Completion } from './completion.js';
 import { Core, type MessageListener } from './core.js';
@@ -14,8 +15,9 @@ import type { Counters } from './counters.js';
 import { BufferPool } from './feeder/buffer-pool.js';
 import { type CompiledSet, compileSet } from './feeder/compile-set.js';
 import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
-import { defaultRules, type NodeRules, Op, type Program, rowOf } from './feeder/program.js';
+import { defaultRules, type NodeRules, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
+import { behaveAlike } from './fold-npus.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
@@ -24,8 +26,7 @@ import {
   checkEnds,
   completionOf,
   countCommunication,
-  everyNode,
-  isExactly,
+  groupByRow,
   type Lane,
   type Machine,
   type SetState,
@@ -162,7 +163,7 @@ class SimulatedMachine implements Machine, NodeActions {
       idle,
       nowNs: this.nowNs,
       runs: [...this.stateOf].map(([run, { set }]) => ({ run, set })),
-      sites: this.collectives.openSites(),
+      sites: this.collectives.groups.open(),
       mailbox: this.core.mailbox,
       taskOf: (task) => ({ run: this.feeder.runOf(task), node: this.feeder.nodeOf(task) }),
     });
@@ -261,7 +262,7 @@ class SimulatedMachine implements Machine, NodeActions {
     const npus = entries.map(({ npu }) => npu).sort((a, b) => a - b);
     const groups = new Map<string, Group>();
     for (const name of Object.keys(set.groups)) {
-      groups.set(name, this.collectives.group(set.groups[name]));
+      groups.set(name, this.collectives.groups.of(set.groups[name]));
     }
     return {
       set,
@@ -269,7 +270,7 @@ class SimulatedMachine implements Machine, NodeActions {
       npuCount: npus.length,
       programs,
       groups,
-      all: this.collectives.group(npus),
+      all: this.collectives.groups.of(npus),
       free: new Set(),
       releaseAt: Number.NaN,
       results: [],
@@ -331,44 +332,21 @@ class SimulatedMachine implements Machine, NodeActions {
     this.feeder.begin(run);
   }
 
-  /** Whether NPUs that begin the program together do the same all along. */
+  /** Whether the NPUs may run as one: nobody watches single nodes, and they do the same all along. */
   private canFold(state: SetState, program: Program, npus: readonly number[]): boolean {
-    if (!this.mayFold || npus.length < 2 || program.hasPointToPoint) return false;
-    if (this.feeder.onNode !== undefined) return false;
-    const { slowdown } = this.spec;
-    if (slowdown !== undefined && npus.some((npu) => slowdown[npu] !== slowdown[npus[0]])) {
-      return false;
-    }
-    return everyNode(program, (op, row) => {
-      const { graph } = program;
-      if (op === Op.pim) return false;
-      if (op === Op.memory) return this.memory.isUncontended(graph.tensorLoc[row]);
-      if (op !== Op.collective) return true;
-      const group = this.groupByRow(state, graph, row);
-      if (group === undefined || !isExactly(group, npus) || group.sites.size > 0) return false;
-      const kind = graph.commType[row] as CollectiveKind;
-      const sizeBytes = graph.commSizeBytes[row];
-      return !Number.isNaN(this.collectives.togetherNs(group, kind, sizeBytes));
-    });
+    if (!this.mayFold || this.feeder.onNode !== undefined) return false;
+    const { collectives, memory } = this;
+    return behaveAlike(state, program, npus, { slowdown: this.spec.slowdown, collectives, memory });
   }
 
   private groupOf(run: Run, row: number): Group {
     const state = this.stateOf.get(run) as SetState;
     const { graph } = run.program;
-    const group = this.groupByRow(state, graph, row);
+    const group = groupByRow(state, graph, row);
     if (group !== undefined) return group;
     throw new UserError(`communicator group "${graph.strings[graph.pgName[row]]}" is not defined`, {
       at: `iteration ${state.set.iteration}: node ${graph.id[row]}`,
     });
-  }
-
-  /** No name, or "0" without a definition, means all NPUs of the set. */
-  private groupByRow(state: SetState, graph: ExecutionGraph, row: number): Group | undefined {
-    const named = (graph.present[row] & Attr.pgName) !== 0;
-    const name = named ? graph.strings[graph.pgName[row]] : '';
-    const group = state.groups.get(name);
-    if (group !== undefined) return group;
-    return name === '' || name === '0' ? state.all : undefined;
   }
 
   private countCollective(

@@ -3,7 +3,7 @@
  * messages nobody asked for, collectives that members have not joined, nodes whose parents never end.
  */
 import type { GraphSet } from '@astrolabe/chakra';
-import type { Site } from './collectives/group-collectives.js';
+import type { Site } from './collectives/group-table.js';
 import { rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import type { Mailbox } from './network/mailbox.js';

@@ -1,65 +1,30 @@
 /**
- * Collectives of the default machine: over any group of NPUs, known by (members, how many before), so
- * that NPUs agree on which is which whatever else they ran. Where messages do not disturb each other
- * the end times are computed when the last member has begun; otherwise chunks run on the message
- * engine. A measured group takes its measured time on every path. Times ns, sizes bytes.
+ * When collectives of the default machine end, over any group of NPUs (group-table.ts). Where messages
+ * do not disturb each other the end times are computed when the last member has begun; otherwise
+ * chunks run on the message engine. A measured group takes its measured time on every path. Times ns, sizes bytes.
  */
-import { assert, UserError } from '@astrolabe/base';
+import { UserError } from '@astrolabe/base';
 import type { SizeCurve } from '@astrolabe/config';
 import { Core, type Network } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
-import type { Implementation, MachineSpec } from '../machine-spec.js';
+import type { MachineSpec } from '../machine-spec.js';
 import type { MeasuredTimes } from '../network/measured-times.js';
 import type { DelayNs } from '../network/topology.js';
 import { directTimes, ringTimes, type StepTimes, uniformRingNs } from './closed-times.js';
-import { type Algorithm, CollectiveKind, type RingMembers } from './phase.js';
+import { type Group, GroupTable, type Site } from './group-table.js';
+import { memberBytes, type Plan, plansOf } from './implementation.js';
+import { CollectiveKind, type RingMembers } from './phase.js';
 import { reductionNs, StreamEngine, type StreamQueue } from './streams.js';
-import { binaryTree } from './tree.js';
-
-export interface Group {
-  readonly key: string;
-  readonly members: readonly number[];
-  readonly indexOf: ReadonlyMap<number, number>;
-  /** Collectives issued so far, per member. */
-  readonly issued: Int32Array;
-  readonly sites: Map<number, Site>;
-  /** Common duration when all begin together, by kind and size; NaN if they end apart. */
-  readonly together: Map<number, number>;
-  readonly steps: Map<number, StepTimes>;
-  /** Measured times by kind; null: the network decides. */
-  readonly measured: (SizeCurve | null | undefined)[];
-}
-
-/** One collective: who has begun it. */
-export interface Site {
-  readonly group: Group;
-  readonly sequence: number;
-  readonly kind: CollectiveKind;
-  readonly sizeBytes: number;
-  readonly firstNpu: number;
-  readonly beginNs: Float64Array;
-  readonly tasks: Int32Array;
-  arrived: number;
-  /** First tag of its chunks on the message engine. */
-  readonly tag: number;
-}
-
-interface Plan {
-  readonly algorithm: Algorithm;
-  readonly window: number;
-}
 
 export class GroupCollectives {
   readonly engine: StreamEngine;
+  readonly groups: GroupTable;
   private readonly core: Core;
   private readonly spec: MachineSpec;
   private readonly delayNs: DelayNs;
-  private readonly plans: Readonly<Record<number, Plan>>;
+  private readonly plans: Readonly<Record<CollectiveKind, Plan>>;
   private readonly closed: boolean;
   private readonly measured: MeasuredTimes | undefined;
-  private readonly groups = new Map<string, Group>();
-  private readonly groupOfList = new WeakMap<readonly number[], Group>();
-  private nextTag = -1;
 
   constructor(
     core: Core,
@@ -72,45 +37,14 @@ export class GroupCollectives {
     this.measured = measured;
     this.spec = spec;
     this.delayNs = delayNs;
-    this.plans = {
-      [CollectiveKind.allReduce]: parseImplementation(spec.collectives.allReduce),
-      [CollectiveKind.allGather]: parseImplementation(spec.collectives.allGather),
-      [CollectiveKind.reduceScatter]: parseImplementation(spec.collectives.reduceScatter),
-      [CollectiveKind.allToAll]: parseImplementation(spec.collectives.allToAll),
-    };
+    this.plans = plansOf(spec.collectives);
+    this.groups = new GroupTable(spec.splits);
     this.closed = spec.fastPaths !== false && spec.network.congestion === 'unaware';
     this.engine = new StreamEngine({
       core,
       localMemoryBytesPerSecond: spec.localMemoryBandwidthGBps * 1e9,
       onDataSetDone: (dataSet) => onDone(dataSet.task),
     });
-  }
-
-  /** @throws UserError on repeated members */
-  group(members: readonly number[]): Group {
-    const known = this.groupOfList.get(members);
-    if (known !== undefined) return known;
-    const key = members.join();
-    let group = this.groups.get(key);
-    if (group === undefined) {
-      const indexOf = new Map(members.map((npu, index) => [npu, index]));
-      if (indexOf.size !== members.length) {
-        throw new UserError(`communicator group [${key}] names an NPU twice`);
-      }
-      group = {
-        key,
-        members,
-        indexOf,
-        issued: new Int32Array(members.length),
-        sites: new Map(),
-        together: new Map(),
-        steps: new Map(),
-        measured: [],
-      };
-      this.groups.set(key, group);
-    }
-    this.groupOfList.set(members, group);
-    return group;
   }
 
   /** NPU `npu` begins its next collective of the group; `task` ends with it. */
@@ -124,7 +58,7 @@ export class GroupCollectives {
       this.core.after(npu, 0, Kind.nodeEnd, task);
       return;
     }
-    const site = this.site(group, index, kind, sizeBytes, npu);
+    const site = this.groups.next(group, index, kind, sizeBytes);
     site.beginNs[index] = this.core.nowNs;
     site.tasks[index] = task;
     site.arrived++;
@@ -135,12 +69,9 @@ export class GroupCollectives {
     }
     if (site.arrived < n) return;
     const alike = site.beginNs.every((time) => time === site.beginNs[0]);
-    if (this.endTimes(group, kind, sizeBytes, site.beginNs, alike)) {
-      for (let i = 0; i < n; i++) {
-        this.core.queue.schedule(site.beginNs[i], Kind.nodeEnd, site.tasks[i]);
-      }
-    } else {
-      assert(false, 'a closed collective without end times');
+    this.endTimes(group, kind, sizeBytes, site.beginNs, alike);
+    for (let i = 0; i < n; i++) {
+      this.core.queue.schedule(site.beginNs[i], Kind.nodeEnd, site.tasks[i]);
     }
   }
 
@@ -152,10 +83,8 @@ export class GroupCollectives {
     let duration = group.together.get(key);
     if (duration !== undefined) return duration;
     const times = new Float64Array(n);
-    const closed = this.isClosed(group, kind, sizeBytes);
-    if (!closed || !this.endTimes(group, kind, sizeBytes, times, true)) {
-      this.simulate(group, kind, sizeBytes, times);
-    }
+    if (this.isClosed(group, kind, sizeBytes)) this.endTimes(group, kind, sizeBytes, times, true);
+    else this.simulate(group, kind, sizeBytes, times);
     duration = times.every((time) => time === times[0]) ? times[0] : Number.NaN;
     group.together.set(key, duration);
     return duration;
@@ -168,60 +97,8 @@ export class GroupCollectives {
 
   /** Bytes that member `index` sends. */
   sentBytes(group: Group, index: number, kind: CollectiveKind, sizeBytes: number): number {
-    const n = group.members.length;
-    if (n === 1) return 0;
     const { algorithm } = this.plans[kind];
-    if (algorithm === 'doubleBinaryTree') {
-      const node = binaryTree(n, true)[index];
-      const links = +(node.parent >= 0) + +(node.left >= 0) + +(node.right >= 0);
-      return links * sizeBytes;
-    }
-    if (kind === CollectiveKind.allGather) return (n - 1) * sizeBytes;
-    const share = sizeBytes / n;
-    if (kind === CollectiveKind.allReduce) return 2 * (n - 1) * share;
-    const ringAllToAll = kind === CollectiveKind.allToAll && algorithm === 'ring';
-    return (ringAllToAll ? (n * (n - 1)) / 2 : n - 1) * share;
-  }
-
-  /** Collectives that some members have not begun. */
-  openSites(): Site[] {
-    const open: Site[] = [];
-    for (const group of this.groups.values()) open.push(...group.sites.values());
-    return open;
-  }
-
-  private site(
-    group: Group,
-    index: number,
-    kind: CollectiveKind,
-    sizeBytes: number,
-    npu: number,
-  ): Site {
-    const sequence = group.issued[index]++;
-    let site = group.sites.get(sequence);
-    if (site === undefined) {
-      site = {
-        group,
-        sequence,
-        kind,
-        sizeBytes,
-        firstNpu: npu,
-        beginNs: new Float64Array(group.members.length),
-        tasks: new Int32Array(group.members.length).fill(-1),
-        arrived: 0,
-        tag: this.nextTag,
-      };
-      this.nextTag -= this.spec.splits;
-      group.sites.set(sequence, site);
-      return site;
-    }
-    if (site.kind !== kind || site.sizeBytes !== sizeBytes) {
-      throw new UserError(
-        `collective ${sequence} of group [${group.key}]: NPU ${npu} issues kind ${kind} of ` +
-          `${sizeBytes} bytes, NPU ${site.firstNpu} kind ${site.kind} of ${site.sizeBytes} bytes`,
-      );
-    }
-    return site;
+    return memberBytes(algorithm, kind, group.members.length, index, sizeBytes);
   }
 
   /** Measured times of the group's collectives of a kind; null: the network decides. */
@@ -245,18 +122,18 @@ export class GroupCollectives {
     return algorithm === 'direct' && full && kind !== CollectiveKind.allReduce;
   }
 
-  /** Begin times to end times; false if the closed forms do not cover it. */
+  /** Begin times to end times, in place, of a collective that `isClosed`. */
   private endTimes(
     group: Group,
     kind: CollectiveKind,
     sizeBytes: number,
     times: Float64Array,
     alike: boolean,
-  ): boolean {
+  ): void {
     const measured = this.measuredOf(group, kind);
     if (measured !== null) {
       times.fill(latest(times) + measured.timeNs(sizeBytes));
-      return true;
+      return;
     }
     const { members } = group;
     const n = members.length;
@@ -270,12 +147,11 @@ export class GroupCollectives {
         (from, to) => this.delayNs(members[from], members[to], messageBytes),
         times,
       );
-      return true;
+      return;
     }
     const step = this.step(group, messageBytes);
     if (alike && step.uniform) times.fill(times[0] + uniformRingNs(kind, n, step));
     else ringTimes(kind, step, times);
-    return true;
   }
 
   private step(group: Group, messageBytes: number): StepTimes {
@@ -328,7 +204,7 @@ export class GroupCollectives {
       if (event === Kind.nodeEnd) times[arg] = core.nowNs;
       else lone.engine.handle(event, arg);
     };
-    const copy = lone.group(group.members);
+    const copy = lone.groups.of(group.members);
     group.members.forEach((npu, i) => {
       lone.begin(copy, npu, kind, sizeBytes, i);
     });
@@ -398,15 +274,4 @@ function chunkSizes(sizeBytes: number, splits: number): number[] {
   const sizes: number[] = [];
   for (let left = sizeBytes; left > 0; left -= chunk) sizes.push(Math.min(left, chunk));
   return sizes;
-}
-
-export function parseImplementation(name: Implementation): Plan {
-  const direct = /^direct(\d*)$/.exec(name);
-  if (direct !== null) {
-    return {
-      algorithm: 'direct',
-      window: direct[1] === '' ? Number.POSITIVE_INFINITY : Number(direct[1]),
-    };
-  }
-  return { algorithm: name as Algorithm, window: Number.POSITIVE_INFINITY };
 }

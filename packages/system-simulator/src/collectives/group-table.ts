@@ -1,0 +1,115 @@
+/**
+ * Groups of NPUs and the collectives they have begun. The n-th collective that a member issues in a
+ * group meets the n-th of every other member, so NPUs agree on which is which whatever else they ran.
+ */
+import { UserError } from '@astrolabe/base';
+import type { SizeCurve } from '@astrolabe/config';
+import type { StepTimes } from './closed-times.js';
+import type { CollectiveKind } from './phase.js';
+
+export interface Group {
+  readonly key: string;
+  readonly members: readonly number[];
+  readonly indexOf: ReadonlyMap<number, number>;
+  /** Collectives issued so far, per member. */
+  readonly issued: Int32Array;
+  readonly sites: Map<number, Site>;
+  /** Common duration when all begin together, by kind and size; NaN if they end apart. */
+  readonly together: Map<number, number>;
+  readonly steps: Map<number, StepTimes>;
+  /** Measured times by kind; null: the network decides. */
+  readonly measured: (SizeCurve | null | undefined)[];
+}
+
+/** One collective: who has begun it. */
+export interface Site {
+  readonly group: Group;
+  readonly sequence: number;
+  readonly kind: CollectiveKind;
+  readonly sizeBytes: number;
+  readonly firstNpu: number;
+  readonly beginNs: Float64Array;
+  readonly tasks: Int32Array;
+  arrived: number;
+  /** First tag of its chunks on the message engine. */
+  readonly tag: number;
+}
+
+export class GroupTable {
+  private readonly groups = new Map<string, Group>();
+  private readonly groupOfList = new WeakMap<readonly number[], Group>();
+  private readonly splits: number;
+  private nextTag = -1;
+
+  /** @param splits chunks of a collective, each with a tag of its own: negative, unlike any node's */
+  constructor(splits: number) {
+    this.splits = splits;
+  }
+
+  /** The group of these NPUs, in this order. @throws UserError on repeated members */
+  of(members: readonly number[]): Group {
+    const known = this.groupOfList.get(members);
+    if (known !== undefined) return known;
+    const key = members.join();
+    let group = this.groups.get(key);
+    if (group === undefined) {
+      const indexOf = new Map(members.map((npu, index) => [npu, index]));
+      if (indexOf.size !== members.length) {
+        throw new UserError(`communicator group [${key}] names an NPU twice`);
+      }
+      group = {
+        key,
+        members,
+        indexOf,
+        issued: new Int32Array(members.length),
+        sites: new Map(),
+        together: new Map(),
+        steps: new Map(),
+        measured: [],
+      };
+      this.groups.set(key, group);
+    }
+    this.groupOfList.set(members, group);
+    return group;
+  }
+
+  /**
+   * The collective that member `index` begins next.
+   * @throws UserError when other members' is of another kind or size
+   */
+  next(group: Group, index: number, kind: CollectiveKind, sizeBytes: number): Site {
+    const npu = group.members[index];
+    const sequence = group.issued[index]++;
+    let site = group.sites.get(sequence);
+    if (site === undefined) {
+      site = {
+        group,
+        sequence,
+        kind,
+        sizeBytes,
+        firstNpu: npu,
+        beginNs: new Float64Array(group.members.length),
+        tasks: new Int32Array(group.members.length).fill(-1),
+        arrived: 0,
+        tag: this.nextTag,
+      };
+      this.nextTag -= this.splits;
+      group.sites.set(sequence, site);
+      return site;
+    }
+    if (site.kind !== kind || site.sizeBytes !== sizeBytes) {
+      throw new UserError(
+        `collective ${sequence} of group [${group.key}]: NPU ${npu} issues kind ${kind} of ` +
+          `${sizeBytes} bytes, NPU ${site.firstNpu} kind ${site.kind} of ${site.sizeBytes} bytes`,
+      );
+    }
+    return site;
+  }
+
+  /** Collectives that some members have not begun. */
+  open(): Site[] {
+    const sites: Site[] = [];
+    for (const group of this.groups.values()) sites.push(...group.sites.values());
+    return sites;
+  }
+}
