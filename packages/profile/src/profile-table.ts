@@ -84,6 +84,18 @@ export const keyColumns = [
 ] as const;
 export type KeyColumn = (typeof keyColumns)[number];
 
+const attentionKeys = ['tokens', 'contextTokens', 'sequences', 'decodeContextTokens'] as const;
+
+/** What a row of a kind cannot be looked up without. */
+export const requiredKeys: Readonly<Record<RowKind, readonly KeyColumn[]>> = {
+  dense: ['tokens'],
+  per_sequence: ['sequences'],
+  attention: attentionKeys,
+  moe: ['tokens', 'activatedExperts'],
+  skew: [...attentionKeys, 'decodeContextMin', 'decodeContextMax'],
+  collective: ['sequences', 'sizeBytes'],
+};
+
 /** Measured columns. NaN = not measured. */
 export const valueColumns = [
   'durationNs',

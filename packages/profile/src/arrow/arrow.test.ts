@@ -1,9 +1,10 @@
-/** Goal: tables survive Arrow and damaged streams do not. Method: encode, cut at every message. */
+/** Goal: tables survive Arrow and damaged streams do not. Method: encode, cut, overwrite. */
 import { UserError } from '@astrolabe/base';
-import { tableFromIPC } from 'apache-arrow';
+import { Schema, Table, tableFromArrays, tableFromIPC, tableToIPC } from 'apache-arrow';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type ProfileRow, ProfileTableBuilder, rowsOf } from '../profile-table.js';
+import { type ProfileRow, ProfileTableBuilder, requiredKeys, rowsOf } from '../profile-table.js';
+import { checkStream } from './check-stream.js';
 import { decodeProfile, encodeProfile } from './index.js';
 
 const rows: ProfileRow[] = [
@@ -14,6 +15,7 @@ const rows: ProfileRow[] = [
     operator: 'attention',
     tp: 1,
     tokens: 0,
+    contextTokens: 0,
     sequences: 4,
     decodeContextTokens: 9,
     decodeContextMin: 1,
@@ -75,6 +77,79 @@ test('wrong lengths of a message are refused', () => {
       expect(() => decodeProfile(bytes, 'a.arrow')).toThrow(UserError);
     }),
     { seed: 1, numRuns: 300 },
+  );
+});
+
+const words = [0, 1, 0x100, 0x10000, 0x1000000, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff];
+
+/** A byte, or 4 of them: a length, an offset, a count. */
+const damage = fc.record({
+  at: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+  to: fc.oneof(
+    fc.nat(255).map((byte) => Uint8Array.of(byte)),
+    fc.constantFrom(...words).map((word) => new Uint8Array(Uint32Array.of(word).buffer)),
+    fc.nat(4000).map((word) => new Uint8Array(Uint32Array.of(word).buffer)),
+  ),
+});
+
+function overwrite(bytes: Uint8Array, { at, to }: { at: number; to: Uint8Array }): void {
+  const from = Math.floor(at * bytes.length);
+  bytes.set(to, Math.min(from - (from % to.length), bytes.length - to.length));
+}
+
+test('the library never sees a message that refers to more than is there', () => {
+  const good = build();
+  const refused = new Set<string>();
+  for (let at = 8; at < good.length - 8; at += 4) {
+    const bytes = good.slice();
+    overwrite(bytes, { at: at / good.length, to: Uint8Array.of(0xff, 0xff, 0xff, 0x7f) });
+    try {
+      checkStream(bytes, 'a.arrow');
+    } catch (error) {
+      refused.add((error as Error).message);
+    }
+  }
+  expect(refused).toContain('a flatbuffer that refers to more bytes than it has');
+  expect(refused).toContain(
+    'a.arrow: a damaged Arrow stream, expected a profile of profiler-ingest',
+  );
+});
+
+test('a damaged stream is an error with its file, or rows that can be', () => {
+  const good = build();
+  fc.assert(
+    fc.property(fc.array(damage, { minLength: 1, maxLength: 3 }), (damages) => {
+      const bytes = good.slice();
+      for (const each of damages) overwrite(bytes, each);
+      try {
+        const read = decodeProfile(bytes, 'a.arrow');
+        expect(read.length).toBe(rows.length);
+        for (const row of rowsOf(read)) {
+          expect(typeof row.operator).toBe('string');
+          for (const value of Object.values(row)) expect(value).not.toBeNaN();
+          for (const key of requiredKeys[row.kind]) expect(row[key]).toBeGreaterThanOrEqual(0);
+        }
+      } catch (error) {
+        expect(error).toBeInstanceOf(UserError);
+        expect((error as Error).message).toMatch(/^a\.arrow: /);
+      }
+    }),
+    { seed: 1, numRuns: 3000 },
+  );
+});
+
+test('rows without a key that they are looked up by, and columns of words for numbers, are refused', () => {
+  const builder = new ProfileTableBuilder();
+  builder.add(rows[0]);
+  builder.add({ kind: 'moe', operator: 'moe', tp: 1, tokens: 4, durationNs: 5 });
+  expect(() => decodeProfile(encodeProfile(builder.build(info)), 'a.arrow')).toThrow(
+    'a.arrow: row 1: activatedExperts: expected a number >= 0, got none',
+  );
+  const metadata = new Map([['astrolabe.profile', JSON.stringify(info)]]);
+  const words = tableFromArrays({ kind: ['dense'], operator: ['a'], tp: ['1'] });
+  const table = new Table(new Schema(words.schema.fields, metadata), words.batches);
+  expect(() => decodeProfile(tableToIPC(table), 'a.arrow')).toThrow(
+    'a.arrow: column "tp": expected numbers, got Dictionary<Int32, Utf8>',
   );
 });
 

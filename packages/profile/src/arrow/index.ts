@@ -5,6 +5,7 @@
  */
 import { parseWith, UserError } from '@astrolabe/base';
 import {
+  DataType,
   Dictionary,
   Field,
   Float64,
@@ -27,9 +28,11 @@ import {
   type ProfileTable,
   profileInfoSchema,
   record,
+  requiredKeys,
   rowKinds,
   valueColumns,
 } from '../profile-table.js';
+import { checkStream, damaged } from './check-stream.js';
 
 const metadataKey = 'astrolabe.profile';
 const units = 'durations ns, one layer on one rank, without communication; sizes bytes; power W';
@@ -107,7 +110,7 @@ function nullable(
  */
 export function decodeProfile(bytes: Uint8Array, at: string): ProfileTable {
   try {
-    checkEnd(bytes, at);
+    checkStream(bytes, at);
     return readProfile(tableFromIPC(bytes), bytes.length, at);
   } catch (error) {
     if (error instanceof UserError) throw error;
@@ -132,65 +135,40 @@ function readProfile(table: Table, sizeBytes: number, at: string): ProfileTable 
   const kindOf = kind.words.map((word) => (rowKinds as readonly string[]).indexOf(word));
   const unknown = kindOf.indexOf(-1);
   if (unknown >= 0) {
-    throw new UserError(`unknown row kind "${kind.words[unknown]}"`, {
+    throw new UserError(`unknown row kind ${JSON.stringify(kind.words[unknown])}`, {
       at,
       hint: `known: ${rowKinds.join(', ')}`,
     });
   }
-  const values = record(valueColumns, (name) => numberColumn(table, name, Number.NaN));
-  const wrong = values.durationNs.findIndex((ns) => !(ns >= 0 && ns < Number.POSITIVE_INFINITY));
-  if (wrong >= 0) {
-    const came = Number.isNaN(values.durationNs[wrong]) ? 'none' : values.durationNs[wrong];
-    throw new UserError(`durationNs: expected a number >= 0, got ${came}`, {
-      at: `${at}: row ${wrong}`,
-    });
-  }
-  return {
+  const tp = numberColumn(table, 'tp', -1, at);
+  const result: ProfileTable = {
     info,
     length,
     kind: Uint8Array.from(kind.indices, (index) => kindOf[index]),
     operator: Int32Array.from(operator.indices),
     operators: operator.words,
-    tp: Int32Array.from(numberColumn(table, 'tp', 1)),
-    keys: record(keyColumns, (name) => numberColumn(table, name, -1)),
-    values,
+    tp: Int32Array.from(tp),
+    keys: record(keyColumns, (name) => numberColumn(table, name, -1, at)),
+    values: record(valueColumns, (name) => numberColumn(table, name, Number.NaN, at)),
   };
+  checkRows(result, at);
+  return result;
 }
 
-function damaged(at: string): UserError {
-  return new UserError('a damaged Arrow stream, expected a profile of profiler-ingest', { at });
-}
-
-/**
- * Walks the stream's messages (continuation mark, metadata length, metadata, body): a stream that
- * ends early must be an error, and the reader would take it for a shorter table.
- */
-function checkEnd(bytes: Uint8Array, at: string): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let offset = 0;
-  while (offset + 8 <= bytes.length) {
-    if (view.getUint32(offset, true) !== 0xffffffff) {
-      throw new UserError('not an Arrow stream: no message here', { at: `${at}: byte ${offset}` });
-    }
-    const metadataBytes = view.getInt32(offset + 4, true);
-    if (metadataBytes === 0) return;
-    const body = offset + 8 + metadataBytes;
-    if (body > bytes.length) break;
-    const next = body + bodyLength(view, offset + 8);
-    if (next <= offset) throw damaged(at);
-    offset = next;
+/** What a row must have; a column that is missing would read as one without values. */
+function checkRows({ length, kind, tp, keys, values }: ProfileTable, at: string): void {
+  const keysOf = rowKinds.map((name) => requiredKeys[name]);
+  for (let row = 0; row < length; row++) {
+    const place = `${at}: row ${row}`;
+    if (tp[row] < 1) throw new UserError('tp: expected an integer >= 1', { at: place });
+    if (Number.isNaN(values.durationNs[row])) throw missing('durationNs', place);
+    const lacks = keysOf[kind[row]].find((name) => keys[name][row] < 0);
+    if (lacks !== undefined) throw missing(lacks, place);
   }
-  throw new UserError('Arrow stream cut short: no end mark', { at: `${at}: byte ${bytes.length}` });
 }
 
-/** `bodyLength` of an Arrow Message flatbuffer (field 3 of its table, int64). */
-function bodyLength(view: DataView, start: number): number {
-  const root = start + view.getUint32(start, true);
-  const vtable = root - view.getInt32(root, true);
-  const slot = 4 + 2 * 3;
-  if (slot >= view.getUint16(vtable, true)) return 0;
-  const field = view.getUint16(vtable + slot, true);
-  return field === 0 ? 0 : Number(view.getBigInt64(root + field, true));
+function missing(column: string, at: string): UserError {
+  return new UserError(`${column}: expected a number >= 0, got none`, { at });
 }
 
 function parseInfo(text: string, at: string): unknown {
@@ -211,7 +189,12 @@ function dictionaryColumn(
   if (vector.length !== table.numRows) throw damaged(at);
   const indexOf = new Map<string, number>();
   const indices: number[] = [];
-  for (const word of vector as Iterable<string>) {
+  for (const word of vector as Iterable<unknown>) {
+    if (typeof word !== 'string') {
+      throw new UserError(`${name}: expected a text, got ${word}`, {
+        at: `${at}: row ${indices.length}`,
+      });
+    }
     const known = indexOf.get(word);
     const index = known ?? indexOf.size;
     if (known === undefined) indexOf.set(word, index);
@@ -220,13 +203,25 @@ function dictionaryColumn(
   return { words: [...indexOf.keys()], indices };
 }
 
-function numberColumn(table: Table, name: string, missing: number): Float64Array {
+/** @param missing what stands for null */
+function numberColumn(table: Table, name: string, missing: number, at: string): Float64Array {
   const result = new Float64Array(table.numRows).fill(missing);
   const vector = table.getChild(name);
   if (vector === null) return result;
-  for (let i = 0; i < result.length; i++) {
-    const value = vector.get(i) as number | bigint | null;
-    if (value !== null) result[i] = Number(value);
+  const { type } = vector;
+  if (!DataType.isInt(type) && !DataType.isFloat(type)) {
+    throw new UserError(`column "${name}": expected numbers, got ${type}`, { at });
+  }
+  for (let row = 0; row < result.length; row++) {
+    const value = vector.get(row) as number | bigint | null | undefined;
+    if (value === undefined) throw damaged(at);
+    if (value === null || Number.isNaN(value)) continue;
+    result[row] = Number(value);
+    if (!(result[row] >= 0 && result[row] < Number.POSITIVE_INFINITY)) {
+      throw new UserError(`${name}: expected a number >= 0, got ${value}`, {
+        at: `${at}: row ${row}`,
+      });
+    }
   }
   return result;
 }
