@@ -132,7 +132,7 @@ function compareMembers(
   const expected = team.sequence.get(reference) ?? [];
   for (const npu of others) {
     const own = team.sequence.get(npu) ?? [];
-    if (!compareTwo(team, reference, expected, npu, own, inputs, findings)) continue;
+    compareTwo(team, reference, expected, npu, own, inputs, findings);
   }
   const shortest = Math.min(...members.map((npu) => team.sequence.get(npu)?.length ?? 0));
   for (let k = 0; k < shortest; k++) {
@@ -140,7 +140,7 @@ function compareMembers(
   }
 }
 
-/** Reports the first difference. @returns whether there is none */
+/** Reports the first difference. */
 function compareTwo(
   team: Team,
   reference: number,
@@ -149,7 +149,7 @@ function compareTwo(
   own: readonly NodeRef[],
   inputs: readonly LintInput[],
   findings: Findings,
-): boolean {
+): void {
   const say = (ref: NodeRef): string => describe(ref, inputs);
   if (own.length !== expected.length) {
     const [longer, shorter] = own.length > expected.length ? [own, expected] : [expected, own];
@@ -159,10 +159,10 @@ function compareTwo(
       `${team.name}: NPU ${npu} runs ${own.length} collectives, NPU ${reference} ` +
       `${expected.length}; first without a partner: ${say(ref)}`;
     findings.add('collective-participants', inputs[ref.input], ref.node, message);
-    return false;
+    return;
   }
   const k = own.findIndex((ref, i) => say(ref) !== say(expected[i]));
-  if (k < 0) return true;
+  if (k < 0) return;
   const [mine, theirs] = [own[k], expected[k]];
   const sorted = (list: readonly NodeRef[]): string => list.map(say).sort().join('|');
   const rule =
@@ -171,7 +171,6 @@ function compareTwo(
     `${team.name}, collective ${k}: NPU ${npu} runs ${say(mine)}, ` +
     `NPU ${reference} ${say(theirs)}`;
   findings.add(rule, inputs[mine.input], mine.node, message);
-  return false;
 }
 
 function differingRule(

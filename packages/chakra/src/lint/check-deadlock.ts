@@ -2,6 +2,7 @@
  * Whether the NPUs as a whole can finish: a receive waits for its send, a collective for all its
  * members, a node for its parents. Time plays no part, so what is found here stalls on any machine.
  */
+import { NodeType } from '../node-type.js';
 import type { ResolvedGraph } from './check-dependencies.js';
 import type { NodeRef } from './check-messages.js';
 import type { Findings, LintInput } from './finding.js';
@@ -13,76 +14,98 @@ export function checkDeadlock(
   meetings: readonly (readonly NodeRef[])[],
   findings: Findings,
 ): void {
-  // Nodes of all graphs get one number; each collective adds a node that all members wait for.
-  const offset: number[] = [];
-  let total = 0;
-  for (const input of inputs) {
-    offset.push(total);
-    total += input.graph.nodeCount;
-  }
-  const at = (ref: NodeRef): number => offset[ref.input] + ref.node;
-  const waiting = new Int32Array(total);
-  const sendOf = new Map<number, number[]>();
-  const meetingsOf = new Map<number, number[]>();
-  const append = (map: Map<number, number[]>, key: number, value: number): void => {
-    const list = map.get(key);
-    if (list === undefined) map.set(key, [value]);
-    else list.push(value);
-  };
-  for (const [index, graph] of resolved.entries()) {
-    for (let node = 0; node < inputs[index].graph.nodeCount; node++) {
-      waiting[offset[index] + node] = graph.parentStart[node + 1] - graph.parentStart[node];
+  const run = new TimelessRun(resolved);
+  for (const [send, receive] of pairs) run.connect(send, receive);
+  run.finishAll(meetings);
+  report(inputs, run, findings);
+}
+
+/** Runs all graphs without time. Nodes of all graphs have one number: that in theirs, and an offset. */
+class TimelessRun {
+  readonly offset: number[] = [];
+  readonly isDone: Uint8Array;
+  /** Parents not yet done, and of a receive its send. */
+  readonly waiting: Int32Array;
+  private readonly resolved: readonly ResolvedGraph[];
+  private readonly receiveOf = new Map<number, number>();
+  private readonly ready: number[] = [];
+
+  constructor(resolved: readonly ResolvedGraph[]) {
+    this.resolved = resolved;
+    let total = 0;
+    for (const { parentStart } of resolved) {
+      this.offset.push(total);
+      total += parentStart.length - 1;
+    }
+    this.isDone = new Uint8Array(total);
+    this.waiting = new Int32Array(total);
+    for (const [index, { parentStart }] of resolved.entries()) {
+      for (let node = 0; node < parentStart.length - 1; node++) {
+        this.waiting[this.offset[index] + node] = parentStart[node + 1] - parentStart[node];
+      }
     }
   }
-  for (const [send, receive] of pairs) {
-    waiting[at(receive)]++;
-    append(sendOf, at(send), at(receive));
+
+  connect(send: NodeRef, receive: NodeRef): void {
+    this.waiting[this.at(receive)]++;
+    this.receiveOf.set(this.at(send), this.at(receive));
   }
-  const arrived = new Int32Array(meetings.length);
-  for (const [index, members] of meetings.entries()) {
-    for (const member of members) append(meetingsOf, at(member), index);
+
+  /** @param meetings nodes that end together, when all of them can */
+  finishAll(meetings: readonly (readonly NodeRef[])[]): void {
+    const meetingOf = new Map<number, number>();
+    for (const [index, members] of meetings.entries()) {
+      for (const member of members) meetingOf.set(this.at(member), index);
+    }
+    const arrived = new Int32Array(meetings.length);
+    for (const [node, count] of this.waiting.entries()) if (count === 0) this.ready.push(node);
+    while (this.ready.length > 0) {
+      const node = this.ready.pop()!;
+      const meeting = meetingOf.get(node);
+      if (meeting === undefined) this.finish(node);
+      else if (++arrived[meeting] === meetings[meeting].length) {
+        for (const member of meetings[meeting]) this.finish(this.at(member));
+      }
+    }
   }
-  const ready: number[] = [];
-  for (let node = 0; node < total; node++) if (waiting[node] === 0) ready.push(node);
-  const isDone = new Uint8Array(total);
-  const inputOf = (node: number): number => {
+
+  private at(ref: NodeRef): number {
+    return this.offset[ref.input] + ref.node;
+  }
+
+  private finish(node: number): void {
+    this.isDone[node] = 1;
+    const index = this.graphOf(node);
+    const { childStart, child } = this.resolved[index];
+    const local = node - this.offset[index];
+    for (let i = childStart[local]; i < childStart[local + 1]; i++) {
+      this.release(this.offset[index] + child[i]);
+    }
+    const receive = this.receiveOf.get(node);
+    if (receive !== undefined) this.release(receive);
+  }
+
+  private release(node: number): void {
+    if (--this.waiting[node] === 0) this.ready.push(node);
+  }
+
+  /** The last graph whose offset is not beyond the node. */
+  private graphOf(node: number): number {
     let low = 0;
-    let high = offset.length - 1;
+    let high = this.offset.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (offset[middle] <= node) low = middle;
+      if (this.offset[middle] <= node) low = middle;
       else high = middle - 1;
     }
     return low;
-  };
-  const finish = (node: number): void => {
-    isDone[node] = 1;
-    const index = inputOf(node);
-    const { childStart, child } = resolved[index];
-    const local = node - offset[index];
-    for (let i = childStart[local]; i < childStart[local + 1]; i++) {
-      const next = offset[index] + child[i];
-      if (--waiting[next] === 0) ready.push(next);
-    }
-    for (const next of sendOf.get(node) ?? []) if (--waiting[next] === 0) ready.push(next);
-  };
-  while (ready.length > 0) {
-    const node = ready.pop()!;
-    const meeting = meetingsOf.get(node)?.[0];
-    if (meeting === undefined) finish(node);
-    else if (++arrived[meeting] === meetings[meeting].length) {
-      for (const member of meetings[meeting]) finish(at(member));
-    }
   }
-  report(inputs, offset, isDone, waiting, findings);
 }
 
 /** The first stuck communication of each stuck NPU: free in its own graph, waiting for others. */
 function report(
   inputs: readonly LintInput[],
-  offset: readonly number[],
-  isDone: Uint8Array,
-  waiting: Int32Array,
+  { offset, isDone, waiting }: TimelessRun,
   findings: Findings,
 ): void {
   const stuck: string[] = [];
@@ -92,7 +115,7 @@ function report(
     for (let node = 0; node < graph.nodeCount; node++) {
       const number = offset[index] + node;
       // A receive waits for its send alone (1), a collective for nothing in its own graph (0).
-      const isReceive = graph.type[node] === 6;
+      const isReceive = graph.type[node] === NodeType.commRecv;
       if (isDone[number] === 1 || waiting[number] !== (isReceive ? 1 : 0)) continue;
       first ??= { input, node };
       stuck.push(`NPU ${npu} in "${graph.strings[graph.name[node]]}" (id ${graph.id[node]})`);

@@ -14,6 +14,9 @@ export interface Draft {
   set: (builder: GraphBuilder, node: number) => void;
 }
 
+/** Breaks NPU 1's nodes, or those of all. */
+export type Plant = (nodes: Draft[], all: Draft[][]) => void;
+
 const { allReduce, allToAll } = CollectiveType;
 export const groups = { '1': [0, 1], '2': [2, 3] };
 
@@ -60,9 +63,7 @@ export function build(nodes: readonly Draft[]): ExecutionGraph {
 }
 
 /** The run after `change` has been at NPU 1's nodes; it may replace the list or one NPU's graph. */
-export function run(
-  change: (nodes: Draft[], all: Draft[][]) => void = () => undefined,
-): LintInput[] {
+export function run(change: Plant = () => undefined): LintInput[] {
   const all = [0, 1, 2, 3].map(drafts);
   change(all[1], all);
   return all.map((nodes, npu) => ({ npu, graph: build(nodes), at: `t.${npu}.et` }));

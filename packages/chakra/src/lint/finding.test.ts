@@ -1,0 +1,46 @@
+/** Goal: a finding says what is wrong and where, in one line. Method: as in planted.test.ts. */
+import { describe, expect, test } from 'vitest';
+import { NodeType } from '../node-type.js';
+import { formatFinding } from './finding.js';
+import { lint } from './lint.js';
+import { also, draft, groups, named, type Plant, run } from './run.test-helper.js';
+
+describe('what a finding says', () => {
+  const only = (plant: Plant): string[] => lint(run(plant), { groups }).findings.map(formatFinding);
+
+  test('a mismatch names its nearest relative', () => {
+    expect(
+      only((nodes) => also(nodes, 'send', (b, n) => b.setPointToPoint(n, 1, 2, 7, 65))),
+    ).toMatchInlineSnapshot(`
+        [
+          "t.1.et: node 4 (id 14 "send"): error: tag 7, 1 -> 2, 65 bytes: the receive has 64 bytes [unmatched-send]",
+          "t.2.et: node 5 (id 15 "receive"): error: tag 7, 1 -> 2, 64 bytes: the send has 65 bytes [unmatched-receive]",
+        ]
+      `);
+  });
+
+  test('a cycle names its ids, a deadlock the NPUs', () => {
+    expect(only((nodes) => named(nodes, 'gemm').parents.push('store'))[0]).toMatch(
+      /5 nodes wait for each other: ids 11 -> 12 -> 13 -> 14 -> 16 -> 11 \[cycle\]$/,
+    );
+    const deadlock = only((_, all) => {
+      for (const nodes of all) named(nodes, 'send').parents = ['receive'];
+    });
+    expect(deadlock).toHaveLength(1);
+    expect(deadlock[0]).toContain('NPU 0 in "receive" (id 15), NPU 1 in "receive" (id 15)');
+  });
+
+  test('many findings of a rule are cut, and counted', () => {
+    const report = lint(
+      run((_, all) => {
+        for (const nodes of all) {
+          for (let i = 0; i < 10; i++)
+            nodes.push({ ...draft(`z${i}`, NodeType.comp, [], () => undefined), id: 50 + i });
+        }
+      }),
+      { groups, limitPerRule: 3 },
+    );
+    expect(report.findings).toHaveLength(3);
+    expect(report.dropped).toBe(37);
+  });
+});
