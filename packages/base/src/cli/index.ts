@@ -11,8 +11,6 @@ export {
   version,
 } from './command.js';
 export {
-  commitWhole,
-  discardWhole,
   fileError,
   hashFile,
   isStdoutClosed,
@@ -25,11 +23,15 @@ export {
   readNdjson,
   readText,
   StdoutBuffer,
-  type WholeFile,
-  wholeFile,
-  writeFileWhole,
-  writeFully,
   writeStdout,
 } from './io.js';
 export { exitCodes, isBrokenPipe, runMain, Verdict } from './main.js';
 export { Progress } from './progress.js';
+export {
+  commitWhole,
+  discardWhole,
+  type WholeFile,
+  wholeFile,
+  writeFileWhole,
+  writeFully,
+} from './whole-file.js';

@@ -1,22 +1,14 @@
 /**
- * Goals: an error in a JSON file names the place of the error; a written file is whole, and what is no
- * file stays what it is. Method: a token that JSON lacks at a random place of a random file.
+ * Goals: an error in a JSON file names the place of the error; packed files are read whole or refused.
+ * Method: a token that JSON lacks at a random place of a random file; files cut anywhere.
  */
-import {
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { openInput, readJson, writeFileWhole } from './io.js';
+import { openInput, readJson } from './io.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'io-'));
 const path = join(folder, 'a.json');
@@ -49,28 +41,6 @@ test('a wrong token is found by line and column', () => {
 test('a text cut short is named by its last line, a short one is quoted', () => {
   expect(failure('{\n"a": 1,\n"b": [')).toBe(':3: not valid JSON: Unexpected end of JSON input');
   expect(failure('nope')).toBe(`: not valid JSON: Unexpected token 'o', "nope"`);
-});
-
-test('a file behind a link is replaced and the link stays; a device stays a device', () => {
-  const target = join(folder, 'target');
-  const link = join(folder, 'link');
-  const device = join(folder, 'device');
-  writeFileSync(target, 'old');
-  symlinkSync('target', link);
-  symlinkSync('/dev/null', device);
-  const before = readdirSync(folder);
-  writeFileWhole(link, 'new');
-  expect(readFileSync(target, 'utf8')).toBe('new');
-  writeFileWhole(device, 'new');
-  expect(statSync(device).isCharacterDevice()).toBe(true);
-  expect(readdirSync(folder)).toEqual(before);
-});
-
-test('a file where a folder must be is named', () => {
-  const file = join(folder, 'file');
-  writeFileSync(file, '');
-  expect(() => writeFileWhole(join(file, 'below', 'a'), '')).toThrow();
-  expect(() => writeFileWhole(folder, '')).toThrow(`${folder}: is a directory, expected a file`);
 });
 
 test('a gzip file is read whole, or named when it is cut short or none', async () => {

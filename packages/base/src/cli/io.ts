@@ -1,20 +1,6 @@
-/**
- * Reading and writing for filters: `-` is stdin or stdout, NDJSON keeps its line numbers, files
- * appear whole (written beside their place, then renamed) or not at all.
- */
+/** Reading and writing for filters: `-` is stdin or stdout, NDJSON keeps its line numbers. */
 import { createHash } from 'node:crypto';
-import {
-  createReadStream,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { createReadStream, readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { createGunzip, gunzipSync } from 'node:zlib';
 import { UserError } from '../errors.js';
@@ -219,60 +205,6 @@ export function parseJsonLine(text: string, at: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     throw new UserError(`not a complete JSON object: ${jsonReason(error)}`, { at });
-  }
-}
-
-/**
- * Where a file is written before it gets its name. Behind a link that is beside the link's file. Devices,
- * pipes and sockets are written in place: a rename would put a file where they are.
- */
-export interface WholeFile {
-  readonly path: string;
-  /** Equal to `path` when written in place. */
-  readonly temporary: string;
-}
-
-export function wholeFile(path: string): WholeFile {
-  mkdirSync(dirname(path), { recursive: true });
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return { path, temporary: temporaryOf(path) };
-  if (!found.isFile() && !found.isDirectory()) return { path, temporary: path };
-  const target = realpathSync(path);
-  return { path: target, temporary: temporaryOf(target) };
-}
-
-function temporaryOf(path: string): string {
-  return `${path}.${process.pid}.tmp`;
-}
-
-/** Gives a file its name. */
-export function commitWhole({ path, temporary }: WholeFile): void {
-  if (temporary !== path) renameSync(temporary, path);
-}
-
-export function discardWhole({ path, temporary }: WholeFile): void {
-  if (temporary !== path) rmSync(temporary, { force: true });
-}
-
-/** Writes a file whole: to a temporary name in the same folder, then renamed. */
-export function writeFileWhole(path: string, data: string | Uint8Array): void {
-  const file = wholeFile(path);
-  try {
-    writeFileSync(file.temporary, data);
-    commitWhole(file);
-  } catch (error) {
-    discardWhole(file);
-    throw fileError(path, error);
-  }
-}
-
-/** Writes all bytes to an open file; a single `writeSync` may write fewer, as on a disk that fills up. */
-export function writeFully(descriptor: number, bytes: Uint8Array, path: string): void {
-  try {
-    let done = 0;
-    while (done < bytes.length) done += writeSync(descriptor, bytes, done);
-  } catch (error) {
-    throw fileError(path, error);
   }
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, expect, test, vi } from 'vitest';
-import { writeFully } from './io.js';
+import { writeFully } from './whole-file.js';
 
 const mostAtOnce = 3;
 

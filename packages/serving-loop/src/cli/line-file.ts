@@ -1,24 +1,26 @@
 /** A text file written line by line that appears under its name only when it is whole. */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
 import { assert } from '@astrolabe/base';
-import { writeFully } from '@astrolabe/base/cli';
+import {
+  commitWhole,
+  discardWhole,
+  type WholeFile,
+  wholeFile,
+  writeFully,
+} from '@astrolabe/base/cli';
 
 const chunkLength = 1 << 18;
 
 export class LineFile {
-  private readonly path: string;
-  private readonly temporary: string;
+  private readonly file: WholeFile;
   /** Undefined once closed. */
   private descriptor: number | undefined;
   private parts: string[] = [];
   private length = 0;
 
   constructor(path: string) {
-    this.path = path;
-    this.temporary = `${path}.${process.pid}.tmp`;
-    mkdirSync(dirname(path), { recursive: true });
-    this.descriptor = openSync(this.temporary, 'w');
+    this.file = wholeFile(path);
+    this.descriptor = openSync(this.file.temporary, 'w');
   }
 
   write(line: string): void {
@@ -31,13 +33,13 @@ export class LineFile {
   commit(): void {
     this.flush();
     this.close();
-    renameSync(this.temporary, this.path);
+    commitWhole(this.file);
   }
 
   /** Leaves nothing behind. */
   discard(): void {
     this.close();
-    rmSync(this.temporary, { force: true });
+    discardWhole(this.file);
   }
 
   private close(): void {
@@ -47,7 +49,7 @@ export class LineFile {
 
   private flush(): void {
     assert(this.descriptor !== undefined, 'a write to a closed file');
-    writeFully(this.descriptor, Buffer.from(this.parts.join('')), this.path);
+    writeFully(this.descriptor, Buffer.from(this.parts.join('')), this.file.path);
     this.parts = [];
     this.length = 0;
   }

@@ -1,0 +1,54 @@
+/** Goals: a written file is whole, what is no file stays what it is, nothing is left beside it. */
+import { spawnSync } from 'node:child_process';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { writeFileWhole } from './whole-file.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'whole-file-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('a file behind a link is replaced and the link stays; a device stays a device', () => {
+  const target = join(folder, 'target');
+  const link = join(folder, 'link');
+  const device = join(folder, 'device');
+  writeFileSync(target, 'old');
+  symlinkSync('target', link);
+  symlinkSync('/dev/null', device);
+  const before = readdirSync(folder);
+  writeFileWhole(link, 'new');
+  expect(readFileSync(target, 'utf8')).toBe('new');
+  writeFileWhole(device, 'new');
+  expect(statSync(device).isCharacterDevice()).toBe(true);
+  expect(readdirSync(folder)).toEqual(before);
+});
+
+test('a file where a folder must be is named', () => {
+  const file = join(folder, 'file');
+  writeFileSync(file, '');
+  expect(() => writeFileWhole(join(file, 'below', 'a'), '')).toThrow();
+  expect(() => writeFileWhole(folder, '')).toThrow(`${folder}: is a directory, expected a file`);
+});
+
+test('what a killed command left is removed by the next writer of the file, and nothing else', () => {
+  const here = mkdtempSync(join(folder, 'leftovers-'));
+  const ended = spawnSync(process.execPath, ['--eval', '']).pid;
+  const kept = [
+    `a.csv.${process.ppid}.tmp`,
+    `b.csv.${ended}.tmp`,
+    `a.csv.x${ended}.tmp`,
+    'a.csv.tmp',
+  ];
+  for (const name of [...kept, `a.csv.${ended}.tmp`]) writeFileSync(join(here, name), 'part');
+  writeFileWhole(join(here, 'a.csv'), 'whole');
+  expect(readdirSync(here).sort()).toEqual(['a.csv', ...kept].sort());
+});
