@@ -7,7 +7,7 @@ import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
 import { clusterOf, FixedMachine, runFixed } from './machine.test-helper.js';
 import { requestResults } from './metrics.js';
-import type { HostTerms } from './serving-run.js';
+import type { HostTerms } from './run-inputs.js';
 import { summarise } from './summary.js';
 
 const stepNs = 10_000;

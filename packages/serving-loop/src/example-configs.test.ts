@@ -5,7 +5,7 @@ import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
 import { runFixed } from './machine.test-helper.js';
 import { requestResults } from './metrics.js';
-import type { RunResult } from './serving-run.js';
+import type { RunResult } from './run-result.js';
 import { summarise } from './summary.js';
 
 const config = (name: string): string =>

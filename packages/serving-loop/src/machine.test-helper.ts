@@ -7,7 +7,9 @@ import { tinyModel } from '@astrolabe/config/tiny-model';
 import type { Completion } from '@astrolabe/system-simulator';
 import { type Iteration, type Transfer, transferLane } from '@astrolabe/trace-generator';
 import type { Backend } from './backend.js';
-import { type RunInputs, type RunResult, runServing } from './serving-run.js';
+import type { RunInputs } from './run-inputs.js';
+import type { RunResult } from './run-result.js';
+import { runServing } from './serving-run.js';
 
 export const exampleModel = { ...tinyModel, max_position_embeddings: 8192 };
 

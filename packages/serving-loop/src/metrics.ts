@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { RequestStatus } from './request-state.js';
-import type { RunResult } from './serving-run.js';
+import type { RunResult } from './run-result.js';
 
 const ns = z.number().int().nonnegative();
 

@@ -59,6 +59,7 @@ function cluster(instances: number, asyncScheduling: boolean): Cluster {
       (_, index): Instance => ({
         index,
         name: `instance${index}`,
+        place: 'test',
         node: 0,
         model,
         hardware: 'X',

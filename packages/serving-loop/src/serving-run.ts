@@ -2,8 +2,8 @@
  * The loop: arrivals and completions in order of time, each handed to the engine it concerns. The
  * machine is never run past the next arrival, the only thing from outside that can change a decision.
  */
-import { GrowableFloat64, UserError } from '@astrolabe/base';
-import { type Cluster, defaultKvTransfer, type HostStep, type OutputPath } from '@astrolabe/config';
+import { UserError } from '@astrolabe/base';
+import { defaultKvTransfer, type Instance } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import {
   expertPeers,
@@ -12,95 +12,29 @@ import {
   type Transfer,
   transferLane,
 } from '@astrolabe/trace-generator';
-import { type Content, materialise, type Request } from '@astrolabe/workload';
+import type { Request } from '@astrolabe/workload';
 import { Admission, type Refusal } from './admission.js';
 import { Arrivals } from './arrivals.js';
-import type { Backend } from './backend.js';
 import { ClientTimeouts } from './client-timeouts.js';
-import { CommunicationCount, type MeasuredLinksUse } from './communication-count.js';
+import { CommunicationCount } from './communication-count.js';
 import { WaveGroup } from './dp/wave-group.js';
 import { OutputQueue } from './host/output-path.js';
-import { InstanceEngine } from './instance-engine.js';
+import { type EngineEvents, InstanceEngine } from './instance-engine.js';
 import { checkIntervals, IntervalSeries } from './interval-series.js';
-import { BlockContents } from './kv/block-content.js';
 import { buildTiers } from './kv/build-tiers.js';
+import type { KvTiers } from './kv/kv-tiers.js';
 import { TierSeries } from './kv/tier-series.js';
 import { Disaggregation } from './pd/disaggregation.js';
-import { createPowerMeter, type PowerMeter, type PowerReading } from './power/power-meter.js';
+import { createPowerMeter, type PowerMeter } from './power/power-meter.js';
+import { RequestContents } from './request-contents.js';
 import { RequestState, RequestStatus } from './request-state.js';
-import { type RoutedRequest, Router, type RoutingFunction, type RoutingPolicy } from './router.js';
+import { type RoutedRequest, Router } from './router.js';
 import { sessionKeys } from './routing/sessions.js';
-import { LoadMonitor, type Saturation } from './saturation.js';
+import type { RunInputs } from './run-inputs.js';
+import type { Rejection, RunResult } from './run-result.js';
+import { LoadMonitor } from './saturation.js';
 import type { Batch } from './scheduler/scheduler.js';
-
-/** Host-side terms of one run, from a calibration file; zero when nothing is known. */
-export interface HostTerms {
-  /** Arrival to the engine's input queue: tokenising, validation, IPC. */
-  readonly frontEndDelayNs: number;
-  /** Extra time of the first forward pass of each instance. */
-  readonly warmUpNs: number;
-  /** Host work of each step, by hardware; absent: it takes no time. */
-  readonly steps?: Readonly<Record<string, HostStep | undefined>>;
-  /** Engine to client; absent: at once. */
-  readonly output?: OutputPath | undefined;
-  /** Time constant of the power meter whose readings are shown; default 0. */
-  readonly powerMeterLagNs?: number;
-}
-
-export interface RunInputs {
-  readonly cluster: Cluster;
-  readonly requests: readonly Request[];
-  readonly backend: Backend;
-  /** A policy by name, or a user's own. */
-  readonly routing: RoutingPolicy | RoutingFunction;
-  /** Choice of the decode instance behind a prefill instance; default: as `routing`. */
-  readonly decodeRouting?: RoutingPolicy | RoutingFunction | undefined;
-  readonly seed: number;
-  readonly hostTerms: HostTerms;
-  readonly intervalNs: number;
-  /** Clients that wait no longer than this for their whole answer; absent: for ever. */
-  readonly clientTimeoutNs?: number | undefined;
-  /** Requests that no instance can ever serve: the run is refused (default), or they are rejected. */
-  readonly unservable?: 'refuse' | 'reject' | undefined;
-  readonly onIteration?: (iteration: Iteration) => void;
-  readonly onCompletion?: (completion: Completion) => void;
-  readonly onTransfer?: (transfer: Transfer) => void;
-  readonly onProgress?: (finished: number, total: number, nowNs: number) => void;
-}
-
-export interface Rejection {
-  /** Id in the workload. */
-  readonly request: Request['id'];
-  readonly reason: string;
-}
-
-export interface RunResult {
-  readonly requests: readonly Request[];
-  readonly states: readonly RequestState[];
-  readonly engines: readonly InstanceEngine[];
-  readonly series: IntervalSeries;
-  /** All inter-token gaps of all requests, ns. */
-  readonly itlNs: Float64Array;
-  readonly numIterations: number;
-  readonly endNs: number;
-  /** Undefined unless a node has power constants. */
-  readonly power: PowerReading | undefined;
-  readonly tiers: TierSeries;
-  readonly saturation: readonly Saturation[];
-  /** Undefined unless the cluster has measured links. */
-  readonly measuredLinks: MeasuredLinksUse | undefined;
-  /** Of the time that devices do something in steps, communication alone. */
-  readonly exposedCommShare: number;
-  /** In workload order; empty unless they were asked for. */
-  readonly rejections: readonly Rejection[];
-  /** KV hand-overs from prefill to decode instances. */
-  readonly transfers: {
-    readonly count: number;
-    readonly tokens: number;
-    /** Prompts computed for decode instances, by prefill instance. */
-    readonly prefills: ReadonlyMap<number, number>;
-  };
-}
+import { TokenGaps } from './token-gaps.js';
 
 /** @throws UserError a request that no instance can ever serve */
 export async function runServing(inputs: RunInputs): Promise<RunResult> {
@@ -115,14 +49,11 @@ class ServingRun {
   private readonly disaggregation: Disaggregation;
   private readonly sessions: readonly string[];
   private readonly arrivals: Arrivals;
-  private readonly content: Content;
-  /** By block size: equal blocks have equal ids across instances. */
-  private readonly contents = new Map<number, BlockContents>();
+  private readonly contents: RequestContents;
   private readonly router: Router;
   private readonly decodeRouter: Router;
   private readonly series: IntervalSeries;
-  private readonly itl = new GrowableFloat64(1 << 16);
-  private readonly lastToken: Float64Array;
+  private readonly tokenGaps: TokenGaps;
   private readonly meter: PowerMeter | undefined;
   private readonly tierSeries: TierSeries;
   private readonly load: LoadMonitor;
@@ -137,59 +68,28 @@ class ServingRun {
   constructor(inputs: RunInputs) {
     this.inputs = inputs;
     const tiers = buildTiers(inputs.cluster);
-    this.engines = inputs.cluster.instances.map(
-      (instance) =>
-        new InstanceEngine(
-          instance,
-          {
-            submit: (iteration, batch) => this.submit(iteration, batch),
-            finished: (request, nowNs) => this.finish(request, nowNs),
-            move: (iteration) => this.move(iteration),
-            seenAt: (knownNs, numTokens) => this.outputs.seenAt(knownNs, numTokens),
-            reserved: (request, hitTokens, nowNs) =>
-              this.disaggregation.reserved(request, hitTokens, nowNs),
-          },
-          {
-            warmUpNs: inputs.hostTerms.warmUpNs,
-            step: inputs.hostTerms.steps?.[instance.hardware],
-          },
-          tiers.instances[instance.index],
-        ),
+    this.engines = inputs.cluster.instances.map((instance) =>
+      this.engineOf(instance, tiers.instances[instance.index]),
     );
-    this.states = inputs.requests.map(
-      (request, index) =>
-        new RequestState(index, request.promptTokens, request.outputTokens, request.arrivalNs),
-    );
-    this.states.forEach((state, index) => {
-      state.priority = inputs.requests[index].priority ?? 0;
-    });
+    this.states = inputs.requests.map(stateOf);
     this.load = new LoadMonitor(inputs.cluster);
     this.communications = new CommunicationCount(inputs.cluster.measuredLinks);
     this.timeouts = new ClientTimeouts(inputs.clientTimeoutNs);
-    if (inputs.clientTimeoutNs !== undefined && this.engines.some((e) => e.role === 'prefill')) {
-      throw new UserError('clients that go away are not modelled between prefill and decode', {
-        at: '--client-timeout',
-      });
-    }
+    refuseTimeouts(inputs);
     this.outputs = new OutputQueue(inputs.hostTerms.output);
-    this.lastToken = new Float64Array(this.states.length);
-    this.content = materialise(inputs.requests, { all: hashesAll(inputs) });
+    this.tokenGaps = new TokenGaps(this.states.length);
+    this.contents = new RequestContents(inputs);
     this.arrivals = new Arrivals(inputs.requests, this.states);
     this.sessions = sessionKeys(inputs.requests);
     this.router = new Router(inputs.routing, inputs.seed);
-    this.decodeRouter = new Router(
-      inputs.decodeRouting ?? inputs.routing,
-      inputs.seed,
-      'decode router',
-    );
+    const decodeRouting = inputs.decodeRouting ?? inputs.routing;
+    this.decodeRouter = new Router(decodeRouting, inputs.seed, 'decode router');
     this.admission = new Admission(this.engines);
     this.disaggregation = new Disaggregation(inputs.cluster.kvTransfer ?? defaultKvTransfer, {
       chooseDecode: (request, leg) => this.chooseDecode(request, leg),
-      identify: (leg, prefill) => this.identify(leg, prefill),
+      identify: (leg, prefill) => this.contents.identify(leg, prefill),
       submit: (transfer) => this.transfer(transfer),
-      firstToken: (request, nowNs) => {
-        this.lastToken[request.index] = nowNs;
-      },
+      firstToken: (request, nowNs) => this.tokenGaps.first(request.index, nowNs),
       finished: (request, nowNs) => this.finish(request, nowNs),
     });
     this.groupWaves();
@@ -205,6 +105,24 @@ class ServingRun {
       const refused = this.admission.refusalOf(request);
       if (refused !== undefined) this.reject(request, index, refused);
     });
+  }
+
+  private engineOf(instance: Instance, tiers: KvTiers | undefined): InstanceEngine {
+    const { warmUpNs, steps } = this.inputs.hostTerms;
+    const events: EngineEvents = {
+      submit: (iteration, batch) => this.submit(iteration, batch),
+      finished: (request, nowNs) => this.finish(request, nowNs),
+      move: (iteration) => this.move(iteration),
+      seenAt: (knownNs, numTokens) => this.outputs.seenAt(knownNs, numTokens),
+      reserved: (request, hitTokens, nowNs) =>
+        this.disaggregation.reserved(request, hitTokens, nowNs),
+    };
+    return new InstanceEngine(
+      instance,
+      events,
+      { warmUpNs, step: steps?.[instance.hardware] },
+      tiers,
+    );
   }
 
   async run(): Promise<RunResult> {
@@ -226,12 +144,16 @@ class ServingRun {
       this.complete(completion);
       this.inputs.onProgress?.(this.finished, total, this.nowNs);
     }
+    return this.result();
+  }
+
+  private result(): RunResult {
     return {
       requests: this.inputs.requests,
       states: this.states,
       engines: this.engines,
       series: this.series,
-      itlNs: this.itl.toArray(),
+      itlNs: this.tokenGaps.toArray(),
       numIterations: this.iterations,
       endNs: this.nowNs,
       power: this.meter?.finish(this.nowNs),
@@ -274,7 +196,7 @@ class ServingRun {
       if (engine.role === 'prefill') {
         this.disaggregation.start(request, engine, nowNs);
       } else {
-        this.identify(request, engine);
+        this.contents.identify(request, engine);
         engine.enqueue(request, nowNs);
       }
     }
@@ -294,7 +216,7 @@ class ServingRun {
     const workloadRequest = this.inputs.requests[request.index];
     const candidates = this.admission.decodeFor(workloadRequest, prefill);
     const engine = this.decodeRouter.choose(candidates, this.routed(request, candidates));
-    this.identify(request, engine);
+    this.contents.identify(request, engine);
     return engine;
   }
 
@@ -305,7 +227,7 @@ class ServingRun {
       promptTokens: request.promptTokens,
       session: this.sessions[request.index],
       prefixHitTokens: (position) => {
-        this.identify(request, candidates[position]);
+        this.contents.identify(request, candidates[position]);
         return candidates[position].kv.findComputedTokens(request);
       },
     };
@@ -329,12 +251,11 @@ class ServingRun {
     this.inputs.onCompletion?.(completion);
     checkIntervals(completion.finishNs, this.inputs.intervalNs);
     this.communications.add(completion);
+    this.meter?.onCompletion(completion);
     if (completion.lane === transferLane) {
-      this.meter?.onCompletion(completion);
       this.disaggregation.transferred(completion.iteration, completion.finishNs);
       return;
     }
-    this.meter?.onCompletion(completion);
     this.load.onCompletion(completion);
     const engine = this.engines[completion.instance];
     if (completion.lane >= loadLane) {
@@ -342,17 +263,9 @@ class ServingRun {
       return;
     }
     const batch = engine.complete(completion);
-    const { seenNs } = engine;
     this.tierSeries.record(completion.finishNs);
     this.series.record(batch, completion.finishNs, this.engines);
-    for (let i = 0; i < batch.requests.length; i++) {
-      if (!batch.samples[i]) continue;
-      const { index, numOutputTokens, isPrefillLeg } = batch.requests[i];
-      if (isPrefillLeg) continue;
-      const first = numOutputTokens === (batch.gained?.[i] ?? 1);
-      if (!first) this.itl.push(seenNs - this.lastToken[index]);
-      this.lastToken[index] = seenNs;
-    }
+    this.tokenGaps.record(batch, engine.seenNs);
   }
 
   private submit(iteration: Iteration, batch: Batch): void {
@@ -387,26 +300,20 @@ class ServingRun {
     this.finished++;
     this.arrivals.finished(request.index, nowNs);
   }
-
-  /** What the request's full blocks hold, for prefix lookups on this engine. */
-  private identify(request: RequestState, engine: InstanceEngine): void {
-    if (!engine.kv.prefixCaching) return;
-    const sequence = this.content.sequence(request.index);
-    if (sequence === undefined) return;
-    const { blockSize } = engine.kv;
-    let contents = this.contents.get(blockSize);
-    if (contents === undefined) {
-      contents = new BlockContents(blockSize);
-      this.contents.set(blockSize, contents);
-    }
-    request.blockContents = contents.ofSequence(sequence);
-  }
 }
 
-/**
- * An engine hashes every request. Content nobody can share changes nothing but what pools hold, so
- * it is only followed where that is asked: with tiers below the device, or a workload with prefixes.
- */
-function hashesAll({ cluster, requests }: RunInputs): boolean {
-  return cluster.kvTiers !== undefined || requests.some(({ prefix }) => prefix !== undefined);
+function stateOf(request: Request, index: number): RequestState {
+  const { promptTokens, outputTokens, arrivalNs, priority = 0 } = request;
+  const state = new RequestState(index, promptTokens, outputTokens, arrivalNs);
+  state.priority = priority;
+  return state;
+}
+
+/** @throws UserError clients that go away where prompts and answers are computed apart */
+function refuseTimeouts({ clientTimeoutNs, cluster }: RunInputs): void {
+  if (clientTimeoutNs === undefined) return;
+  if (cluster.instances.every(({ role }) => role !== 'prefill')) return;
+  throw new UserError('clients that go away are not modelled between prefill and decode', {
+    at: '--client-timeout',
+  });
 }

@@ -7,7 +7,7 @@ import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
 import { clusterOf, runFixed } from './machine.test-helper.js';
 import { requestResults } from './metrics.js';
-import type { RunResult } from './serving-run.js';
+import type { RunResult } from './run-result.js';
 
 /** Calls that fan out and join, each after tool time, contexts growing along the way. */
 function agenticSessions(seed: number, sessions: number, gapNs: number): Request[] {

@@ -8,8 +8,8 @@ import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-sum
 import type { RequestResult } from './metrics.js';
 import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
 import { predictionIntervals } from './prediction-intervals.js';
+import type { Rejection, RunResult } from './run-result.js';
 import type { Saturation } from './saturation.js';
-import type { Rejection, RunResult } from './serving-run.js';
 import { formatSlo, type SloSummary, type SloTargets, summariseSlo } from './slo.js';
 import { formatTrustCard, overloadLine, type TrustCard, trustCard } from './trust-card.js';
 

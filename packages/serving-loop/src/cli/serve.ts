@@ -1,6 +1,6 @@
 /** From options to results: loads inputs, builds the stages, runs the loop. */
 import { dirname, resolve } from 'node:path';
-import { assert } from '@astrolabe/base';
+import { askedBy, assert } from '@astrolabe/base';
 import { hashFile, Progress } from '@astrolabe/base/cli';
 import { type Calibration, type Cluster, calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
@@ -10,7 +10,9 @@ import { createTraceGenerator } from '@astrolabe/trace-generator';
 import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type RequestResult, requestResults } from '../metrics.js';
-import { type HostTerms, type RunInputs, type RunResult, runServing } from '../serving-run.js';
+import type { HostTerms, RunInputs } from '../run-inputs.js';
+import type { RunResult } from '../run-result.js';
+import { runServing } from '../serving-run.js';
 import { type LookupShare, type Summary, summarise } from '../summary.js';
 import { openBackend } from './carriers/open-backend.js';
 import type { OpenedBackend } from './carriers/opened-backend.js';
@@ -123,8 +125,10 @@ async function openGenerator(options: ServingOptions, cluster: Cluster, calibrat
     calibration,
     ...(options.terms === undefined ? {} : { terms: options.terms }),
     expertRouterFor: await loadExpertRouters(cluster),
-    latencyModelFor: ({ hardware, model, engine }) => {
-      const latency = profiles.latencyModel(hardware, model.name, engine.dtype);
+    latencyModelFor: ({ hardware, model, engine, place }) => {
+      const latency = askedBy(place, () =>
+        profiles.latencyModel(hardware, model.name, engine.dtype),
+      );
       models.add(latency);
       return latency;
     },

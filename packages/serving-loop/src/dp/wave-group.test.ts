@@ -5,7 +5,8 @@ import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
 import { exampleModel, FixedMachine } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
-import { type HostTerms, runServing } from '../serving-run.js';
+import type { HostTerms } from '../run-inputs.js';
+import { runServing } from '../serving-run.js';
 
 const ms = (value: number): number => value * nsPerMs;
 

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { clusterOf, FixedMachine, runFixed } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
-import type { RunResult } from '../serving-run.js';
+import type { RunResult } from '../run-result.js';
 import { TierStore } from './tier-store.js';
 
 const options = { seed: 5, numRuns: 500 };

@@ -42,6 +42,7 @@ function instance(index: number, tp: number, firstNpu: number): Instance {
   return {
     index,
     name: `instance${index}`,
+    place: 'test',
     node: 0,
     model,
     hardware: 'X',

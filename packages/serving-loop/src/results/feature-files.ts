@@ -10,7 +10,7 @@ import {
   requestEnergyColumns,
   requestEnergyRows,
 } from '../power/power-report.js';
-import type { RunResult } from '../serving-run.js';
+import type { RunResult } from '../run-result.js';
 import { toCsv } from './table.js';
 
 export const featureFileNames = ['kv-pools.csv', 'power.csv', 'request-energy.csv'] as const;

@@ -1,0 +1,43 @@
+/** What a run of the loop leaves behind, for results, summaries and reports. Times ns. */
+import type { Request } from '@astrolabe/workload';
+import type { MeasuredLinksUse } from './communication-count.js';
+import type { InstanceEngine } from './instance-engine.js';
+import type { IntervalSeries } from './interval-series.js';
+import type { TierSeries } from './kv/tier-series.js';
+import type { PowerReading } from './power/power-meter.js';
+import type { RequestState } from './request-state.js';
+import type { Saturation } from './saturation.js';
+
+export interface Rejection {
+  /** Id in the workload. */
+  readonly request: Request['id'];
+  readonly reason: string;
+}
+
+export interface RunResult {
+  readonly requests: readonly Request[];
+  readonly states: readonly RequestState[];
+  readonly engines: readonly InstanceEngine[];
+  readonly series: IntervalSeries;
+  /** All inter-token gaps of all requests, ns. */
+  readonly itlNs: Float64Array;
+  readonly numIterations: number;
+  readonly endNs: number;
+  /** Undefined unless a node has power constants. */
+  readonly power: PowerReading | undefined;
+  readonly tiers: TierSeries;
+  readonly saturation: readonly Saturation[];
+  /** Undefined unless the cluster has measured links. */
+  readonly measuredLinks: MeasuredLinksUse | undefined;
+  /** Of the time that devices do something in steps, communication alone. */
+  readonly exposedCommShare: number;
+  /** In workload order; empty unless they were asked for. */
+  readonly rejections: readonly Rejection[];
+  /** KV hand-overs from prefill to decode instances. */
+  readonly transfers: {
+    readonly count: number;
+    readonly tokens: number;
+    /** Prompts computed for decode instances, by prefill instance. */
+    readonly prefills: ReadonlyMap<number, number>;
+  };
+}
