@@ -112,7 +112,30 @@ const cases: readonly Case[] = [
   {
     name: 'hardware without a profile',
     spoil: edit('cluster.json', (cluster) => set(instance(cluster), 'hardware', 'RTXPRO9000')),
-    says: /no profile for hardware "RTXPRO9000"/,
+    says: /cluster\.json: nodes\[0\]\.instances\[0\]: .*: no profile for hardware "RTXPRO9000"/,
+  },
+  {
+    name: 'a model that nobody knows',
+    spoil: edit('cluster.json', (cluster) => set(instance(cluster), 'model_name', 'org/Some')),
+    says: /cluster\.json: nodes\[0\]\.instances\[0\]\.model_name: model "org\/Some" is unknown/,
+  },
+  {
+    name: 'a model file that is not there',
+    spoil: edit('cluster.json', (cluster) => set(instance(cluster), 'model_name', 'm.json')),
+    says: /cluster\.json: nodes\[0\]\.instances\[0\]\.model_name: .*m\.json: no such file$/,
+  },
+  {
+    name: 'a PIM device that nobody knows',
+    spoil: edit('cluster.json', (cluster) => {
+      set(instance(cluster), 'enable_attn_offloading', true);
+      set(cluster.nodes[0 as never].cpu_mem, 'pim_config', 'HBM9');
+    }),
+    says: /cluster\.json: nodes\[0\]\.cpu_mem\.pim_config: PIM device "HBM9" is unknown/,
+  },
+  {
+    name: 'a table of measured links that is not there',
+    spoil: edit('cluster.json', (cluster) => set(cluster, 'measured_links', [{ file: 'l.json' }])),
+    says: /cluster\.json: measured_links\[0\]\.file: .*l\.json: no such file$/,
   },
   {
     name: 'a model larger than the memory',

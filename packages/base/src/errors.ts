@@ -21,6 +21,17 @@ export class UserError extends Error {
   }
 }
 
+/** Runs `body`; where it refuses something, the message begins with who asked for it. */
+export function askedBy<T>(at: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { message, hint } = error;
+    throw new UserError(message, hint === undefined ? { at } : { at, hint });
+  }
+}
+
 /** Always on, also in production. The message is built only on failure. */
 export function assert(condition: boolean, message: string | (() => string)): asserts condition {
   if (!condition) {

@@ -1,4 +1,4 @@
-export { assert, type ErrorPlace, UserError } from './errors.js';
+export { askedBy, assert, type ErrorPlace, UserError } from './errors.js';
 export { GrowableFloat64, GrowableInt32 } from './growable.js';
 export { interpolate, mergePoints, upperBound, upperSlope } from './interpolate.js';
 export { formatPath, parseWith } from './parse.js';

@@ -3,7 +3,7 @@
  * and for messages between the stages of one instance; a group it has no row for is refused, because
  * another group's time would be wrong in a way that nobody sees.
  */
-import { UserError } from '@astrolabe/base';
+import { askedBy, UserError } from '@astrolabe/base';
 import type { MeasuredLinksFile } from './interconnect.js';
 import type { Instance } from './resolve-cluster.js';
 import { describeCurve, findCurve, type MeasuredKind, type SizeTable } from './size-table.js';
@@ -34,7 +34,7 @@ export function resolveMeasuredLinks(
         hint: `there is ${known.join(', ')}`,
       });
     }
-    return { file, hardware, table: read(file) };
+    return { file, hardware, table: askedBy(`${place}.file`, () => read(file)) };
   });
   for (const instance of instances) checkInstance(instance, links);
   return links;

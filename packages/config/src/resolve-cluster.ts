@@ -3,7 +3,7 @@
  * engine options merged. NPUs are numbered instance by instance, within one instance
  * `stage * tp + rank`.
  */
-import { bytesPerGiB, parseWith, UserError } from '@astrolabe/base';
+import { askedBy, bytesPerGiB, parseWith, UserError } from '@astrolabe/base';
 import type { ClusterFile, InstanceFile, PlacementFile, PowerFile } from './cluster.js';
 import { clusterFileSchema } from './cluster.js';
 import {
@@ -27,6 +27,8 @@ export type InstanceRole = 'colocated' | 'prefill' | 'decode';
 export interface Instance {
   readonly index: number;
   readonly name: string;
+  /** Its place in the cluster file, for messages. */
+  readonly place: string;
   readonly node: number;
   readonly model: ModelShape;
   readonly hardware: string;
@@ -190,10 +192,13 @@ function hostMemory(
     return { hostMemory: { sizeBytes, bandwidthGBps, latencyNs } };
   }
   const place = `${at}: nodes[${node}].cpu_mem.pim_config`;
-  if (memory.pim_config === undefined || options.findPim === undefined) {
+  const { pim_config: name } = memory;
+  const { findPim } = options;
+  if (name === undefined || findPim === undefined) {
     throw new UserError('is missing: an instance of the node offloads attention', { at: place });
   }
-  const pim = pimMemory(options.findPim(memory.pim_config), sizeBytes, place);
+  const device = askedBy(place, () => findPim(name));
+  const pim = pimMemory(device, sizeBytes, place);
   const bandwidthGBps = pim.numChannels * pim.channelBandwidthGBps;
   // Time is whole nanoseconds.
   const latencyNs = Math.round(pim.latencyNs);
@@ -233,7 +238,7 @@ function resolveInstance(
   firstNpu: number,
   options: ResolveOptions,
 ): Instance {
-  const model = options.findModel(entry.model_name);
+  const model = askedBy(`${place}.model_name`, () => options.findModel(entry.model_name));
   const { tp, pp } = parallelDegrees(entry, place);
   if (pp > model.numLayers) {
     throw new UserError(`${pp} stages, but the model has ${model.numLayers} layers`, {
@@ -251,6 +256,7 @@ function resolveInstance(
   return {
     index,
     name: entry.name ?? `instance${index}`,
+    place,
     node,
     model,
     hardware: entry.hardware,

@@ -4,7 +4,7 @@
  * through as an empty graph that runs the machine's clock to there. With `--output` graphs go to
  * files, and the lines on stdout name them.
  */
-import { parseWith, UserError } from '@astrolabe/base';
+import { askedBy, parseWith } from '@astrolabe/base';
 import { openInput, readNdjson, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import {
   advanceGraph,
@@ -67,8 +67,10 @@ async function openGenerator(
     calibration: loadCalibration(options.calibration),
     terms: options.terms,
     expertRouterFor: await loadExpertRouters(cluster),
-    latencyModelFor: ({ hardware, model, engine }) => {
-      const latency = profiles.latencyModel(hardware, model.name, engine.dtype);
+    latencyModelFor: ({ hardware, model, engine, place }) => {
+      const latency = askedBy(place, () =>
+        profiles.latencyModel(hardware, model.name, engine.dtype),
+      );
       models.add(latency);
       return latency;
     },
@@ -87,22 +89,10 @@ function hasKey(value: unknown, key: string): boolean {
 function generateAt(generator: TraceGenerator, value: unknown, at: string): GraphSet {
   if (hasKey(value, 'transfer')) {
     const transfer = parseWith(transferSchema, value, at);
-    return placed(at, () => generator.generateTransfer(transfer));
+    return askedBy(at, () => generator.generateTransfer(transfer));
   }
   const iteration = parseWith(iterationSchema, value, at);
-  return placed(at, () => generator.generate(iteration));
-}
-
-function placed(at: string, body: () => GraphSet): GraphSet {
-  try {
-    return body();
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(error.message, {
-      at,
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-    });
-  }
+  return askedBy(at, () => generator.generate(iteration));
 }
 
 /** Files of one graph set. @returns the control line that names them */

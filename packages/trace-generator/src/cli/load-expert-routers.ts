@@ -12,25 +12,25 @@ export async function loadExpertRouters(
   cluster: Cluster,
 ): Promise<(instance: Instance) => ExpertRouter | undefined> {
   const routers = new Map<string, ExpertRouter>();
-  for (const { experts } of cluster.instances) {
+  for (const { experts, place } of cluster.instances) {
     const path = experts?.module;
     if (experts?.routing !== 'module' || path === undefined || routers.has(path)) continue;
-    routers.set(path, await loadRouter(path));
+    routers.set(path, await loadRouter(path, `${place}.experts.module: ${path}`));
   }
   return ({ experts }) => (experts?.module === undefined ? undefined : routers.get(experts.module));
 }
 
-async function loadRouter(path: string): Promise<ExpertRouter> {
+async function loadRouter(path: string, at: string): Promise<ExpertRouter> {
   let module: { default?: unknown };
   try {
     module = await import(pathToFileURL(path).href);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError(`cannot be loaded: ${reason}`, { at: path });
+    throw new UserError(`cannot be loaded: ${reason}`, { at });
   }
   if (typeof module.default !== 'function') {
     throw new UserError('has no function as its default export', {
-      at: path,
+      at,
       hint: 'export default ({ layer, tokens, numExperts, expertsPerToken, step, group }) => counts',
     });
   }
