@@ -14,6 +14,17 @@ describe('BlockContents', () => {
     expect(b[2]).not.toBe(a[2]);
   });
 
+  it('tokens decide where hashes are equal', () => {
+    const contents = new BlockContents(2);
+    const [a] = contents.ofSequence(Int32Array.of(5, 7));
+    // Found by search: the 53-bit hash of the block before.
+    const colliding = Int32Array.of(4400310, 293577897);
+    const [b] = contents.ofSequence(colliding);
+    expect(b).not.toBe(a);
+    expect([...contents.ofSequence(colliding)]).toEqual([b]);
+    expect(contents.size).toBe(2);
+  });
+
   it('a partial block has no id', () => {
     expect(new BlockContents(16).ofSequence(new Int32Array(15))).toHaveLength(0);
   });

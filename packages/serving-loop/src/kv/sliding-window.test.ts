@@ -61,6 +61,26 @@ describe('sliding window', () => {
     expect(kv.pool.usedBlocks).toBe(0);
   });
 
+  it('keeps a block until no token to come attends to its last token', () => {
+    const kv = manager(8);
+    const request = computed(kv, 22, contents);
+    expect(kv.allocate(request, 1, 0, false)).toBe(true);
+    // Token 22 sees 15..22, and token 15 is the last of block 3.
+    expect(kv.pool.usedBlocks).toBe(3);
+    request.numComputedTokens++;
+    expect(kv.allocate(request, 1, 0, false)).toBe(true);
+    expect(kv.pool.usedBlocks).toBe(2);
+  });
+
+  it('a prefix needs the tokens before the next one, not that one too', () => {
+    const kv = manager(9);
+    kv.free(computed(kv, 24, contents));
+    const other = new RequestState(1, 40, 10, 0);
+    // The next token sees eight before it: two blocks.
+    other.blockContents = Int32Array.from([90, 91, 2, 3, 94]);
+    expect(kv.findComputedTokens(other)).toBe(16);
+  });
+
   it('a gap ends the prefix before it, a short start counts whole', () => {
     const kv = manager(12);
     kv.free(computed(kv, 4, [0]));
