@@ -107,10 +107,22 @@ describe('buildTimeline', () => {
   });
 
   it('thins out to a limit and says so', () => {
-    const timeline = buildTimeline(records, { ...all, maxEvents: 9 });
-    expect(timeline.notes).toEqual([
-      '1 of 3 steps, requests and samples is drawn, for at most 9 events',
-    ]);
+    const whole = buildTimeline(records, all).events.length;
+    let last = 0;
+    for (let maxEvents = 1; maxEvents <= whole; maxEvents++) {
+      const { events, notes } = buildTimeline(records, { ...all, maxEvents });
+      const least = 14;
+      expect(events.length).toBeLessThanOrEqual(Math.max(least, maxEvents));
+      expect(events.length).toBeGreaterThanOrEqual(last);
+      last = events.length;
+      const stride = maxEvents < least ? 3 : Number(/1 of (\d+)/.exec(notes[0] ?? '1 of 1')?.[1]);
+      const limit =
+        maxEvents < least
+          ? `14 events: fewer than ${maxEvents} cannot hold one of each and the names of tracks`
+          : `for at most ${maxEvents} events`;
+      const note = `1 of ${stride} steps, requests and samples is drawn, ${limit}`;
+      expect(notes).toEqual(maxEvents === whole ? [] : [note]);
+    }
     expect(buildTimeline(records, all).notes).toEqual([]);
   });
 });

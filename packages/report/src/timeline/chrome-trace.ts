@@ -10,7 +10,7 @@ export interface TimelineOptions {
   /** Part of the run, ns. */
   readonly fromNs: number;
   readonly toNs: number;
-  /** Most events; steps and requests are thinned evenly to stay below. */
+  /** Most events, names of tracks among them; steps, requests and samples are thinned evenly to stay below. */
   readonly maxEvents: number;
 }
 
@@ -22,38 +22,90 @@ export interface Timeline {
 
 const requestProcess = 1_000_000;
 const counterProcess = 2_000_000;
-/** Slices and flows of one request. */
-const eventsPerRequest = 7;
+/** Itself, queued, prefill, decode. */
+const slicesPerRequest = 4;
 
 export function buildTimeline(records: RunRecords, options: TimelineOptions): Timeline {
+  const { maxEvents } = options;
+  const part = partOf(records, options);
+  const most = Math.max(part.steps.length, part.requests.length, ...part.counters.map(lengthOf));
+  let stride = Math.max(1, Math.min(most, Math.ceil(slicesAndSamples(part) / maxEvents)));
+  let events = draw(part, stride);
+  // Arrows and the names of tracks come on top.
+  while (events.length > maxEvents && stride < most) {
+    stride = Math.min(most, Math.max(stride + 1, Math.ceil((stride * events.length) / maxEvents)));
+    events = draw(part, stride);
+  }
+  if (stride === 1 && events.length <= maxEvents) return { events, notes: [] };
+  const limit =
+    events.length <= maxEvents
+      ? `for at most ${maxEvents} events`
+      : `${events.length} events: fewer than ${maxEvents} cannot hold one of each and the names of tracks`;
+  return { events, notes: [`1 of ${stride} steps, requests and samples is drawn, ${limit}`] };
+}
+
+/** What is drawn unless it is thinned out. */
+interface Part {
+  readonly steps: readonly StepSpan[];
+  readonly requests: readonly IndexedRequest[];
+  readonly counters: readonly PartOfSeries[];
+}
+
+interface PartOfSeries {
+  readonly label: string;
+  readonly unit: string;
+  readonly samples: readonly (readonly [startNs: number, value: number])[];
+}
+
+const lengthOf = (series: PartOfSeries): number => series.samples.length;
+
+function slicesAndSamples({ steps, requests, counters }: Part): number {
+  const slices = steps.reduce((sum, step) => sum + step.npus.length, 0);
+  const samples = counters.reduce((sum, series) => sum + lengthOf(series), 0);
+  return slices + slicesPerRequest * requests.length + samples;
+}
+
+function partOf(records: RunRecords, { fromNs, toNs }: TimelineOptions): Part {
   const inside = (startNs: number, finishNs: number): boolean =>
-    finishNs >= options.fromNs && startNs <= options.toNs;
-  const steps = records.steps.filter((step) => inside(step.startNs, step.finishNs));
-  const requests = records.requests.flatMap((request, index) =>
-    request !== undefined && inside(request.arrivalNs, request.finishNs)
-      ? [{ request, index }]
-      : [],
-  );
-  const stepEvents = steps.reduce((sum, step) => sum + step.npus.length, 0);
-  const samples = records.counters.reduce((sum, series) => sum + series.values.length, 0);
-  const wanted = stepEvents + requests.length * eventsPerRequest + samples;
-  const stride = Math.max(1, Math.ceil(wanted / options.maxEvents));
-  const notes =
-    stride === 1
-      ? []
-      : [
-          `1 of ${stride} steps, requests and samples is drawn, for at most ${options.maxEvents} events`,
-        ];
-  const thin = <T>(items: readonly T[]): T[] => items.filter((_, i) => i % stride === 0);
+    finishNs >= fromNs && startNs <= toNs;
+  return {
+    steps: records.steps.filter((step) => inside(step.startNs, step.finishNs)),
+    requests: records.requests.flatMap((request, index) =>
+      request !== undefined && inside(request.arrivalNs, request.finishNs)
+        ? [{ request, index }]
+        : [],
+    ),
+    counters: records.counters.map(({ name, unit, intervalNs, values }) => ({
+      label: `${name} (${unit})`,
+      unit,
+      samples: values.flatMap((value, i) => {
+        const startNs = i * intervalNs;
+        return inside(startNs, startNs + intervalNs) ? [[startNs, value] as const] : [];
+      }),
+    })),
+  };
+}
+
+function draw({ steps, requests, counters }: Part, stride: number): string[] {
   const events: string[] = [];
-  const add = (event: Record<string, unknown>): void => {
+  const add: Add = (event) => {
     events.push(JSON.stringify(event));
   };
+  const thin = <T>(items: readonly T[]): T[] => items.filter((_, i) => i % stride === 0);
   const drawnSteps = thin(steps);
   addSteps(drawnSteps, add);
   addRequests(thin(requests), firstSteps(steps, new Set(drawnSteps)), add);
-  addCounters(records, options, stride, add);
-  return { events, notes };
+  if (counters.length > 0) {
+    const args = { name: 'counters' };
+    add({ ph: 'M', name: 'process_name', pid: counterProcess, tid: 0, args });
+  }
+  for (const { label, unit, samples } of counters) {
+    for (const [startNs, value] of thin(samples)) {
+      const args = { [unit]: value };
+      add({ ph: 'C', name: label, pid: counterProcess, tid: 0, ts: us(startNs), args });
+    }
+  }
+  return events;
 }
 
 type Add = (event: Record<string, unknown>) => void;
@@ -208,32 +260,6 @@ class RowPacker {
     const row = found < 0 ? this.freeAt.length : found;
     this.freeAt[row] = finishNs;
     return row;
-  }
-}
-
-function addCounters(
-  records: RunRecords,
-  options: TimelineOptions,
-  stride: number,
-  add: Add,
-): void {
-  if (records.counters.length === 0) return;
-  const pid = counterProcess;
-  add({ ph: 'M', name: 'process_name', pid, tid: 0, args: { name: 'counters' } });
-  for (const { name, unit, intervalNs, values } of records.counters) {
-    for (const [i, value] of values.entries()) {
-      const startNs = i * intervalNs;
-      if (i % stride !== 0) continue;
-      if (startNs + intervalNs < options.fromNs || startNs > options.toNs) continue;
-      add({
-        ph: 'C',
-        name: `${name} (${unit})`,
-        pid,
-        tid: 0,
-        ts: us(startNs),
-        args: { [unit]: value },
-      });
-    }
   }
 }
 

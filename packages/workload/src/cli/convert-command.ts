@@ -11,6 +11,7 @@ import type { Request } from '../request.js';
 import { RequestChecker } from '../request-checker.js';
 import { RequestDropper } from '../request-dropper.js';
 import { withLineOutput } from './line-output.js';
+import { shownName } from './read-rows.js';
 import { type PlacedDraft, streamDrafts } from './read-workload.js';
 
 const formatNames = workloadFormats.map(({ name }) => name).join(', ');
@@ -102,18 +103,23 @@ async function* transformed(
   let count = 0;
   for await (const { draft, at } of ordered(input, flags)) {
     if (count === flags.limit) return;
-    firstNs ??= flags.startAtZero === true ? draft.request.arrivalNs : 0;
-    draft.request.arrivalNs = Math.round((draft.request.arrivalNs - firstNs) / flags.scaleRate);
     if (draft.request.promptTokens + draft.request.outputTokens > limit) {
       dropper.drop(draft.request);
       continue;
     }
+    firstNs ??= flags.startAtZero === true ? draft.request.arrivalNs : 0;
+    draft.request.arrivalNs = Math.round((draft.request.arrivalNs - firstNs) / flags.scaleRate);
     const request = dropper.mend(attacher.attach(draft));
     checker.check(request, at);
     count++;
     yield anonymiser?.apply(request) ?? request;
   }
-  if (count === 0) throw new UserError('no requests', { at: input });
+  if (count > 0) return;
+  if (dropper.count === 0) throw new UserError('no requests', { at: shownName(input) });
+  throw new UserError(
+    `nothing left: all ${dropper.count} requests have more than ${limit} tokens, prompt and output together`,
+    { at: '--max-model-len' },
+  );
 }
 
 async function* ordered(input: string, flags: Flags): AsyncGenerator<PlacedDraft> {
