@@ -11,6 +11,7 @@ import {
   clusterFileSchema,
   cxlMemorySchema,
   deviceCalibrationSchema,
+  engineDefaults,
   engineOverridesSchema,
   expertOptionsSchema,
   hostMemorySchema,
@@ -25,7 +26,6 @@ import {
   outputPathSchema,
   placementSchema,
   powerSchema,
-  resolveEngine,
   storageSchema,
   topologySchema,
 } from '@astrolabe/config';
@@ -150,28 +150,18 @@ function schemaTable(schema: Schema, links: boolean, leaveOut: readonly string[]
   return tableOf(rows.filter(({ key }) => !leaveOut.includes(key)));
 }
 
-/** Defaults of engine options are decided where layers of them are joined, not in their schema. */
+/** Every option is optional in a file; defaults come in where layers of them are joined. */
 function engineTable(): string {
-  const resolved: Readonly<Record<string, unknown>> = { ...resolveEngine('bfloat16') };
+  const defaults: Readonly<Record<string, unknown>> = engineDefaults;
   const special: Readonly<Record<string, string>> = {
     dtype: "the model's",
-    kv_cache_dtype: '`auto`',
     max_model_len: "the model's",
     kv_blocks: 'predicted',
     batch_padding: '`cuda-graphs`; TPUs `buckets`',
-    speculative_tokens: '`0`',
-    speculative_acceptance: '`0.7`',
-    speculative_draft_ns: '`0`',
-    enable_attn_offloading: '`false`',
-    enable_sub_batch_interleaving: '`false`',
   };
-  const camel = (key: string): string => key.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
   const rows = rowsOf(engineOverridesSchema.toJSONSchema({ io: 'input' }) as JsonSchema, false);
   return tableOf(
-    rows.map((row) => ({
-      ...row,
-      fallback: special[row.key] ?? `\`${resolved[camel(row.key)]}\``,
-    })),
+    rows.map((row) => ({ ...row, fallback: special[row.key] ?? `\`${defaults[row.key]}\`` })),
   );
 }
 

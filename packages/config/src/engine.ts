@@ -88,9 +88,37 @@ export const engineOverridesSchema = z.strictObject({
 export type EngineOverrides = z.infer<typeof engineOverridesSchema>;
 
 /**
- * The engine with everything decided. Defaults are vLLM 0.19's for an API server on a device with
- * less than 70 GiB, except max_num_seqs 128 as in LLMServingSim.
+ * vLLM 0.19's for an API server on a device with less than 70 GiB, except max_num_seqs 128 as in
+ * LLMServingSim. What has none is decided by the model or the device.
  */
+export const engineDefaults = {
+  max_num_seqs: 128,
+  max_num_batched_tokens: 2048,
+  long_prefill_token_threshold: 0,
+  block_size: 16,
+  kv_cache_dtype: 'auto',
+  enable_chunked_prefill: true,
+  enable_prefix_caching: true,
+  reserve_full_isl: true,
+  async_scheduling: true,
+  scheduling_policy: 'fcfs',
+  enable_attn_offloading: false,
+  enable_sub_batch_interleaving: false,
+  batch_padding: 'cuda-graphs',
+  bucket_padding_gap: 0,
+  speculative_tokens: 0,
+  speculative_acceptance: 0.7,
+  speculative_draft_ns: 0,
+  eos_share: 0,
+} as const satisfies EngineOverrides;
+
+/** The options among an instance's other keys. */
+export function engineOverridesOf(entry: EngineOverrides): EngineOverrides {
+  const names = Object.keys(engineOverridesSchema.shape) as (keyof EngineOverrides)[];
+  return Object.fromEntries(names.map((name) => [name, entry[name]]));
+}
+
+/** The engine with everything decided. */
 export interface EngineOptions {
   readonly maxNumSeqs: number;
   readonly maxNumBatchedTokens: number;
@@ -128,51 +156,57 @@ export function deviceEngine(hardware: string): EngineOverrides {
   return /^tpu/i.test(hardware) ? { batch_padding: 'buckets' } : {};
 }
 
+type Defaulted = keyof typeof engineDefaults;
+type MergedEngine = Omit<EngineOverrides, Defaulted> & {
+  [key in Defaulted]: NonNullable<EngineOverrides[key]>;
+};
+
 /** One place for precedence: later layers win where they say something. */
 export function resolveEngine(
   modelDtype: Dtype,
   ...layers: readonly EngineOverrides[]
 ): EngineOptions {
-  const merged: EngineOverrides = {};
+  const merged: MergedEngine = { ...engineDefaults };
   for (const layer of layers) {
     for (const [key, value] of Object.entries(layer)) {
       if (value !== undefined) Object.assign(merged, { [key]: value });
     }
   }
-  const dtype = merged.dtype ?? modelDtype;
-  const kv = merged.kv_cache_dtype ?? 'auto';
+  const { dtype = modelDtype, kv_cache_dtype: kvDtype } = merged;
+  const { speculative_tokens: drafts } = merged;
   return {
-    maxNumSeqs: merged.max_num_seqs || unlimited(merged.max_num_seqs) || 128,
-    maxNumBatchedTokens:
-      merged.max_num_batched_tokens || unlimited(merged.max_num_batched_tokens) || 2048,
+    maxNumSeqs: limitOf(merged.max_num_seqs),
+    maxNumBatchedTokens: limitOf(merged.max_num_batched_tokens),
     maxModelLen: merged.max_model_len,
-    longPrefillTokenThreshold: merged.long_prefill_token_threshold ?? 0,
-    blockSize: merged.block_size ?? 16,
+    longPrefillTokenThreshold: merged.long_prefill_token_threshold,
+    blockSize: merged.block_size,
     dtype,
-    kvCacheDtype: kv === 'auto' ? dtype : kv,
-    enableChunkedPrefill: merged.enable_chunked_prefill ?? true,
-    enablePrefixCaching: merged.enable_prefix_caching ?? true,
-    reserveFullIsl: merged.reserve_full_isl ?? true,
-    asyncScheduling: merged.async_scheduling ?? true,
+    kvCacheDtype: kvDtype === 'auto' ? dtype : kvDtype,
+    enableChunkedPrefill: merged.enable_chunked_prefill,
+    enablePrefixCaching: merged.enable_prefix_caching,
+    reserveFullIsl: merged.reserve_full_isl,
+    asyncScheduling: merged.async_scheduling,
     kvBlocks: merged.kv_blocks,
-    schedulingPolicy: merged.scheduling_policy ?? 'fcfs',
-    batchPadding: merged.batch_padding ?? 'cuda-graphs',
-    bucketPaddingGap: merged.bucket_padding_gap ?? 0,
-    speculation: merged.speculative_tokens
-      ? {
-          tokens: merged.speculative_tokens,
-          acceptance: merged.speculative_acceptance ?? 0.7,
-          draftNs: merged.speculative_draft_ns ?? 0,
-        }
-      : undefined,
-    eosShare: merged.eos_share ?? 0,
-    attentionOffload: merged.enable_attn_offloading ?? false,
-    subBatchInterleaving: merged.enable_sub_batch_interleaving ?? false,
+    schedulingPolicy: merged.scheduling_policy,
+    batchPadding: merged.batch_padding,
+    bucketPaddingGap: merged.bucket_padding_gap,
+    speculation:
+      drafts === 0
+        ? undefined
+        : {
+            tokens: drafts,
+            acceptance: merged.speculative_acceptance,
+            draftNs: merged.speculative_draft_ns,
+          },
+    eosShare: merged.eos_share,
+    attentionOffload: merged.enable_attn_offloading,
+    subBatchInterleaving: merged.enable_sub_batch_interleaving,
   };
 }
 
-function unlimited(limit: number | undefined): number | undefined {
-  return limit === 0 ? Number.POSITIVE_INFINITY : undefined;
+/** 0 stands for no limit. */
+function limitOf(limit: number): number {
+  return limit === 0 ? Number.POSITIVE_INFINITY : limit;
 }
 
 /** A step never holds more tokens than the context, nor more requests than tokens. */

@@ -10,6 +10,7 @@ import {
   deviceEngine,
   type EngineOptions,
   type EngineOverrides,
+  engineOverridesOf,
   limitEngine,
   resolveEngine,
 } from './engine.js';
@@ -271,7 +272,7 @@ function resolveInstance(
       resolveEngine(
         model.dtype,
         deviceEngine(entry.hardware),
-        engineKeys(entry),
+        engineOverridesOf(entry),
         options.flags ?? {},
       ),
       model.maxPositionEmbeddings,
@@ -348,30 +349,4 @@ function parallelDegrees(entry: InstanceFile, place: string): { tp: number; pp: 
     });
   }
   return { tp: knownTp, pp: knownPp };
-}
-
-function engineKeys(entry: InstanceFile): EngineOverrides {
-  return {
-    max_num_seqs: entry.max_num_seqs,
-    max_num_batched_tokens: entry.max_num_batched_tokens,
-    max_model_len: entry.max_model_len,
-    long_prefill_token_threshold: entry.long_prefill_token_threshold,
-    block_size: entry.block_size,
-    dtype: entry.dtype,
-    kv_cache_dtype: entry.kv_cache_dtype,
-    enable_chunked_prefill: entry.enable_chunked_prefill,
-    enable_prefix_caching: entry.enable_prefix_caching,
-    reserve_full_isl: entry.reserve_full_isl,
-    async_scheduling: entry.async_scheduling,
-    kv_blocks: entry.kv_blocks,
-    scheduling_policy: entry.scheduling_policy,
-    batch_padding: entry.batch_padding,
-    bucket_padding_gap: entry.bucket_padding_gap,
-    speculative_tokens: entry.speculative_tokens,
-    speculative_acceptance: entry.speculative_acceptance,
-    speculative_draft_ns: entry.speculative_draft_ns,
-    eos_share: entry.eos_share,
-    enable_attn_offloading: entry.enable_attn_offloading,
-    enable_sub_batch_interleaving: entry.enable_sub_batch_interleaving,
-  };
 }
