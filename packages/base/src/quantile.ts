@@ -1,4 +1,5 @@
 /** Order statistics as NumPy's default (linear between the two nearest ranks). */
+import { z } from 'zod';
 
 /** @param sorted ascending, not empty. @param fraction in [0, 1]. */
 export function quantileSorted(sorted: ArrayLike<number>, fraction: number): number {
@@ -8,15 +9,16 @@ export function quantileSorted(sorted: ArrayLike<number>, fraction: number): num
   return sorted[low] + (sorted[high] - sorted[low]) * (position - low);
 }
 
-export interface Distribution {
-  readonly count: number;
-  readonly mean: number;
-  readonly p50: number;
-  readonly p90: number;
-  readonly p95: number;
-  readonly p99: number;
-  readonly max: number;
-}
+export const distributionSchema = z.strictObject({
+  count: z.number().int().positive(),
+  mean: z.number(),
+  p50: z.number(),
+  p90: z.number(),
+  p95: z.number(),
+  p99: z.number(),
+  max: z.number(),
+});
+export type Distribution = Readonly<z.infer<typeof distributionSchema>>;
 
 /** Mean and percentiles; all NaN-free, `undefined` when there is no sample. */
 export function distribution(values: readonly number[] | Float64Array): Distribution | undefined {

@@ -11,6 +11,7 @@ export {
   type LookupCounts,
   lookupCountsSchema,
   type ProfileUse,
+  profileUseSchema,
 } from './lookup-counts.js';
 export { lookupState, OperatorLine } from './operator-line.js';
 export * from './profile-table.js';

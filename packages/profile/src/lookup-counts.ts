@@ -5,7 +5,7 @@ import { profileInfoSchema } from './profile-table.js';
 
 const count = z.number().int().nonnegative();
 
-const profileUseSchema = profileInfoSchema
+export const profileUseSchema = profileInfoSchema
   .pick({ hardware: true, model: true, dtype: true, measurement: true, source: true })
   .describe('a profile that was looked up');
 

@@ -3,18 +3,27 @@
  * timed, and how far the error of links reaches: for the trust card and the intervals.
  */
 import type { MeasuredLinks } from '@astrolabe/config';
-import type { Communications, Completion } from '@astrolabe/system-simulator';
+import {
+  type Communications,
+  type Completion,
+  communicationsSchema,
+} from '@astrolabe/system-simulator';
+import { z } from 'zod';
 
-export interface MeasuredLinksUse {
-  /** Each table's file and source. */
-  readonly tables: readonly string[];
-  /** Null when the system simulator does not say. */
-  readonly communications: Communications | null;
-  /** Of the time that devices do something in steps, communication that no computation covers. */
-  readonly exposedShare: number;
-  /** Half-width of the 90 % interval of the tables' times, percent; null where one does not say. */
-  readonly errorPct: number | null;
-}
+export const measuredLinksUseSchema = z.strictObject({
+  tables: z.array(z.string()).readonly().describe("each table's file and source"),
+  communications: communicationsSchema
+    .nullable()
+    .describe('null when the system simulator does not say'),
+  exposedShare: z
+    .number()
+    .describe('of the time that devices do something in steps, communication alone'),
+  errorPct: z
+    .number()
+    .nullable()
+    .describe("half-width of the 90 % interval of the tables' times; null where one does not say"),
+});
+export type MeasuredLinksUse = Readonly<z.infer<typeof measuredLinksUseSchema>>;
 
 export class CommunicationCount {
   private readonly links: readonly MeasuredLinks[] | undefined;

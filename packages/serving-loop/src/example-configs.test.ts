@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { runFixed } from './machine.test-helper.js';
 import { requestResults } from './metrics.js';
 import type { RunResult } from './run-result.js';
-import { summarise } from './summary.js';
+import { summarise, summarySchema } from './summary.js';
 
 const config = (name: string): string =>
   fileURLToPath(new URL(`../../../cluster_config/${name}.json`, import.meta.url));
@@ -37,6 +37,8 @@ describe('example clusters', () => {
     const result = await run(name);
     expect(requestResults(result).every((row) => row.status === 'finished')).toBe(true);
     for (const { kv } of result.engines) expect(kv.pool.usedBlocks).toBe(0);
+    const summary = summarise(result, requestResults(result), { fitted: [], lookups: undefined });
+    expect(summarySchema.parse(JSON.parse(JSON.stringify(summary)))).toEqual(summary);
   });
 
   it('three tiers answer in turn', async () => {

@@ -10,5 +10,5 @@ export { parseRoutingPolicy, type RoutingPolicy } from './router.js';
 export type { HostTerms, RunInputs } from './run-inputs.js';
 export type { RunResult } from './run-result.js';
 export { runServing } from './serving-run.js';
-export { formatSummary, type Summary, summarise } from './summary.js';
+export { formatSummary, type Summary, summarise, summarySchema } from './summary.js';
 export { overloadLine, type TrustCard } from './trust-card.js';

@@ -9,13 +9,18 @@
  *   of steps that is communication alone; none where the calibration fitted them.
  */
 import type { Calibration, DeviceCalibration } from '@astrolabe/config';
+import { z } from 'zod';
 
-export interface PredictionIntervals {
-  /** Where the stated part comes from. */
-  readonly source: string;
-  /** Metric to its interval; times in ms, makespan in s, throughput in output tokens/s. */
-  readonly metrics: Readonly<Record<string, readonly [low: number, high: number]>>;
-}
+const lowAndHigh = z.tuple([z.number(), z.number()]).readonly();
+
+export const predictionIntervalsSchema = z.strictObject({
+  source: z.string().describe('where the stated part comes from'),
+  metrics: z
+    .record(z.string(), lowAndHigh)
+    .readonly()
+    .describe('times in ms, makespan in s, throughput in output tokens/s'),
+});
+export type PredictionIntervals = Readonly<z.infer<typeof predictionIntervalsSchema>>;
 
 /** Means of a run; null where it has none. */
 export interface Means {

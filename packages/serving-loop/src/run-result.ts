@@ -1,5 +1,6 @@
 /** What a run of the loop leaves behind, for results, summaries and reports. Times ns. */
 import type { Request } from '@astrolabe/workload';
+import { z } from 'zod';
 import type { MeasuredLinksUse } from './communication-count.js';
 import type { InstanceEngine } from './instance-engine.js';
 import type { IntervalSeries } from './interval-series.js';
@@ -8,11 +9,11 @@ import type { PowerReading } from './power/power-meter.js';
 import type { RequestState } from './request-state.js';
 import type { Saturation } from './saturation.js';
 
-export interface Rejection {
-  /** Id in the workload. */
-  readonly request: Request['id'];
-  readonly reason: string;
-}
+export const rejectionSchema = z.strictObject({
+  request: z.union([z.string(), z.number()]).describe('id in the workload'),
+  reason: z.string(),
+});
+export type Rejection = Readonly<z.infer<typeof rejectionSchema>>;
 
 export interface RunResult {
   readonly requests: readonly Request[];

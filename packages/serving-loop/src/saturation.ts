@@ -14,6 +14,7 @@ import { nsPerS } from '@astrolabe/base';
 import type { Cluster } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration } from '@astrolabe/trace-generator';
+import { z } from 'zod';
 import type { InstanceEngine } from './instance-engine.js';
 import { deviceTraffic, type TrafficModel } from './power/memory-traffic.js';
 
@@ -24,17 +25,24 @@ const bandwidthThatBinds = 0.5;
 export const bindings = ['kv', 'seats', 'budget', 'bandwidth', 'compute', 'none'] as const;
 export type Binding = (typeof bindings)[number];
 
-export interface Saturation {
-  readonly instance: string;
-  readonly binds: Binding;
-  /** Shares of steps in which a request was kept out, by what. */
-  readonly waitedFor: Readonly<Record<'kv' | 'seats' | 'budget', number>>;
-  /** Share of the time from the first step to the last in which a step ran. */
-  readonly busy: number;
-  /** Share of busy time that the device's memory would need at its nominal bandwidth. */
-  readonly bandwidth: number;
-  readonly statement: string;
-}
+export const bindingSchema = z.enum(bindings);
+
+export const saturationSchema = z.strictObject({
+  instance: z.string(),
+  binds: bindingSchema,
+  waitedFor: z
+    .strictObject({ kv: z.number(), seats: z.number(), budget: z.number() })
+    .readonly()
+    .describe('shares of steps in which a request was kept out, by what'),
+  busy: z
+    .number()
+    .describe('share of the time from the first step to the last in which a step ran'),
+  bandwidth: z
+    .number()
+    .describe("share of busy time that the device's memory would need at its nominal bandwidth"),
+  statement: z.string(),
+});
+export type Saturation = Readonly<z.infer<typeof saturationSchema>>;
 
 interface Load {
   readonly traffic: TrafficModel;

@@ -3,6 +3,7 @@
  * goodput, the rate of those requests and of their tokens. A request that never finished met nothing.
  */
 import { UserError } from '@astrolabe/base';
+import { z } from 'zod';
 import type { RequestResult } from './metrics.js';
 
 /** Upper bounds, ns; absent: not asked for. */
@@ -15,17 +16,19 @@ export interface SloTarget {
 /** Targets by class; `*` holds for requests of no class, or of a class without its own. */
 export type SloTargets = Readonly<Record<string, SloTarget>>;
 
-export interface SloSummary {
-  readonly class: string;
-  readonly targetsMs: Readonly<Record<string, number>>;
-  readonly requests: number;
-  readonly attained: number;
-  readonly attainment: number;
-  /** Share of requests that met each target by itself. */
-  readonly attainmentOf: Readonly<Record<string, number>>;
-  readonly goodputRequestsPerS: number;
-  readonly goodputTokensPerS: number;
-}
+const byMetric = z.record(z.string(), z.number()).readonly();
+
+export const sloSummarySchema = z.strictObject({
+  class: z.string(),
+  targetsMs: byMetric,
+  requests: z.number(),
+  attained: z.number(),
+  attainment: z.number(),
+  attainmentOf: byMetric.describe('share of requests that met each target by itself'),
+  goodputRequestsPerS: z.number(),
+  goodputTokensPerS: z.number(),
+});
+export type SloSummary = Readonly<z.infer<typeof sloSummarySchema>>;
 
 const fields = { ttft: 'ttftNs', tpot: 'tpotNs', latency: 'latencyNs' } as const;
 type Field = keyof typeof fields;

@@ -1,83 +1,98 @@
 /** The answer in one object, and the same as text for people. */
-import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
+import {
+  type Distribution,
+  distribution,
+  distributionSchema,
+  nsPerMs,
+  nsPerS,
+} from '@astrolabe/base';
 import { type Calibration, noCalibration } from '@astrolabe/config';
-import type { ProfileUse } from '@astrolabe/profile';
-
+import { profileUseSchema } from '@astrolabe/profile';
+import { z } from 'zod';
 import { linkError } from './communication-count.js';
-import { formatTiers, summariseTiers, type TierPoolSummary } from './kv/tier-summary.js';
+import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
-import { formatPower, type PowerSummary, summarisePower } from './power/power-report.js';
+import { formatPower, powerSummarySchema, summarisePower } from './power/power-report.js';
 import { predictionIntervals } from './prediction-intervals.js';
-import type { Rejection, RunResult } from './run-result.js';
-import type { Saturation } from './saturation.js';
-import { formatSlo, type SloSummary, type SloTargets, summariseSlo } from './slo.js';
-import { formatTrustCard, overloadLine, type TrustCard, trustCard } from './trust-card.js';
+import { type Rejection, type RunResult, rejectionSchema } from './run-result.js';
+import { saturationSchema } from './saturation.js';
+import { formatSlo, type SloTargets, sloSummarySchema, summariseSlo } from './slo.js';
+import {
+  formatTrustCard,
+  overloadLine,
+  type TrustCard,
+  trustCard,
+  trustCardSchema,
+} from './trust-card.js';
 
-export interface InstanceSummary {
-  readonly name: string;
-  readonly model: string;
-  readonly hardware: string;
-  /** Served to their end here. */
-  readonly requests: number;
-  /** Computed here for decode instances; prefill instances only. */
-  readonly prompts?: number;
-  readonly kvBlocks: number;
-  readonly kvPeakBlocks: number;
-  readonly kvPeakUsage: number;
-  readonly preemptions: number;
-}
+const count = z.number().int().nonnegative();
 
-export interface Summary {
-  readonly complete: boolean;
-  readonly requests: {
-    readonly total: number;
-    readonly finished: number;
-    /** Only when clients went away. */
-    readonly aborted?: number;
-    readonly rejected?: readonly Rejection[];
-  };
-  /** First arrival to last token. */
-  readonly makespanS: number;
-  readonly throughput: {
-    readonly requestsPerS: number;
-    readonly promptTokensPerS: number;
-    readonly outputTokensPerS: number;
-  };
-  readonly ttftMs: Distribution | null;
-  readonly tpotMs: Distribution | null;
-  readonly itlMs: Distribution | null;
-  readonly latencyMs: Distribution | null;
-  readonly queueingMs: Distribution | null;
-  readonly iterations: number;
-  readonly preemptions: number;
-  readonly recomputedTokens: number;
-  readonly promptTokens: number;
-  readonly outputTokens: number;
-  readonly prefixHitTokens: number;
-  readonly instances: readonly InstanceSummary[];
-  /** From prefill to decode instances, in whole blocks. */
-  readonly kvTransfers?: { readonly count: number; readonly tokens: number };
-  readonly fitted: readonly string[];
-  readonly lookups: LookupShare | null;
-  /** Why, and whether, to believe the figures. */
-  readonly trust: TrustCard;
-  /** What limits each instance. */
-  readonly saturation: readonly Saturation[];
-  /** Only with service levels. */
-  readonly slo?: readonly SloSummary[];
-  /** Only with KV tiers below the devices. */
-  readonly kvTiers?: readonly TierPoolSummary[];
-  /** Only when the cluster file has power constants. */
-  readonly power?: PowerSummary;
-}
+const instanceSummarySchema = z.strictObject({
+  name: z.string(),
+  model: z.string(),
+  hardware: z.string(),
+  requests: count.describe('served to their end here'),
+  prompts: count.optional().describe('computed here for decode instances; prefill instances only'),
+  kvBlocks: count,
+  kvPeakBlocks: count,
+  kvPeakUsage: z.number(),
+  preemptions: count,
+});
 
-/** How latency lookups were answered, over all devices. */
-export interface LookupShare {
-  readonly total: number;
-  readonly extrapolatedShare: number;
-  /** Where operator times came from. */
-  readonly profiles: readonly ProfileUse[];
-}
+const lookupShareSchema = z
+  .strictObject({
+    total: count,
+    extrapolatedShare: z.number(),
+    profiles: z.array(profileUseSchema).readonly().describe('where operator times came from'),
+  })
+  .describe('how latency lookups were answered, over all devices');
+export type LookupShare = Readonly<z.infer<typeof lookupShareSchema>>;
+
+const inMs = distributionSchema.nullable().describe('ms; null where no request has one');
+
+export const summarySchema = z.strictObject({
+  complete: z.boolean(),
+  requests: z.strictObject({
+    total: count,
+    finished: count,
+    aborted: count.optional().describe('only when clients went away'),
+    rejected: z.array(rejectionSchema).readonly().optional(),
+  }),
+  makespanS: z.number().describe('first arrival to last token'),
+  throughput: z.strictObject({
+    requestsPerS: z.number(),
+    promptTokensPerS: z.number(),
+    outputTokensPerS: z.number(),
+  }),
+  ttftMs: inMs,
+  tpotMs: inMs,
+  itlMs: inMs,
+  latencyMs: inMs,
+  queueingMs: inMs,
+  iterations: count,
+  preemptions: count,
+  recomputedTokens: count,
+  promptTokens: count,
+  outputTokens: count,
+  prefixHitTokens: count,
+  instances: z.array(instanceSummarySchema).readonly(),
+  kvTransfers: z
+    .strictObject({ count, tokens: count })
+    .optional()
+    .describe('from prefill to decode instances, in whole blocks'),
+  fitted: z.array(z.string()).readonly(),
+  lookups: lookupShareSchema.nullable(),
+  trust: trustCardSchema.describe('why, and whether, to believe the figures'),
+  saturation: z.array(saturationSchema).readonly().describe('what limits each instance'),
+  slo: z.array(sloSummarySchema).readonly().optional().describe('only with service levels'),
+  kvTiers: z
+    .array(tierPoolSummarySchema)
+    .readonly()
+    .optional()
+    .describe('only with KV tiers below the devices'),
+  power: powerSummarySchema.optional().describe('only when the cluster file has power constants'),
+});
+export type Summary = Readonly<z.infer<typeof summarySchema>>;
 
 export interface SummaryContext {
   /** Fitted constants in use, each naming its source. */
@@ -224,7 +239,7 @@ function rejectedText(rejected: readonly Rejection[] = []): string {
 /** Lines for people; every figure with its unit. */
 export function formatSummary(summary: Summary): string {
   const { requests, throughput } = summary;
-  const overload = summary.trust === undefined ? undefined : overloadLine(summary.trust);
+  const overload = overloadLine(summary.trust);
   const lines = [
     ...(overload === undefined ? [] : [overload]),
     `${requests.finished} of ${requests.total} requests finished` +
@@ -282,6 +297,6 @@ export function formatSummary(summary: Summary): string {
   for (const { statement } of summary.saturation) lines.push(`limits        ${statement}`);
   if (summary.slo !== undefined) lines.push(...formatSlo(summary.slo));
   for (const source of summary.fitted) lines.push(`fitted        ${source}`);
-  if (summary.trust !== undefined) lines.push(...formatTrustCard(summary.trust));
+  lines.push(...formatTrustCard(summary.trust));
   return `${lines.join('\n')}\n`;
 }

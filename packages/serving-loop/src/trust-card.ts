@@ -7,42 +7,58 @@
  * requests came over the rate at which they were served: makespan over the span of arrivals.
  */
 import { nsPerS } from '@astrolabe/base';
-import type { MeasurementKind, ProfileUse } from '@astrolabe/profile';
+import { type MeasurementKind, profileUseSchema } from '@astrolabe/profile';
 import { type Finding, Linter, type Request } from '@astrolabe/workload';
-import type { MeasuredLinksUse } from './communication-count.js';
+import { z } from 'zod';
+import { type MeasuredLinksUse, measuredLinksUseSchema } from './communication-count.js';
 import type { RequestResult } from './metrics.js';
-import type { BindingCap } from './power/binding-caps.js';
-import type { PredictionIntervals } from './prediction-intervals.js';
-import type { Binding, Saturation } from './saturation.js';
+import { type BindingCap, bindingCapSchema } from './power/binding-caps.js';
+import { type PredictionIntervals, predictionIntervalsSchema } from './prediction-intervals.js';
+import { type Binding, bindingSchema, type Saturation } from './saturation.js';
 import type { LookupShare } from './summary.js';
 
 const queueThatGrowsNs = 0.5 * nsPerS;
 const fewestRequests = 8;
 
-export interface TrustCard {
-  readonly overloaded: boolean;
-  /** Offered over served rate; null with fewer than two arrival times. */
-  readonly load: number | null;
-  /** Of every instance. */
-  readonly saturation: Readonly<Record<string, Binding>>;
-  /** Fitted: every device has constants fitted on a real run; partly: some; predicted: none. */
-  readonly basis: 'fitted' | 'partly fitted' | 'predicted';
-  /** Share of operator lookups outside what was measured; null when nobody counted. */
-  readonly extrapolatedShare: number | null;
-  /** Where operator times came from; null when nobody said. */
-  readonly profiles: readonly ProfileUse[] | null;
-  /** Tables in place of links, and how much they timed; null without any. */
-  readonly measuredLinks: MeasuredLinksUse | null;
-  /** Of devices' busy time, communication alone over links that nobody measured or fitted. */
-  readonly assumedLinksShare: number;
-  /** Findings of the workload lint, at most `mostFindings`. */
-  readonly workload: readonly string[];
-  readonly metrics: Readonly<Record<string, string>>;
-  /** 90 % intervals of means; null without a calibration. */
-  readonly intervals90: PredictionIntervals | null;
-  /** Only where a power cap was below what devices draw: a model slowed them. */
-  readonly powerCaps?: readonly BindingCap[];
-}
+export const trustCardSchema = z.strictObject({
+  overloaded: z.boolean(),
+  load: z
+    .number()
+    .nullable()
+    .describe('offered over served rate; null with fewer than two arrival times'),
+  saturation: z.record(z.string(), bindingSchema).readonly().describe('of every instance'),
+  basis: z
+    .enum(['fitted', 'partly fitted', 'predicted'])
+    .describe('fitted: every device has constants fitted on a real run; partly: some'),
+  extrapolatedShare: z
+    .number()
+    .nullable()
+    .describe('of operator lookups outside what was measured; null when nobody counted'),
+  profiles: z
+    .array(profileUseSchema)
+    .readonly()
+    .nullable()
+    .describe('where operator times came from; null when nobody said'),
+  measuredLinks: measuredLinksUseSchema
+    .nullable()
+    .describe('tables in place of links, and how much they timed; null without any'),
+  assumedLinksShare: z
+    .number()
+    .describe(
+      "of devices' busy time, communication alone over links that nobody measured or fitted",
+    ),
+  workload: z.array(z.string()).readonly().describe('findings of the workload lint, the first few'),
+  metrics: z.record(z.string(), z.string()).readonly().describe('what each metric means'),
+  intervals90: predictionIntervalsSchema
+    .nullable()
+    .describe('90 % intervals of means; null without a calibration'),
+  powerCaps: z
+    .array(bindingCapSchema)
+    .readonly()
+    .optional()
+    .describe('only where a power cap was below what devices draw: a model slowed them'),
+});
+export type TrustCard = Readonly<z.infer<typeof trustCardSchema>>;
 
 const mostFindings = 5;
 /** Communication below this share of busy time changes nothing that shows. */

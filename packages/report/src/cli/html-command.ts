@@ -1,13 +1,13 @@
 /** `report html`: a run as one page. */
 import { join } from 'node:path';
-import { readJson, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
+import { writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import type { Command } from 'commander';
 import { compareRuns } from '../compare.js';
 import { renderPage } from '../html/page.js';
 import { readVllmBench } from './read-real.js';
 import { readRecords } from './read-records.js';
 import { readSimulated } from './read-simulated.js';
-import { checkSummary, rendered } from './summary-command.js';
+import { readSummary } from './summary-command.js';
 
 interface Flags {
   real?: string;
@@ -25,14 +25,14 @@ export function addHtml(program: Command): void {
     .option('-o, --output <file>', 'where to write; - is stdout', '-')
     .action(async (folder: string, flags: Flags) => {
       const path = join(folder, 'summary.json');
-      const summary = checkSummary(readJson(path), path);
+      const summary = readSummary(path);
       const run = readSimulated(folder);
       const { counters } = await readRecords(folder);
       const real = flags.real === undefined ? undefined : await readVllmBench(flags.real);
       const comparison = real === undefined ? undefined : { errors: compareRuns(run, real), real };
       const title = flags.title ?? folder;
       const page = { title, summary, run, counters, comparison };
-      const text = rendered(path, () => renderPage(page));
+      const text = renderPage(page);
       if (flags.output === '-') await writeStdout(text);
       else writeFileWhole(flags.output, text);
     });

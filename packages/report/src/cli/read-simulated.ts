@@ -2,9 +2,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
-import { readJson } from '@astrolabe/base/cli';
+import { parseWith, readJson } from '@astrolabe/base/cli';
+import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../run-data.js';
 import { cell, readTable, type TableRow } from './read-real.js';
+
+/** Of the summary and the manifest, also of other versions. */
+const blocksSchema = z.looseObject({
+  instances: z.array(z.looseObject({ kvBlocks: z.number().optional() })).default([]),
+});
+const manifestSchema = z.looseObject({ complete: z.boolean().optional() });
 
 /** @throws UserError with the file */
 export function readSimulated(folder: string): RunData {
@@ -51,15 +58,15 @@ function readIntervals(path: string): Series | undefined {
 /** Blocks of one instance, when all have the same number. */
 function kvBlocks(path: string): number | undefined {
   if (!existsSync(path)) return undefined;
-  const summary = readJson(path) as { instances?: { kvBlocks?: number }[] };
-  const blocks = new Set(summary.instances?.map((instance) => instance.kvBlocks));
+  const { instances } = parseWith(blocksSchema, readJson(path), path);
+  const blocks = new Set(instances.map((instance) => instance.kvBlocks));
   return blocks.size === 1 ? [...blocks][0] : undefined;
 }
 
 function manifestNotes(path: string): string[] {
   if (!existsSync(path)) return ['run.json is missing: the simulated run may not be complete'];
-  const manifest = readJson(path) as { complete?: boolean };
-  return manifest.complete === true ? [] : ['the simulated run is not complete'];
+  const { complete } = parseWith(manifestSchema, readJson(path), path);
+  return complete === true ? [] : ['the simulated run is not complete'];
 }
 
 /** LLMServingSim's per-request CSV (`sim.csv`): ns, one row per request; ids count from 0. */

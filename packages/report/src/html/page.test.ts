@@ -4,66 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Summary } from '@astrolabe/serving-loop';
 import { describe, expect, it } from 'vitest';
 import { compareRuns } from '../compare.js';
+import { exampleSummary } from '../example-summary.test-helper.js';
 import type { RunData } from '../run-data.js';
 import { renderChart, ticks } from './chart.js';
 import { type PageInput, renderPage } from './page.js';
-
-const figures = { count: 2, mean: 1, p50: 1, p90: 2, p95: 2, p99: 2, max: 2 };
-const summary: Summary = {
-  complete: false,
-  requests: { total: 3, finished: 2 },
-  makespanS: 4,
-  throughput: { requestsPerS: 0.5, promptTokensPerS: 4, outputTokensPerS: 2 },
-  ttftMs: figures,
-  tpotMs: figures,
-  itlMs: null,
-  latencyMs: figures,
-  queueingMs: figures,
-  iterations: 9,
-  preemptions: 1,
-  recomputedTokens: 0,
-  promptTokens: 16,
-  outputTokens: 8,
-  prefixHitTokens: 4,
-  instances: [
-    {
-      name: 'i<0>',
-      model: 'm',
-      hardware: 'h',
-      requests: 2,
-      kvBlocks: 100,
-      kvPeakBlocks: 50,
-      kvPeakUsage: 0.5,
-      preemptions: 1,
-    },
-  ],
-  fitted: ['x & y'],
-  lookups: { total: 10, extrapolatedShare: 0.1, profiles: [] },
-  saturation: [],
-  trust: {
-    overloaded: false,
-    load: 1,
-    saturation: {},
-    basis: 'fitted',
-    extrapolatedShare: 0.1,
-    profiles: [
-      { hardware: 'H', model: 'm', dtype: 'bf16', measurement: 'roofline', source: 'a < b' },
-    ],
-    assumedLinksShare: 0,
-    workload: [],
-    metrics: {},
-    intervals90: null,
-    measuredLinks: {
-      tables: ['a.json: X & Y'],
-      communications: { measured: 4, beyond: 1, simulated: 2 },
-      exposedShare: 0.1,
-      errorPct: null,
-    },
-  },
-};
 
 const row = (id: string, arrivalNs: number, slow: number) => ({
   id,
@@ -82,7 +28,7 @@ const run: RunData = {
 };
 const input: PageInput = {
   title: '<script>alert(1)</script>',
-  summary,
+  summary: exampleSummary,
   run,
   counters: [
     { name: 'output throughput', unit: 'tokens/s', intervalNs: 1e9, values: [1, 2, 3] },

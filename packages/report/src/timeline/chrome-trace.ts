@@ -10,7 +10,7 @@ export interface TimelineOptions {
   /** Part of the run, ns. */
   readonly fromNs: number;
   readonly toNs: number;
-  /** Most events, names of tracks among them; steps, requests and samples are thinned evenly to stay below. */
+  /** Most events, names of tracks among them: steps, requests and samples are thinned evenly. */
   readonly maxEvents: number;
 }
 

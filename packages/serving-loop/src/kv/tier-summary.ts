@@ -1,15 +1,17 @@
 /** The KV pools below the device, for the summary. */
+import { z } from 'zod';
 import type { TierSeries } from './tier-series.js';
 
-export interface TierPoolSummary {
-  readonly pool: string;
-  readonly entries: number;
-  readonly usedBytes: number;
-  readonly capacityBytes: number;
-  readonly hitTokens: number;
-  readonly queryTokens: number;
-  readonly evictions: number;
-}
+export const tierPoolSummarySchema = z.strictObject({
+  pool: z.string(),
+  entries: z.number(),
+  usedBytes: z.number(),
+  capacityBytes: z.number(),
+  hitTokens: z.number(),
+  queryTokens: z.number(),
+  evictions: z.number(),
+});
+export type TierPoolSummary = Readonly<z.infer<typeof tierPoolSummarySchema>>;
 
 /** Every pool but the devices', at the end of the run; empty when there are none. */
 export function summariseTiers(series: TierSeries): TierPoolSummary[] {

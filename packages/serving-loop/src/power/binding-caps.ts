@@ -1,17 +1,19 @@
 /** Which power caps a run's devices reach, for readings and the trust card. */
 import { type Cluster, npuHardware } from '@astrolabe/config';
 import { computeSlowdown, powerCapOf } from '@astrolabe/trace-generator';
+import { z } from 'zod';
 
 /** A cap below what the device draws at full clock: its operators were slowed by a model. */
-export interface BindingCap {
-  readonly node: number;
-  readonly hardware: string;
-  readonly capW: number;
-  /** Modelled, without a cap. */
-  readonly activeW: number;
-  /** Time of an operator without memory traffic over its time at full clock. */
-  readonly computeSlowdown: number;
-}
+export const bindingCapSchema = z.strictObject({
+  node: z.number(),
+  hardware: z.string(),
+  capW: z.number(),
+  activeW: z.number().describe('modelled, without a cap'),
+  computeSlowdown: z
+    .number()
+    .describe('time of an operator without memory traffic over its time at full clock'),
+});
+export type BindingCap = Readonly<z.infer<typeof bindingCapSchema>>;
 
 /** One for each kind of device of each node that an instance uses. */
 export function bindingCaps(cluster: Cluster): BindingCap[] {

@@ -3,6 +3,7 @@
  * evenly over the time they were drawn in. Sums over components and over intervals are the total.
  */
 import { nsPerS } from '@astrolabe/base';
+import { z } from 'zod';
 
 export const powerComponents = [
   'base',
@@ -17,7 +18,8 @@ export const powerComponents = [
 ] as const;
 export type PowerComponent = (typeof powerComponents)[number];
 
-export type Joules = Readonly<Record<PowerComponent, number>>;
+export const joulesSchema = z.record(z.enum(powerComponents), z.number());
+export type Joules = Readonly<z.infer<typeof joulesSchema>>;
 
 const width = powerComponents.length;
 const position = Object.fromEntries(powerComponents.map((name, index) => [name, index])) as Record<

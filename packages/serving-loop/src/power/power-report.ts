@@ -1,8 +1,9 @@
 /** A power reading as rows of `power.csv`, as a section of the summary, and as lines for people. */
 import { nsPerS } from '@astrolabe/base';
+import { z } from 'zod';
 import type { RequestResult } from '../metrics.js';
 import type { Row } from '../results/table.js';
-import { type EnergySeries, type Joules, powerComponents, sumJoules } from './components.js';
+import { type EnergySeries, joulesSchema, powerComponents, sumJoules } from './components.js';
 import type { PowerReading } from './power-meter.js';
 
 export const powerColumns = [
@@ -13,24 +14,29 @@ export const powerColumns = [
   ...powerComponents.map((name) => `${name}W` as const),
 ] as const;
 
-export interface PowerSummary {
-  readonly energyJ: number;
-  readonly meanPowerW: number;
-  readonly peakPowerW: number;
-  readonly componentsJ: Joules;
-  readonly nodesJ: readonly (number | null)[];
-  readonly instancesJ: readonly (number | null)[];
-  readonly energyPerOutputTokenJ: number | null;
-  readonly energyPerTokenJ: number | null;
-  readonly energyPerRequestJ: number | null;
-  readonly devices: readonly {
-    readonly npu: number;
-    readonly instance: number;
-    readonly idleS: number;
-    readonly standbyS: number;
-    readonly activeS: number;
-  }[];
-}
+const deviceTimesSchema = z.strictObject({
+  npu: z.number(),
+  instance: z.number(),
+  idleS: z.number(),
+  standbyS: z.number(),
+  activeS: z.number(),
+});
+
+const joules = z.number().nullable();
+
+export const powerSummarySchema = z.strictObject({
+  energyJ: z.number(),
+  meanPowerW: z.number(),
+  peakPowerW: z.number(),
+  componentsJ: joulesSchema,
+  nodesJ: z.array(joules).readonly(),
+  instancesJ: z.array(joules).readonly(),
+  energyPerOutputTokenJ: joules,
+  energyPerTokenJ: joules,
+  energyPerRequestJ: joules,
+  devices: z.array(deviceTimesSchema).readonly(),
+});
+export type PowerSummary = Readonly<z.infer<typeof powerSummarySchema>>;
 
 /** Mean power per interval: the system, then each metered node and instance. */
 export function powerRows(reading: PowerReading): Row[] {
