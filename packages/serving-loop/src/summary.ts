@@ -207,7 +207,7 @@ function trustOf(
   return trustCard({
     results,
     requests: run.requests,
-    makespanS: summary.makespanS,
+    disaggregated: run.engines.some(({ role }) => role === 'prefill'),
     saturation: run.saturation,
     lookups,
     devices: hardware.length,

@@ -29,7 +29,7 @@ function card(changes: Partial<TrustInputs>) {
   return trustCard({
     results: results(16, () => 0),
     requests: [],
-    makespanS: 30,
+    disaggregated: false,
     saturation: [],
     lookups: undefined,
     devices: 2,
@@ -46,6 +46,19 @@ describe('trustCard', () => {
     const given = card({ results: results(16, (i) => i) });
     expect(given).toMatchObject({ overloaded: true, load: 2 });
     expect(overloadLine(given)).toContain('requests came 2.0 times as fast as they were served');
+  });
+
+  it('knows a load of one, however long the last answers take', () => {
+    const rows = results(16, () => 0.1);
+    const last = { ...rows[15], finishNs: 300e9, latencyNs: 285e9 };
+    expect(card({ results: [...rows.slice(0, 15), last] }).load).toBeCloseTo(1, 9);
+    expect(card({ results: rows.map((row) => ({ ...row, arrivalNs: 0 })) }).load).toBeNull();
+  });
+
+  it('sees the wait for a decode instance, which no queue before the prefill shows', () => {
+    const rows = results(16, (i) => i).map((row) => ({ ...row, queueingNs: 0 }));
+    expect(card({ results: rows }).overloaded).toBe(false);
+    expect(card({ results: rows, disaggregated: true }).overloaded).toBe(true);
   });
 
   it.each([

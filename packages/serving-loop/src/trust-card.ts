@@ -2,9 +2,11 @@
  * Why, and whether, to believe a run: overload, what was fitted and what predicted, how operator
  * times were found, what limits the service, what is odd about the workload, what the metrics mean.
  *
- * Overload: the mean queueing of the last quarter of arrivals is over half a second and over twice
- * that of the first quarter, so waiting grew as long as requests came. The load is the rate at which
- * requests came over the rate at which they were served: makespan over the span of arrivals.
+ * Overload: the mean wait of the last quarter of arrivals is over half a second and over twice that of
+ * the first quarter, so waiting grew as long as requests came. The wait is the queueing; with prefill
+ * and decode apart it is the TTFT, as requests also wait for the decode instance. The load is the rate
+ * at which requests came over the rate at which they got first tokens, both of the middle half of the
+ * requests: the long answers with which a run ends say nothing about it.
  */
 import { nsPerS } from '@astrolabe/base';
 import { type MeasurementKind, profileUseSchema } from '@astrolabe/profile';
@@ -77,7 +79,8 @@ export const metricDefinitions = {
 export interface TrustInputs {
   readonly results: readonly RequestResult[];
   readonly requests: readonly Request[];
-  readonly makespanS: number;
+  /** Prefill and decode are instances of their own. */
+  readonly disaggregated: boolean;
   readonly saturation: readonly Saturation[];
   readonly lookups: LookupShare | undefined;
   /** Devices of the cluster, and those of them that have fitted constants. */
@@ -90,16 +93,12 @@ export interface TrustInputs {
 }
 
 export function trustCard(inputs: TrustInputs): TrustCard {
-  const { results, makespanS, devices, fittedDevices, powerCaps = [] } = inputs;
-  const arrivals = results.map(({ arrivalNs }) => arrivalNs);
-  const first = arrivals.reduce((a, b) => Math.min(a, b), Infinity);
-  const last = arrivals.reduce((a, b) => Math.max(a, b), 0);
-  const spanS = (last - first) / nsPerS;
+  const { results, devices, fittedDevices, powerCaps = [] } = inputs;
   let basis: TrustCard['basis'] = 'predicted';
   if (fittedDevices > 0) basis = fittedDevices === devices ? 'fitted' : 'partly fitted';
   return {
-    overloaded: isOverloaded(results),
-    load: spanS > 0 ? makespanS / spanS : null,
+    overloaded: isOverloaded(results, inputs.disaggregated ? 'ttftNs' : 'queueingNs'),
+    load: offeredOverServed(results),
     saturation: Object.fromEntries(inputs.saturation.map((one) => [one.instance, one.binds])),
     basis,
     extrapolatedShare: inputs.lookups?.extrapolatedShare ?? null,
@@ -113,15 +112,30 @@ export function trustCard(inputs: TrustInputs): TrustCard {
   };
 }
 
-function isOverloaded(results: readonly RequestResult[]): boolean {
+function isOverloaded(results: readonly RequestResult[], wait: 'queueingNs' | 'ttftNs'): boolean {
   if (results.length < fewestRequests) return false;
   const sorted = [...results].sort((a, b) => a.arrivalNs - b.arrivalNs);
   const quarter = Math.ceil(sorted.length / 4);
-  const meanQueueing = (rows: readonly RequestResult[]): number =>
-    rows.reduce((sum, { queueingNs }) => sum + (queueingNs ?? 0), 0) / rows.length;
-  const early = meanQueueing(sorted.slice(0, quarter));
-  const late = meanQueueing(sorted.slice(-quarter));
+  const meanWait = (rows: readonly RequestResult[]): number =>
+    rows.reduce((sum, row) => sum + (row[wait] ?? 0), 0) / rows.length;
+  const early = meanWait(sorted.slice(0, quarter));
+  const late = meanWait(sorted.slice(-quarter));
   return late > queueThatGrowsNs && late > 2 * early;
+}
+
+/** @returns null when the middle half came at once, or too few were served to tell */
+function offeredOverServed(results: readonly RequestResult[]): number | null {
+  const served = results.filter(({ firstTokenNs }) => firstTokenNs !== null);
+  const arrivalsNs = middleSpan(served.map(({ arrivalNs }) => arrivalNs));
+  if (arrivalsNs === 0) return null;
+  return middleSpan(served.map(({ firstTokenNs }) => firstTokenNs ?? 0)) / arrivalsNs;
+}
+
+function middleSpan(timesNs: readonly number[]): number {
+  if (timesNs.length < 2) return 0;
+  const sorted = [...timesNs].sort((a, b) => a - b);
+  const quarter = Math.floor(sorted.length / 4);
+  return sorted[sorted.length - 1 - quarter] - sorted[quarter];
 }
 
 function lint(requests: readonly Request[]): string[] {
@@ -165,7 +179,7 @@ export function formatTrustCard(card: TrustCard): string[] {
     `saturation    ${Object.entries(card.saturation)
       .map(([name, binds]) => `${name}: ${bindingText[binds]}`)
       .join('; ')}`,
-    `load          ${card.load === null ? 'all at once' : `${card.load.toFixed(2)} of what was served`}`,
+    `load          ${card.load === null ? 'not told: most requests came at once' : `${card.load.toFixed(2)} of what was served`}`,
   ];
   for (const { node, hardware, capW, activeW, computeSlowdown } of card.powerCaps ?? []) {
     lines.push(

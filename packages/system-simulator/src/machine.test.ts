@@ -376,3 +376,42 @@ test('the fast paths equal the plain ones', () => {
     { seed: 4, numRuns: 150 },
   );
 });
+
+test('the closed forms of collectives equal their messages, whoever begins when', () => {
+  const plan = fc.record({
+    npus: fc.integer({ min: 2, max: 6 }),
+    kind: fc.constantFrom('Ring' as const, 'Switch' as const, 'FullyConnected' as const),
+    implementation: fc.constantFrom('ring' as const, 'direct' as const),
+    type: fc.constantFrom(
+      CollectiveType.allReduce,
+      CollectiveType.allGather,
+      CollectiveType.reduceScatter,
+      CollectiveType.allToAll,
+    ),
+    size: sizes,
+    beginNs: fc.array(fc.constantFrom(0, 0, 300, 5000), { minLength: 6, maxLength: 6 }),
+  });
+  fc.assert(
+    fc.property(plan, ({ npus, kind, implementation, type, size, beginNs }) => {
+      const dims = [{ kind, npus, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 }];
+      const machineSpec = spec(npus, {
+        network: { congestion: 'unaware', dims },
+        collectives: {
+          allReduce: implementation,
+          allGather: implementation,
+          reduceScatter: implementation,
+          allToAll: implementation,
+        },
+      });
+      const programs = Array.from({ length: npus }, (_, npu) => {
+        const builder = new GraphBuilder();
+        compute(builder, beginNs[npu]);
+        collective(builder, type, size);
+        return { npus: [npu], graph: builder.finish() };
+      });
+      const fast = replay(machineSpec, [set(0, programs)]);
+      expect(fast).toEqual(replay({ ...machineSpec, fastPaths: false }, [set(0, programs)]));
+    }),
+    { seed: 6, numRuns: 300 },
+  );
+});

@@ -88,6 +88,62 @@ describe('Scheduler', () => {
     expect(scheduler.waiting[0].numTokens).toBe(13);
   });
 
+  it('admits nobody in a step that preempted', () => {
+    const options = { enablePrefixCaching: false, schedulingPolicy: 'priority' } as const;
+    const { scheduler, kv } = setup(options, { numBlocks: 8 });
+    const requests = [12, 12, 4].map((promptTokens, i) => new RequestState(i, promptTokens, 8, 0));
+    requests[1].priority = 2;
+    requests[2].priority = 1;
+    scheduler.add(requests[0]);
+    scheduler.add(requests[1]);
+    scheduler.update(scheduler.schedule(0), 1, ignore);
+    // The third would go first, and it would fit once the second has gone.
+    scheduler.add(requests[2]);
+    expect(shape(scheduler.schedule(1))).toBe('0:1+12');
+    expect(scheduler.waiting.map((request) => request.index)).toEqual([2, 1]);
+    expect(kv.pool.freeBlocks).toBe(3);
+  });
+
+  it('gives the tokens of a victim that this step has scheduled back to the budget', () => {
+    const { scheduler } = setup(
+      {
+        blockSize: 1,
+        enablePrefixCaching: false,
+        schedulingPolicy: 'priority',
+        maxNumBatchedTokens: 2,
+      },
+      { numBlocks: 7 },
+    );
+    const requests = [2, 1, 1].map((promptTokens, i) => new RequestState(i, promptTokens, 8, 0));
+    requests.forEach((request, i) => {
+      request.priority = 9 - i;
+    });
+    scheduler.add(requests[0]);
+    scheduler.update(scheduler.schedule(0), 1, ignore);
+    scheduler.add(requests[1]);
+    const first = scheduler.schedule(1);
+    expect(shape(first)).toBe('0:1+2 1:1+0');
+    // Both wait for their tokens, so there is a budget for the third.
+    scheduler.add(requests[2]);
+    const second = scheduler.schedule(1);
+    expect(shape(second)).toBe('2:1+0');
+    scheduler.update(first, 2, ignore);
+    scheduler.update(second, 3, ignore);
+    // The first takes the last block and a token; the second's block costs it both.
+    expect(shape(scheduler.schedule(3))).toBe('1:1+1 2:1+1');
+    expect(requests[0].preemptions).toBe(1);
+  });
+
+  it('caps the chunks of a long prompt, not what is left of the budget', () => {
+    const { scheduler } = setup({ maxNumBatchedTokens: 16, longPrefillTokenThreshold: 5 });
+    scheduler.add(new RequestState(0, 12, 1, 0));
+    scheduler.add(new RequestState(1, 12, 1, 0));
+    const first = scheduler.schedule(0);
+    expect(shape(first)).toBe('0:5+0 1:5+0');
+    scheduler.update(first, 1, ignore);
+    expect(shape(scheduler.schedule(1))).toBe('0:5+5 1:5+5');
+  });
+
   it('admits a prompt only if all of it fits', () => {
     const { scheduler } = setup({ maxNumBatchedTokens: 4 }, { numBlocks: 4 });
     scheduler.add(new RequestState(0, 16, 1, 0));
