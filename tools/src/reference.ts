@@ -113,7 +113,8 @@ export function rowsOf(schema: JsonSchema, links: boolean, prefix = ''): Row[] {
     const path = prefix + key;
     const anchor = links && prefix === '' ? ownTable[key] : undefined;
     const optional = required.has(key) ? 'required' : '';
-    const fallback = value.default === undefined ? optional : `\`${value.default}\``;
+    const isPlain = typeof value.default !== 'object' && value.default !== undefined;
+    const fallback = isPlain ? `\`${value.default}\`` : optional;
     const meaning = value.description ?? '';
     const row: Row = { key: path, values: valuesOf(value), fallback, meaning };
     if (anchor !== undefined) return [{ ...row, meaning: `${meaning}: [keys](#${anchor})` }];

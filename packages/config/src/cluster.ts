@@ -104,8 +104,9 @@ export const hostMemorySchema = z.strictObject({
   pim_config: z.string().optional().describe('name of a PIM device file'),
 });
 
+/** Whatever part of a node is left out draws nothing: a comparison of devices needs `npu` alone. */
 export const powerSchema = z.strictObject({
-  base_node_power: nonNegative.describe('W of board, fans and what else always runs'),
+  base_node_power: nonNegative.default(0).describe('W of board, fans and what else always runs'),
   npu: z.record(
     z.string(),
     z.strictObject({
@@ -129,36 +130,51 @@ export const powerSchema = z.strictObject({
     .record(z.string(), count)
     .optional()
     .describe('devices in the box that no instance uses, by hardware; they draw idle power'),
-  cpu: z.strictObject({
-    idle_power: nonNegative.describe('W'),
-    active_power: nonNegative.describe('W at full utilisation'),
-    util: z.number().min(0).max(1).describe('utilisation with no step running'),
-    active_util: z
-      .number()
-      .min(0)
-      .max(1)
-      .optional()
-      .describe('utilisation while a step runs; default: 0.7, or util if larger'),
-  }),
-  dram: z.strictObject({
-    dimm_size: amount.optional().describe('GB per DIMM'),
-    idle_power: nonNegative.optional().describe('W per DIMM'),
-    energy_per_bit: nonNegative.describe('pJ'),
-  }),
-  link: z.strictObject({
-    num_links: count.describe('links of the node'),
-    idle_power: nonNegative.describe('W per link'),
-    energy_per_bit: nonNegative.describe('pJ'),
-  }),
-  nic: z.strictObject({
-    num_nics: count.describe('network cards of the node'),
-    idle_power: nonNegative.describe('W per card'),
-  }),
-  storage: z.strictObject({
-    num_devices: count.describe('storage devices of the node'),
-    idle_power: nonNegative.describe('W per device'),
-    energy_per_bit: nonNegative.default(0).describe('pJ'),
-  }),
+  cpu: z
+    .strictObject({
+      idle_power: nonNegative.describe('W'),
+      active_power: nonNegative.describe('W at full utilisation'),
+      util: z.number().min(0).max(1).describe('utilisation with no step running'),
+      active_util: z
+        .number()
+        .min(0)
+        .max(1)
+        .optional()
+        .describe('utilisation while a step runs; default: 0.7, or util if larger'),
+    })
+    .default({ idle_power: 0, active_power: 0, util: 0 })
+    .describe('host processors; absent: not counted'),
+  dram: z
+    .strictObject({
+      dimm_size: amount.optional().describe('GB per DIMM'),
+      idle_power: nonNegative.optional().describe('W per DIMM'),
+      energy_per_bit: nonNegative.describe('pJ'),
+    })
+    .default({ energy_per_bit: 0 })
+    .describe('host memory; absent: not counted'),
+  link: z
+    .strictObject({
+      num_links: count.describe('links of the node'),
+      idle_power: nonNegative.describe('W per link'),
+      energy_per_bit: nonNegative.describe('pJ'),
+    })
+    .default({ num_links: 0, idle_power: 0, energy_per_bit: 0 })
+    .describe('links between devices; absent: not counted'),
+  nic: z
+    .strictObject({
+      num_nics: count.describe('network cards of the node'),
+      idle_power: nonNegative.describe('W per card'),
+    })
+    .default({ num_nics: 0, idle_power: 0 })
+    .describe('network cards; absent: not counted'),
+  storage: z
+    .strictObject({
+      num_devices: count.describe('storage devices of the node'),
+      idle_power: nonNegative.describe('W per device'),
+      energy_per_bit: nonNegative.default(0).describe('pJ'),
+    })
+    .default({ num_devices: 0, idle_power: 0, energy_per_bit: 0 })
+    .describe('storage devices; absent: not counted'),
 });
 
 export const nodeSchema = z.strictObject({

@@ -8,6 +8,7 @@ import {
   type Instance,
   type PowerFile,
   parseModel,
+  powerSchema,
   resolveEngine,
 } from '@astrolabe/config';
 import { tinyModel } from '@astrolabe/config/tiny-model';
@@ -149,6 +150,15 @@ describe('power meter', () => {
     expect(watts.map((row) => Number(row.powerW))).toEqual(
       [213, 333, 333, 233, 233, 213, 213, 213, 213, 213].map((w) => expect.closeTo(w, 6)),
     );
+  });
+
+  it('parts of the node that the file leaves out draw nothing', () => {
+    const devices = powerSchema.parse({ npu: power.npu });
+    const step = { instance: 0, startS: 0, endS: 2, commBytes: 1e12, memoryBytes: 2e12 };
+    const measured = measure(cluster([instance(0, 1, 0)], devices), [step], 2) as PowerReading;
+    const joules = measured.system.total();
+    expect(joules.accelerator).toBeCloseTo(220, 6);
+    expect(sumJoules(joules)).toBeCloseTo(220, 6);
   });
 
   it('waiting inside a step is standby, and bits cost on every path', () => {
