@@ -143,6 +143,14 @@ describe('typed attributes', () => {
     expect(misfit(unreadable, 0, 'comm_size')!.value).toBe('1');
   });
 
+  test('a name given twice stays so node after node', () => {
+    const twice = `${attr('comm_size', '48 01')} ${attr('comm_size', '48 02')}`;
+    const bytes = file(`08 01 18 07 ${twice}`, `08 02 18 07 ${twice}`, `08 03 18 07 ${twice}`);
+    const graph = decodeGraph(bytes);
+    expect([...graph.commSizeBytes.slice(0, 3)]).toEqual([1, 1, 1]);
+    same(encodeGraph(graph), bytes);
+  });
+
   test('unpacked deps and bool lists', () => {
     const dims = attr('involved_dim', 'e2 01 04 08 01 08 00');
     const graph = decodeGraph(file('08 01', '08 02', `08 03 28 01 28 02 20 01 18 07 ${dims}`));

@@ -171,6 +171,54 @@ describe('Scheduler', () => {
     expect(second.prefixHitTokens).toBe(8);
   });
 
+  it('composing ahead, a block is findable when its tokens are known and computed', () => {
+    const { scheduler, kv } = setup({}, { decodeAhead: true });
+    const first = new RequestState(0, 3, 2, 0);
+    first.blockContents = Int32Array.of(0, 1);
+    scheduler.add(first);
+    const prompt = scheduler.schedule(0);
+    scheduler.schedule(0);
+    scheduler.update(prompt, 1, ignore);
+    // The fourth token is known; the step that computes its KV is still on its way.
+    const other = new RequestState(1, 8, 1, 0);
+    other.blockContents = Int32Array.of(0, 1);
+    expect(kv.findComputedTokens(other)).toBe(0);
+  });
+
+  describe('with speculation', () => {
+    const speculation = { tokens: 3, acceptance: 1, draftNs: 0 };
+
+    it('drafts no more than the budget holds beside the token itself', () => {
+      const { scheduler } = setup({ speculation, maxNumBatchedTokens: 3 });
+      scheduler.add(new RequestState(0, 3, 9, 0));
+      scheduler.update(scheduler.schedule(0), 1, ignore);
+      const batch = scheduler.schedule(1);
+      expect(shape(batch)).toBe('0:3+3');
+      expect(batch.drafts).toEqual([2]);
+    });
+
+    it('drafts that were rejected count for nothing once a preemption has forgotten all', () => {
+      const rejecting = { ...speculation, acceptance: 0 };
+      const { scheduler } = setup(
+        { speculation: rejecting, enablePrefixCaching: false, schedulingPolicy: 'priority' },
+        { numBlocks: 6 },
+      );
+      const [victim, urgent] = [new RequestState(0, 4, 9, 0), new RequestState(1, 8, 9, 0)];
+      victim.priority = 1;
+      scheduler.add(victim);
+      scheduler.update(scheduler.schedule(0), 1, ignore);
+      const verification = scheduler.schedule(1);
+      expect(shape(verification)).toBe('0:4+4');
+      scheduler.add(urgent);
+      scheduler.update(scheduler.schedule(1), 2, ignore);
+      // The urgent one decodes into a fourth block and more, so the other has to go.
+      while (scheduler.preemptions === 0) scheduler.update(scheduler.schedule(2), 2, ignore);
+      expect([victim.preemptions, victim.numComputedTokens]).toEqual([1, 0]);
+      scheduler.update(verification, 3, ignore);
+      expect([victim.numOutputTokens, victim.numComputedTokens]).toEqual([2, 0]);
+    });
+  });
+
   it('frees every block in the end', () => {
     const { scheduler, kv } = setup({ maxNumBatchedTokens: 16 }, { numBlocks: 40 });
     for (let i = 0; i < 10; i++) scheduler.add(new RequestState(i, 3 + 5 * i, 1 + 3 * i, 0));

@@ -59,6 +59,15 @@ describe('other routings', () => {
     expect(total(many.pairs)).toBeLessThan(16_500);
   });
 
+  it('draws different experts for each token', () => {
+    const shape = { ...moe, numExperts: 16 };
+    const random = loads({ routing: 'random', seed: 7 }, 16, shape);
+    for (let wave = 0; wave < 20; wave++) {
+      const { pairs } = random.layer(1, 0, { group: 0, wave });
+      expect([...pairs].sort()).toEqual([...Array(8).fill(0), ...Array(8).fill(1)]);
+    }
+  });
+
   it('makes some ranks hot under zipf, and none at exponent 0', () => {
     const skewed = loads({ routing: 'zipf', zipf_exponent: 1 }, 4).layer(64, 0, draw);
     expect(total(skewed.pairs)).toBeCloseTo(512, 6);
