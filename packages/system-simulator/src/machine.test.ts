@@ -8,82 +8,23 @@ import {
   GraphBuilder,
   type GraphSet,
   NodeType,
-  type Program,
 } from '@astrolabe/chakra';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Completion } from './completion.js';
 import { createMachine } from './machine.js';
-import { type MachineSpec, ringCollectives } from './machine-spec.js';
-
-const linkBandwidthGBps = 50;
-/** Bytes per ns of a link of 50 GB/s of 2^30. */
-const beta = 53.6870912;
-
-function spec(numNpus: number, changes: Partial<MachineSpec> = {}): MachineSpec {
-  return {
-    numNpus,
-    network: {
-      congestion: 'unaware',
-      dims: [
-        { kind: 'FullyConnected', npus: numNpus, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 },
-      ],
-    },
-    collectives: ringCollectives,
-    splits: 1,
-    activeChunks: 1,
-    endpointDelayNs: 10,
-    localMemoryBandwidthGBps: 50,
-    memory: {
-      local: { latencyNs: 0, bandwidthGBps: 1000, contention: 'none', numDevices: numNpus },
-      remote: { latencyNs: 100, bandwidthGBps: 50, contention: 'device', numDevices: 2 },
-    },
-    ...changes,
-  };
-}
-
-/** Compute nodes one after another. */
-function chain(...durations: number[]): ExecutionGraph {
-  const builder = new GraphBuilder();
-  for (const duration of durations) compute(builder, duration);
-  return builder.finish();
-}
-
-function compute(builder: GraphBuilder, durationNs: number, after = builder.nodeCount - 1): number {
-  const node = builder.addNode(NodeType.comp, 'compute');
-  builder.setDuration(node, durationNs);
-  if (after >= 0) builder.addDep(node, after);
-  return node;
-}
-
-function collective(builder: GraphBuilder, type: number, sizeBytes: number, group = ''): number {
-  const node = builder.addNode(NodeType.commColl, 'collective');
-  builder.setCollective(node, type, sizeBytes);
-  if (group !== '') builder.setGroup(node, group);
-  if (node > 0) builder.addDep(node, node - 1);
-  return node;
-}
-
-function set(
-  iteration: number,
-  programs: readonly Program[],
-  changes: Partial<GraphSet> = {},
-): GraphSet {
-  return { instance: 0, iteration, releaseNs: 0, lane: 0, groups: {}, programs, ...changes };
-}
-
-function replay(machineSpec: MachineSpec, sets: readonly GraphSet[]): Completion[] {
-  const machine = createMachine(machineSpec);
-  for (const one of sets) machine.submit(one);
-  const done: Completion[] = [];
-  for (;;) {
-    const completion = machine.runUntil(Number.MAX_SAFE_INTEGER);
-    if (completion === undefined) break;
-    done.push(completion);
-  }
-  expect(machine.stuck().lines).toEqual([]);
-  return done;
-}
+import {
+  beta,
+  chain,
+  collective,
+  compute,
+  linkBandwidthGBps,
+  replay,
+  set,
+  sizes,
+  spec,
+} from './machine.test-helper.js';
+import type { MachineSpec } from './machine-spec.js';
 
 test('compute nodes run one after another', () => {
   const [done] = replay(spec(1), [set(0, [{ npus: [0], graph: chain(100, 200, 300) }])]);
@@ -240,8 +181,6 @@ test('a straggler holds up the others; the time is theirs to wait', () => {
   expect(done.finishNs).toBe(2500 + 79_540);
 });
 
-const sizes = fc.constantFrom(1, 7, 4096, 65_536, 1_048_576);
-
 /** A random iteration of instance `instance` on its two NPUs. */
 const anySet = fc.record({
   instance: fc.integer({ min: 0, max: 1 }),
@@ -374,44 +313,5 @@ test('the fast paths equal the plain ones', () => {
       expect(fast).toEqual(plain);
     }),
     { seed: 4, numRuns: 150 },
-  );
-});
-
-test('the closed forms of collectives equal their messages, whoever begins when', () => {
-  const plan = fc.record({
-    npus: fc.integer({ min: 2, max: 6 }),
-    kind: fc.constantFrom('Ring' as const, 'Switch' as const, 'FullyConnected' as const),
-    implementation: fc.constantFrom('ring' as const, 'direct' as const),
-    type: fc.constantFrom(
-      CollectiveType.allReduce,
-      CollectiveType.allGather,
-      CollectiveType.reduceScatter,
-      CollectiveType.allToAll,
-    ),
-    size: sizes,
-    beginNs: fc.array(fc.constantFrom(0, 0, 300, 5000), { minLength: 6, maxLength: 6 }),
-  });
-  fc.assert(
-    fc.property(plan, ({ npus, kind, implementation, type, size, beginNs }) => {
-      const dims = [{ kind, npus, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 }];
-      const machineSpec = spec(npus, {
-        network: { congestion: 'unaware', dims },
-        collectives: {
-          allReduce: implementation,
-          allGather: implementation,
-          reduceScatter: implementation,
-          allToAll: implementation,
-        },
-      });
-      const programs = Array.from({ length: npus }, (_, npu) => {
-        const builder = new GraphBuilder();
-        compute(builder, beginNs[npu]);
-        collective(builder, type, size);
-        return { npus: [npu], graph: builder.finish() };
-      });
-      const fast = replay(machineSpec, [set(0, programs)]);
-      expect(fast).toEqual(replay({ ...machineSpec, fastPaths: false }, [set(0, programs)]));
-    }),
-    { seed: 6, numRuns: 300 },
   );
 });
