@@ -72,13 +72,14 @@ test.each([...sending, ['allReduce', 'doubleBinaryTree'] as const])(
       const machine = createMachine(
         spec(npus, {
           fastPaths: false,
-          splits: 2,
+          splits: 20,
           network: { congestion: 'unaware', dims },
           collectives: { ...ringCollectives, [kind]: implementation },
         }),
       );
       const builder = new GraphBuilder();
-      collective(builder, kinds[kind], 65_536);
+      // Nineteen chunks of 3,200 bytes and a shorter one, all of them multiples of 16.
+      collective(builder, kinds[kind], 63_984);
       const all = Array.from({ length: npus }, (_, npu) => npu);
       machine.submit(set(0, [{ npus: all, graph: builder.finish() }]));
       const done = machine.runUntil(Number.MAX_SAFE_INTEGER);
