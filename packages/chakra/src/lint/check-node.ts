@@ -143,6 +143,19 @@ function checkSize(
   else if (sizeBytes === 0) findings.add('zero-size', input, node, 'a transfer of 0 bytes');
 }
 
+/** One finding a graph: profiled times are hardly ever whole microseconds, so it is all nodes or none. */
+export function checkRounding(input: LintInput, findings: Findings): void {
+  const { durationNs, nodeCount } = input.graph;
+  let [first, count] = [0, 0];
+  for (let node = 0; node < nodeCount; node++) {
+    if (durationNs[node] % 1000 !== 0 && count++ === 0) first = node;
+  }
+  if (count === 0) return;
+  const others = count === 1 ? '' : `, as are those of ${count - 1} other nodes`;
+  const message = `${durationNs[first]} ns is rounded to whole microseconds${others}`;
+  findings.add('rounded-duration', input, first, message);
+}
+
 function checkTarget(input: LintInput, node: number, target: LintTarget, findings: Findings): void {
   const { graph } = input;
   const type = graph.type[node];
@@ -155,10 +168,6 @@ function checkTarget(input: LintInput, node: number, target: LintTarget, finding
       findings.add('metadata-node', input, node, 'METADATA nodes abort ASTRA-sim');
     }
     if (type === NodeType.pimComp) findings.add('pim-node', input, node, 'ASTRA-sim has no PIM');
-    if (graph.durationNs[node] % 1000 !== 0) {
-      const message = `${graph.durationNs[node]} ns is rounded to whole microseconds`;
-      findings.add('rounded-duration', input, node, message);
-    }
     return;
   }
   if (graph.ctrlDepStart[node] !== graph.ctrlDepStart[node + 1]) {

@@ -30,6 +30,26 @@ describe('what a finding says', () => {
     expect(deadlock[0]).toContain('NPU 0 in "receive" (id 15), NPU 1 in "receive" (id 15)');
   });
 
+  test('rounded durations are one finding a graph, with their number', () => {
+    const findings = lint(
+      run((nodes) => {
+        for (const node of nodes.filter(({ type }) => type === NodeType.comp)) {
+          also(nodes, node.name, (b, n) => b.setDuration(n, 1500));
+        }
+        for (let i = 0; i < 10; i++) {
+          const extra = draft(`z${i}`, NodeType.comp, [], (b, n) => b.setDuration(n, 1500));
+          nodes.push({ ...extra, id: 50 + i });
+        }
+      }),
+      { groups, target: 'astra-sim' },
+    ).findings.filter(({ rule }) => rule === 'rounded-duration');
+    expect(findings.map(formatFinding)).toEqual([
+      expect.stringMatching(
+        /^t\.1\.et: .* 1500 ns is rounded to whole microseconds, as are those of \d+ other nodes/,
+      ),
+    ]);
+  });
+
   test('many findings of a rule are cut, and counted', () => {
     const report = lint(
       run((_, all) => {

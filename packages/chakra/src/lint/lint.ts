@@ -8,7 +8,7 @@ import { checkCollectives } from './check-collectives.js';
 import { checkDeadlock } from './check-deadlock.js';
 import { checkDependencies } from './check-dependencies.js';
 import { checkMessages } from './check-messages.js';
-import { checkNode, type LintTarget } from './check-node.js';
+import { checkNode, checkRounding, type LintTarget } from './check-node.js';
 import { type Finding, Findings, type LintInput, lintRules } from './finding.js';
 
 export interface LintOptions {
@@ -46,6 +46,7 @@ export function lint(inputs: readonly LintInput[], options: LintOptions = {}): L
     for (let node = 0; node < graph.nodeCount; node++) {
       checkNode(input, node, options.target ?? 'any', findings);
     }
+    if (options.target === 'astra-sim') checkRounding(input, findings);
     return edges;
   });
   const pairs = checkMessages(inputs, resolved, findings);
