@@ -1,7 +1,10 @@
 /** The KV budget against one measured vLLM 0.19 run, and its refusals. */
 import { fileURLToPath } from 'node:url';
+import { parseModel } from '@astrolabe/config';
 import { loadCluster } from '@astrolabe/config/cli';
+import { tinyExperts } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
+import { clusterOf } from '../machine.test-helper.js';
 import { memoryBudget, mostBlocks } from './memory-budget.js';
 
 const config = (name: string): string =>
@@ -21,6 +24,19 @@ describe('memoryBudget', () => {
     const flags = { max_num_seqs: 128 };
     const [instance] = loadCluster(config('rtx4090.json'), { flags }).instances;
     expect(memoryBudget(instance).numBlocks).toBe(2870);
+  });
+
+  it('experts in the forward pass: up and gate or the output, whichever is wider, and between them', () => {
+    const peak = (hidden: number): number => {
+      const model = { ...tinyExperts, hidden_size: hidden, head_dim: 16 };
+      const cluster = clusterOf([{ max_num_batched_tokens: 1000, max_num_seqs: 1 }]);
+      const [instance] = cluster.instances;
+      return memoryBudget({ ...instance, model: parseModel('experts', model, 'x') })
+        .activationBytes;
+    };
+    // 1000 tokens x 2 experts of 128 inside; bf16; two hidden states beside.
+    expect(peak(64)).toBe((1000 * 2 * (256 + 128) + 2 * 1000 * 64) * 2);
+    expect(peak(512)).toBe((1000 * 2 * (512 + 128) + 2 * 1000 * 512) * 2);
   });
 
   it.each([1, mostBlocks + 1, Number.MAX_SAFE_INTEGER])('refuses %d blocks', (kv_blocks) => {

@@ -92,6 +92,15 @@ describe('pull', () => {
     expect(rows[1].firstTokenNs).toBe(ms(54));
   });
 
+  it('under load, composing ahead: the step that looks is a step further away, and so is its end', async () => {
+    // As above, but steps are composed one ahead: at 34 that of 44..54, which looks; its end reports,
+    // when the next to be composed is that of 64..74.
+    const { rows } = await run([request(0, 0, { outputTokens: 20 }), request(1, 12)], {
+      decode: [{ async_scheduling: true }],
+    });
+    expect(rows[1].firstTokenNs).toBe(ms(74));
+  });
+
   it('waits for blocks at the decode instance, with its own blocks pinned', async () => {
     // 3 blocks hold one request of 20 + 3 tokens at a time (the null block is the fourth).
     const { rows, result } = await run([request(0, 0), request(1, 0)], {
