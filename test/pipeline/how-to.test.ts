@@ -1,5 +1,5 @@
 /**
- * Goal: "Add your hardware" and "Add your model" work as written. Method: their blocks verbatim and in
+ * Goal: "Add your hardware", "Add your model", "Compare devices" work as written. Method: their blocks verbatim and in
  * order, in a folder that looks like the project's root. `<!-- needs: x -->` skips a block, visibly,
  * where x is absent (`bundles` is ../shared's copy of LLMServingSim's profiles, `module:torch` a Python
  * that has PyTorch); `<!-- prints: regex -->` says what a block writes. Blocks without a language are
@@ -74,17 +74,21 @@ function direct(text: string): string {
 }
 
 describe.skipIf(!isBuilt)('how-to pages (need a build)', () => {
-  for (const page of ['add-your-hardware.md', 'add-your-model.md']) {
+  for (const page of ['add-your-hardware.md', 'add-your-model.md', 'compare-devices.md']) {
     blocksOf(page).forEach(({ title, text, missing, prints }, index) => {
       const needs = missing.length === 0 ? '' : ` (needs ${missing.join(', ')})`;
-      test.skipIf(missing.length > 0)(`${page} ${title}, block ${index + 1}${needs}`, async () => {
-        const options = { cwd: place, env: { PATH: path } };
-        const script = ['-euo', 'pipefail', '-c', direct(text)];
-        const outcome = await launch('bash', script, options);
-        // serving-loop's summary is for people, on stderr; an error is not.
-        expect(outcome.code, outcome.stderr).toBe(0);
-        expect(outcome.stdout.toString().trimEnd()).toMatch(prints);
-      });
+      test.skipIf(missing.length > 0)(
+        `${page} ${title}, block ${index + 1}${needs}`,
+        async () => {
+          const options = { cwd: place, env: { PATH: path } };
+          const script = ['-euo', 'pipefail', '-c', direct(text)];
+          const outcome = await launch('bash', script, options);
+          // serving-loop's summary is for people, on stderr; an error is not.
+          expect(outcome.code, outcome.stderr).toBe(0);
+          expect(outcome.stdout.toString().trimEnd()).toMatch(prints);
+        },
+        180_000,
+      );
     });
   }
 
