@@ -16,7 +16,8 @@ import { type MemoryBudget, memoryBudget } from './kv/memory-budget.js';
 import { TierTraffic } from './kv/tier-traffic.js';
 import type { RequestState } from './request-state.js';
 import type { InstanceView } from './routing/policies.js';
-import { type Batch, emptyBatch, Scheduler } from './scheduler/scheduler.js';
+import { type Batch, emptyBatch } from './scheduler/batch.js';
+import { Scheduler } from './scheduler/scheduler.js';
 
 export interface EngineEvents {
   submit(iteration: Iteration, batch: Batch): void;

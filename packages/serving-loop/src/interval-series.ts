@@ -4,7 +4,7 @@
  */
 import { UserError } from '@astrolabe/base';
 import type { InstanceEngine } from './instance-engine.js';
-import type { Batch } from './scheduler/scheduler.js';
+import type { Batch } from './scheduler/batch.js';
 
 export interface Interval {
   readonly startNs: number;

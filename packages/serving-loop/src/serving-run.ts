@@ -33,7 +33,7 @@ import { sessionKeys } from './routing/sessions.js';
 import type { RunInputs } from './run-inputs.js';
 import type { Rejection, RunResult } from './run-result.js';
 import { LoadMonitor } from './saturation.js';
-import type { Batch } from './scheduler/scheduler.js';
+import type { Batch } from './scheduler/batch.js';
 import { TokenGaps } from './token-gaps.js';
 
 /** @throws UserError a request that no instance can ever serve */

@@ -3,7 +3,7 @@
  * one gap: a client receives them at once.
  */
 import { GrowableFloat64 } from '@astrolabe/base';
-import type { Batch } from './scheduler/scheduler.js';
+import type { Batch } from './scheduler/batch.js';
 
 export class TokenGaps {
   private readonly gaps = new GrowableFloat64(1 << 16);

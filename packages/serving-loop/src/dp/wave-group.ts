@@ -7,7 +7,7 @@
 import { assert } from '@astrolabe/base';
 import type { Iteration } from '@astrolabe/trace-generator';
 import type { InstanceEngine } from '../instance-engine.js';
-import type { Batch } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
 
 interface Contribution {
   readonly iteration: Iteration;

@@ -10,7 +10,7 @@
  */
 import type { HostStep, Instance } from '@astrolabe/config';
 import { captureSizes } from '@astrolabe/trace-generator';
-import type { Batch } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
 
 /** Kernels of one dense decoder block, and of what comes before and after all blocks (vllm.md 6). */
 const kernelsPerLayer = 11;

@@ -9,7 +9,7 @@ import type { Instance } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import { type Iteration, loadLane, type MemoryMove, storeLane } from '@astrolabe/trace-generator';
 import type { RequestState } from '../request-state.js';
-import type { Batch } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
 import { chunkMoves } from './chunk-moves.js';
 import type { KvTiers, Recall, TierChunk } from './kv-tiers.js';
 

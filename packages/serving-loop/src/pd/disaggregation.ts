@@ -15,7 +15,7 @@ import type { KvTransferOptions } from '@astrolabe/config';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { InstanceEngine } from '../instance-engine.js';
 import { RequestState, RequestStatus } from '../request-state.js';
-import type { Batch } from '../scheduler/scheduler.js';
+import type { Batch } from '../scheduler/batch.js';
 
 export interface DisaggregationEvents {
   /** Chooses the decode instance, and tells the request what its blocks there will hold. */

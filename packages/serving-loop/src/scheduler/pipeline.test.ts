@@ -6,7 +6,8 @@ import { KvCacheManager } from '../kv/kv-cache-manager.js';
 import { clusterOf, runFixed } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
 import { RequestState } from '../request-state.js';
-import { type Batch, Scheduler } from './scheduler.js';
+import type { Batch } from './batch.js';
+import { Scheduler } from './scheduler.js';
 
 const shape = (batch: Batch): string =>
   batch.requests

@@ -3,7 +3,8 @@ import { type EngineOptions, resolveEngine } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
 import { KvCacheManager } from '../kv/kv-cache-manager.js';
 import { RequestState } from '../request-state.js';
-import { type Batch, Scheduler } from './scheduler.js';
+import type { Batch } from './batch.js';
+import { Scheduler } from './scheduler.js';
 
 interface Setup {
   scheduler: Scheduler;

@@ -10,10 +10,9 @@ import type { KvTiers, Recall } from '../kv/kv-tiers.js';
 import type { ParkedRecall } from '../kv/tier-traffic.js';
 import { type RequestState, RequestStatus } from '../request-state.js';
 import { type Batch, emptyBatch, withdraw } from './batch.js';
+import { KeptOut } from './kept-out.js';
 import { type QueueOrder, queueOrders } from './queue-order.js';
 import { Acceptance } from './speculation.js';
-
-export { type Batch, emptyBatch } from './batch.js';
 
 export class Scheduler {
   readonly running: RequestState[] = [];
@@ -23,8 +22,7 @@ export class Scheduler {
   /** Requests whose KV has come and that wait for a seat; they need no further admission. */
   readonly ready: RequestState[] = [];
   preemptions = 0;
-  /** Steps composed, and in how many the first waiting request was kept out, by what. */
-  readonly keptOut = { steps: 0, kv: 0, seats: 0, budget: 0 };
+  readonly keptOut: KeptOut;
   /** Called when a request that needs remote KV has its blocks; `hitTokens` of it are there. */
   onReserved: (request: RequestState, hitTokens: number) => void = () => {};
   /** Recalls begun since `takeRecalls`. */
@@ -43,6 +41,7 @@ export class Scheduler {
    */
   constructor(options: EngineOptions, kv: KvCacheManager, decodeAhead: boolean, tiers?: KvTiers) {
     this.options = options;
+    this.keptOut = new KeptOut(options);
     this.kv = kv;
     this.decodeAhead = decodeAhead;
     this.tiers = tiers;
@@ -69,20 +68,10 @@ export class Scheduler {
       budget = this.scheduleReady(batch, budget, nowNs);
       if (this.ready.length === 0) this.scheduleWaiting(batch, budget, nowNs);
     }
-    this.countKeptOut(batch, this.preemptions > preemptionsBefore);
+    const isAnyWaiting = this.waiting.length > 0 || this.ready.length > 0;
+    const preempted = this.preemptions > preemptionsBefore;
+    this.keptOut.count(batch, isAnyWaiting, this.running.length, preempted);
     return batch;
-  }
-
-  private countKeptOut(batch: Batch, preempted: boolean): void {
-    if (batch.requests.length === 0) return;
-    this.keptOut.steps++;
-    if (this.waiting.length === 0 && this.ready.length === 0) return;
-    const tokens = batch.newTokens.reduce((sum, count) => sum + count, 0);
-    const { maxNumSeqs, maxNumBatchedTokens } = this.options;
-    if (preempted) this.keptOut.kv++;
-    else if (tokens >= maxNumBatchedTokens) this.keptOut.budget++;
-    else if (this.running.length >= maxNumSeqs) this.keptOut.seats++;
-    else this.keptOut.kv++;
   }
 
   private scheduleRunning(batch: Batch): number {
@@ -96,11 +85,13 @@ export class Scheduler {
       const drafts = missing === 1 ? this.draftsFor(request, budget) : 0;
       const tokens = this.chunk(missing, budget) + drafts;
       if (tokens <= 0) continue;
+      const preemptionsBefore = this.preemptions;
       const refund = this.allocateOrPreempt(batch, request, tokens);
       if (refund < 0) break;
       this.take(batch, request, tokens, drafts);
       budget += refund - tokens;
-      i = this.running.indexOf(request);
+      // Victims may have stood before it.
+      if (this.preemptions !== preemptionsBefore) i = this.running.indexOf(request);
     }
     return budget;
   }
