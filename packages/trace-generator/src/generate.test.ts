@@ -195,7 +195,7 @@ describe('errors', () => {
   it('names a missing operator or TP degree when the generator is made', () => {
     const without = fusedOperators.filter((name) => name !== 'o_proj');
     expect(() => generator({ latencyModelFor: () => exampleLatency(without) })).toThrow(
-      'instance "instance0" (example, tiny): the profile has no operator "o_proj" at TP 1',
+      'example: nodes[0].instances[0] (example, tiny): the profile has no operator "o_proj" at TP 1',
     );
     expect(() => generator({ latencyModelFor: () => exampleLatency(fusedOperators, [2]) })).toThrow(
       'the profile has no measurements at TP 1',

@@ -69,6 +69,7 @@ function checkPeers(instance: Instance, peers: readonly Instance[]): void {
       throw new UserError(
         `instances "${instance.name}" and "${peer.name}" of data-parallel group ` +
           `"${instance.dpGroup}" share experts and must agree in model, TP, PP and EP`,
+        { at: peer.place },
       );
     }
   }
@@ -81,5 +82,6 @@ function checkBalancing(instance: Instance, peer: Instance): void {
   throw new UserError(
     `instances "${instance.name}" and "${peer.name}" of data-parallel group ` +
       `"${instance.dpGroup}" balance experts and must agree in \`experts\``,
+    { at: `${peer.place}.experts` },
   );
 }

@@ -20,7 +20,7 @@ export function chooseSequence(
   parts: readonly (keyof Sequence)[] = sequenceParts,
 ): Sequence {
   const { tp, model } = instance;
-  const at = `instance "${instance.name}" (${instance.hardware}, ${model.name})`;
+  const at = `${instance.place} (${instance.hardware}, ${model.name})`;
   if (latency.tpDegrees.length > 0 && !latency.tpDegrees.includes(tp)) {
     throw new UserError(`the profile has no measurements at TP ${tp}`, {
       at,

@@ -60,7 +60,7 @@ export function fetchWeights(
 
 /** @throws UserError a placement that names no operator of the sequence, or memory that is not there */
 export function checkPlacement(cluster: Cluster, instance: Instance, sequence: Sequence): void {
-  const at = `instance "${instance.name}": placement`;
+  const at = `${instance.place}.placement`;
   const { embedding, attention, dense, moe, head } = sequence;
   const known = [embedding, attention, dense, moe, head].flat().map(profileName);
   const placement = weightPlacement(instance.placement);

@@ -121,8 +121,12 @@ describe('data-parallel ranks that share experts', () => {
 
   it('refuse degrees that do not divide and unlike members', () => {
     const four = { ep_size: 4, dp_group: 'A' };
-    expect(() => generate([four, four])).toThrow('ep 4 does not divide the 2 ranks');
-    expect(() => generate([pair, { ...pair, tp_size: 2 }])).toThrow('must agree in model, TP');
+    expect(() => generate([four, four])).toThrow(
+      'example: nodes[0].instances[0].ep_size: ep 4 does not divide the 2 ranks',
+    );
+    expect(() => generate([pair, { ...pair, tp_size: 2 }])).toThrow(
+      /^example: nodes\[0\]\.instances\[1\]: .* must agree in model, TP/,
+    );
   });
 });
 
@@ -154,7 +158,9 @@ describe('load balancing', () => {
 
   it('refuses members that balance otherwise', () => {
     const other = { ...pair, experts: { ...settings, seed: 1 } };
-    expect(() => generate([pair, other], settings)).toThrow('must agree in `experts`');
+    expect(() => generate([pair, other], settings)).toThrow(
+      /^example: nodes\[0\]\.instances\[1\]\.experts: .* must agree in `experts`/,
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 /** How an instance's experts are divided over ranks. */
-import { UserError } from '@astrolabe/base';
+import { askedBy, UserError } from '@astrolabe/base';
 import {
   checkExpertRanks,
   dtypeBytes,
@@ -27,12 +27,16 @@ export function planExperts(
   const { ep } = instance;
   if (ep > ranks || ranks % ep !== 0) {
     throw new UserError(
-      `instance "${instance.name}": ep ${ep} does not divide the ${ranks} ranks that share ` +
-        `experts (TP ${instance.tp} x ${peers} data-parallel)`,
+      `ep ${ep} does not divide the ${ranks} ranks that share experts ` +
+        `(TP ${instance.tp} x ${peers} data-parallel)`,
+      { at: `${instance.place}.ep_size` },
     );
   }
-  checkExpertRanks(instance.model, ep, options, `instance "${instance.name}"`);
-  const loads = new ExpertLoads(options, moe, numLayers, ep, router);
+  checkExpertRanks(instance.model, ep, options, instance.place);
+  const loads = askedBy(
+    `${instance.place}.experts`,
+    () => new ExpertLoads(options, moe, numLayers, ep, router),
+  );
   return {
     loads,
     expertsPerToken: moe.expertsPerToken,
