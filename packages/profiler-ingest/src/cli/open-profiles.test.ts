@@ -20,6 +20,13 @@ describe.skipIf(!existsSync(bundles))('raw v1 bundles (needs ../shared)', async 
     const ask = (hardware: string, name: string, dtype?: string) => () =>
       profiles?.latencyModel(hardware, name, dtype);
     expect(ask('RTX490', 'x')).toThrow(/no profile for hardware "RTX490"/);
+    expect(ask('RTX490', 'x')).toThrow(
+      expect.objectContaining({
+        hint: expect.stringMatching(
+          /^did you mean "RTX4090"\? there is .*; profiler-ingest roofline/,
+        ),
+      }),
+    );
     expect(ask('RTX4090', 'Llama-3.1-70B')).toThrow(/no profile for model "Llama-3.1-70B"/);
     expect(ask('RTX4090', 'Llama-3.1-8B', 'fp8')).toThrow(/no profile for dtype "fp8"/);
   });

@@ -184,8 +184,9 @@ function names(entries: readonly ProfileEntry[], key: keyof ProfileNames): strin
 
 function unknown(at: string, what: string, asked: string, known: readonly string[]): UserError {
   const guess = nearest(asked, known);
+  const likely = guess === undefined ? '' : `did you mean "${guess}"? `;
   return new UserError(`no profile for ${what} "${asked}"`, {
     at,
-    hint: `${guess === undefined ? '' : `did you mean "${guess}"? `}there is ${known.join(', ')}`,
+    hint: `${likely}there is ${known.join(', ')}; profiler-ingest roofline makes one of a data sheet`,
   });
 }
