@@ -169,6 +169,27 @@ test('NPUs that disagree on a collective are told so', () => {
   );
 });
 
+test('sets released at one instant go out in order of submission', () => {
+  const graphs = (size: number): Program[] => {
+    const [sender, receiver] = [new GraphBuilder(), new GraphBuilder()];
+    const send = sender.addNode(NodeType.commSend, 'send');
+    sender.setPointToPoint(send, 0, 1, 7, size);
+    const receive = receiver.addNode(NodeType.commRecv, 'receive');
+    receiver.setPointToPoint(receive, 0, 1, 7, size);
+    return [
+      { npus: [0], graph: sender.finish() },
+      { npus: [1], graph: receiver.finish() },
+    ];
+  };
+  const dims = [{ kind: 'Ring' as const, npus: 2, bandwidthGBps: 50, latencyNs: 500 }];
+  const queued = spec(2, { network: { congestion: 'aware', dims } });
+  const sets = [2, 1, 3].map((megabytes, i) =>
+    set(i, graphs(megabytes * 2 ** 20), { lane: i, releaseNs: 100 }),
+  );
+  // The link is taken in that order: the first to be submitted is done first, whatever its size.
+  expect(replay(queued, sets).map(({ iteration }) => iteration)).toEqual([0, 1, 2]);
+});
+
 test('a straggler holds up the others; the time is theirs to wait', () => {
   const builder = new GraphBuilder();
   compute(builder, 1000);

@@ -205,6 +205,12 @@ const defects: [LintRule, string, string, Plant, LintOptions?][] = [
     (nodes) => nodes.push({ ...named(nodes, 'send'), name: 'again', id: 99 }),
   ],
   [
+    'unmatched-receive',
+    'one receive more',
+    'again',
+    (nodes) => nodes.push({ ...named(nodes, 'receive'), name: 'again', id: 99 }),
+  ],
+  [
     'unknown-group',
     'a group nobody defined',
     'reduce',

@@ -12,6 +12,14 @@ function filled(capacity: number, keys: readonly number[]): TierStore {
 }
 
 describe('TierStore', () => {
+  it('evicts what was read longest ago, not what was written longest ago', () => {
+    const store = filled(2, [1, 2]);
+    store.pin(1);
+    store.unpin(1);
+    expect(store.reserve(3, 1)).toBe(true);
+    expect([store.has(1), store.has(2)]).toEqual([true, false]);
+  });
+
   it('evicts the least recently used', () => {
     const store = filled(3, [1, 2, 3]);
     store.touch(1);
