@@ -65,7 +65,7 @@ export function servingCommand(): Command {
     )
     .requiredOption(
       '--workload <file>',
-      'requests: NDJSON, LLMServingSim JSONL or CSV; - = stdin; required',
+      'requests: any format that `workload convert` reads; - = stdin; required',
     )
     .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
     .option(
