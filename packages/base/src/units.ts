@@ -2,7 +2,5 @@
 export const nsPerUs = 1_000;
 export const nsPerMs = 1_000_000;
 export const nsPerS = 1_000_000_000;
-export const bytesPerKiB = 2 ** 10;
 export const bytesPerMiB = 2 ** 20;
 export const bytesPerGiB = 2 ** 30;
-export const bytesPerGB = 1e9;

@@ -60,8 +60,6 @@ export const astraSystemSchema = z
   })
   .describe('ASTRA-sim system file');
 
-export type AstraSystemFile = z.infer<typeof astraSystemSchema>;
-
 export interface AstraSystem {
   readonly implementations: {
     readonly allReduce: readonly string[] | undefined;

@@ -16,7 +16,6 @@ export const expertRoutings = [
 export type ExpertRouting = (typeof expertRoutings)[number];
 
 export const expertDispatches = ['all_gather', 'all_to_all'] as const;
-export type ExpertDispatch = (typeof expertDispatches)[number];
 
 const count = z.number().int().nonnegative();
 const positive = z.number().int().positive();
@@ -85,4 +84,3 @@ export type ExpertOptions = z.infer<typeof expertOptionsSchema>;
 /** As written: everything may be left out. */
 export type ExpertSettings = z.input<typeof expertOptionsSchema>;
 export type ExpertBalancing = z.infer<typeof expertBalancingSchema>;
-export type ExpertOffload = z.infer<typeof expertOffloadSchema>;

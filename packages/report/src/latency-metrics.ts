@@ -26,7 +26,6 @@ export type LatencyMetric = keyof typeof latencyMetrics;
 export const latencyMetricNames = Object.keys(latencyMetrics) as LatencyMetric[];
 
 export const statistics = ['mean', 'p50', 'p90', 'p95', 'p99'] as const;
-export type Statistic = (typeof statistics)[number];
 
 /** Distribution of a metric in ms; undefined when no row has it. */
 export function metricMs(

@@ -10,7 +10,7 @@ import { UserError } from '@astrolabe/base';
 import { fileError, openInput } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { type DecodeOptions, readGraphs } from '../decode.js';
-import { type Dialect, dialects } from '../dialect.js';
+import { dialects } from '../dialect.js';
 import type { ExecutionGraph } from '../graph.js';
 import { graphPlace } from '../lint/lint.js';
 import { readStreamMetadata } from '../stream-metadata.js';
@@ -24,10 +24,6 @@ export interface ReadGraph {
   readonly npu: number;
   /** File, and graph where the file has several. */
   readonly at: string;
-}
-
-export interface InputFlags {
-  readonly dialect: Dialect;
 }
 
 export function dialectOption(flags = '--dialect <name>', what = 'input'): Option {

@@ -20,12 +20,10 @@ export const Kind = {
   treeParentReduced: 16, // phase
   serverDone: 17, // memory server
   serverStart: 18, // memory server: looks for work at the end of the instant
-  collectiveSite: 19, // site: every member of the instant has issued
   rendezvousSend: 20, // pending send whose receiver is ready
   rendezvousReceive: 21, // pending receive whose request reached the sender
   busSent: 22, // bus end
   busReceived: 23, // bus end
   busProcessed: 24, // bus end
   customNodeEnd: 26, // task of a custom collective
-  customReceive: 27, // task of a custom collective
 } as const;

@@ -5,7 +5,7 @@
  */
 import { Attr, type ExecutionGraph, GraphBuilder, type NodeType } from '@astrolabe/chakra';
 import { z } from 'zod';
-import { type GoldenCase, goldenCaseSchema } from './golden-case.js';
+import type { GoldenCase } from './golden-case.js';
 
 const attributesSchema = z.strictObject({
   cpu: z.number().optional(),
@@ -32,8 +32,6 @@ export const condensedGraphSchema = z.strictObject({
   graph: z.string(),
   nodes: z.array(nodeSchema),
 });
-
-export const condensedCaseSchema = goldenCaseSchema;
 
 type CondensedNode = z.infer<typeof nodeSchema>;
 
