@@ -8,6 +8,7 @@ import {
   GraphBuilder,
   type GraphSet,
   NodeType,
+  type Program,
 } from '@astrolabe/chakra';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -167,6 +168,27 @@ test('NPUs that disagree on a collective are told so', () => {
   expect(() => replay(spec(2), sets)).toThrow(
     'collective 0 of group [0,1]: NPU 1 issues kind 2 of 4096 bytes, NPU 0 kind 0 of 4096 bytes',
   );
+});
+
+test('communication is exposed only where nothing computes, memory only where neither goes on', () => {
+  const builder = new GraphBuilder();
+  compute(builder, 30_000, -1);
+  const load = builder.addNode(NodeType.memLoad, 'load');
+  builder.setTensorSize(load, 90_000_000);
+  builder.setTensorLocation(load, 1, 0);
+  builder.setCollective(builder.addNode(NodeType.commColl, 'collective'), 0, 1_048_576);
+  for (const fastPaths of [true, false]) {
+    const programs = [{ npus: [0, 1, 2, 3], graph: builder.finish() }];
+    const [done] = replay(spec(4, { fastPaths }), [set(0, programs)]);
+    // All three begin at 0; local memory moves 1000 bytes per ns.
+    const times = {
+      finishNs: 90_000,
+      computeNs: 30_000,
+      exposedCommNs: 79_540 - 30_000,
+      exposedMemoryNs: 90_000 - 79_540,
+    };
+    for (const npu of done.npus) expect(npu).toMatchObject(times);
+  }
 });
 
 test('sets released at one instant go out in order of submission', () => {

@@ -172,9 +172,9 @@ describe('power meter', () => {
 
   it('own memory is carved out of board power, or added when the board excludes it', () => {
     const tp2 = [instance(0, 2, 0)];
-    const constants = (inBoard: boolean): PowerFile => ({
+    const constants = (inBoard: boolean, perBit = 1000): PowerFile => ({
       ...power,
-      npu: { X: { ...power.npu.X, hbm_energy_per_bit: 1000, hbm_in_board_power: inBoard } },
+      npu: { X: { ...power.npu.X, hbm_energy_per_bit: perBit, hbm_in_board_power: inBoard } },
     });
     const step = [{ instance: 0, startS: 0, endS: 1 }];
     const carved = measure(cluster(tp2, constants(true)), step, 1)?.system.total();
@@ -185,11 +185,13 @@ describe('power meter', () => {
     expect(plain?.accelerator).toBeCloseTo(220, 6);
     expect(added?.accelerator).toBeCloseTo(220, 6);
     expect(added?.acceleratorMemory).toBeCloseTo(carved?.acceleratorMemory ?? 0, 9);
+    // Bits that would cost more than the board draws cost what it draws.
+    const all = measure(cluster(tp2, constants(true, 1e12)), step, 1)?.system.total();
+    expect([all?.accelerator, all?.acceleratorMemory]).toEqual([0, 220]);
   });
 
   it('a meter that lags shows a step as its response, and the same energy in the end', () => {
-    const meter = createPowerMeter(one, nsPerS, 1, nsPerS / 2);
-    expect(meter).toBeDefined();
+    expect(createPowerMeter(one, nsPerS, 1, nsPerS / 2)?.finish(0).lagNs).toBe(nsPerS / 2);
     const reading = {
       ...(measure(one, [{ instance: 0, startS: 1, endS: 4 }], 40) as PowerReading),
       lagNs: nsPerS / 2,
