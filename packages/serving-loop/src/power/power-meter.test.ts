@@ -78,6 +78,8 @@ interface Step {
   busyS?: number;
   commBytes?: number;
   memoryBytes?: number;
+  /** Of every request of the run; absent: they take turns with a token each. */
+  newTokens?: number[];
 }
 
 /** With Y for its feed-forward blocks. */
@@ -104,9 +106,9 @@ function measure(subject: Cluster, steps: readonly Step[], endS: number, request
       instance: step.instance,
       iteration,
       releaseNs: startNs,
-      requests: [iteration % requests],
-      newTokens: [1],
-      contextTokens: [0],
+      requests: step.newTokens?.map((_, request) => request) ?? [iteration % requests],
+      newTokens: step.newTokens ?? [1],
+      contextTokens: step.newTokens?.map(() => 0) ?? [0],
     });
     meter.onCompletion({
       instance: step.instance,
@@ -150,6 +152,27 @@ describe('power meter', () => {
     expect(watts.map((row) => Number(row.powerW))).toEqual(
       [213, 333, 333, 233, 233, 213, 213, 213, 213, 213].map((w) => expect.closeTo(w, 6)),
     );
+  });
+
+  it('engines of one host share its cores: together they take all of them, not more', () => {
+    const four = [0, 1, 2, 3].map((index) => instance(index, 1, index));
+    const steps = four.map(({ index }) => ({ instance: index, startS: 0, endS: 1 }));
+    // Half is used with no step running; each step would add 20 W, all four the other 50 W.
+    expect(measure(cluster(four, power), steps, 1)?.system.total().cpu).toBeCloseTo(110, 6);
+    expect(measure(cluster(four, power), [steps[0]], 1)?.system.total().cpu).toBeCloseTo(72.5, 6);
+  });
+
+  it('a step costs its requests by their tokens', () => {
+    const step = { instance: 0, startS: 0, endS: 1, newTokens: [3, 1] };
+    const requestJ = measure(one, [step], 1, 2)?.requestJ ?? [];
+    // 100 W of the device above idle and 20 W of the CPU.
+    expect([...requestJ]).toEqual([90, 30].map((joules) => expect.closeTo(joules, 6)));
+  });
+
+  it('DIMMs are whole', () => {
+    const hostMemory = { sizeBytes: 120 * bytesPerGiB, bandwidthGBps: 100, latencyNs: 0 };
+    const smaller = { ...one, nodes: [{ ...one.nodes[0], hostMemory }] };
+    expect(measure(smaller, [], 10)?.system.total().hostMemory).toBeCloseTo(3 * 4 * 10, 6);
   });
 
   it('parts of the node that the file leaves out draw nothing', () => {
