@@ -286,12 +286,6 @@ export function formatSummary(summary: Summary): string {
         `${instance.kvBlocks} blocks (${(instance.kvPeakUsage * 100).toFixed(1)} %)`,
     );
   }
-  if (summary.lookups !== null) {
-    lines.push(
-      `latency       ${summary.lookups.total} lookups, ` +
-        `${(summary.lookups.extrapolatedShare * 100).toFixed(2)} % extrapolated`,
-    );
-  }
   if (summary.kvTiers !== undefined) lines.push(...formatTiers(summary.kvTiers));
   if (summary.power !== undefined) lines.push(...formatPower(summary.power));
   for (const { statement } of summary.saturation) lines.push(`limits        ${statement}`);

@@ -69,6 +69,12 @@ describe('trustCard', () => {
     expect(overloadLine(card({ results: results(16, queueingS) }))).toBeUndefined();
   });
 
+  it('gives intervals by the names and units of the summary', () => {
+    const metrics = { ttftMeanMs: [90, 110], outputTokensPerS: [1990, 2010] } as const;
+    const text = formatTrustCard(card({ intervals90: { source: 's', metrics } })).join('\n');
+    expect(text).toContain('90 % of means TTFT 90.0 to 110 ms, output 1990 to 2010 tokens/s\n');
+  });
+
   it('says what is fitted', () => {
     expect(card({}).basis).toBe('predicted');
     expect(card({ fittedDevices: 1 }).basis).toBe('partly fitted');

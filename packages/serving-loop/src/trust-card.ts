@@ -189,9 +189,10 @@ export function formatTrustCard(card: TrustCard): string[] {
   }
   if (card.intervals90 !== null) {
     const { intervals90 } = card;
-    const shown = Object.entries(intervals90.metrics).map(
-      ([name, [low, high]]) => `${name} ${figure(low)} to ${figure(high)}`,
-    );
+    const shown = Object.entries(intervals90.metrics).map(([name, [low, high]]) => {
+      const [label, unit] = intervalText[name] ?? [name, ''];
+      return `${label} ${figure(low)} to ${figure(high)} ${unit}`.trimEnd();
+    });
     if (shown.length > 0) lines.push(`90 % of means ${shown.join(', ')}`);
   }
   if (card.measuredLinks !== null) lines.push(...measuredLinksLines(card.measuredLinks));
@@ -250,6 +251,16 @@ const measurementText: Record<MeasurementKind, string> = {
   derived:
     'not measured: scaled from another profile; TPOT came out 9 to 11 % too low where checked',
   unknown: 'of unknown origin',
+};
+
+/** Names and units of the means that have intervals. */
+const intervalText: Readonly<Record<string, readonly [label: string, unit: string]>> = {
+  ttftMeanMs: ['TTFT', 'ms'],
+  tpotMeanMs: ['TPOT', 'ms'],
+  itlMeanMs: ['ITL', 'ms'],
+  latencyMeanMs: ['latency', 'ms'],
+  makespanS: ['makespan', 's'],
+  outputTokensPerS: ['output', 'tokens/s'],
 };
 
 const bindingText: Record<Binding, string> = {

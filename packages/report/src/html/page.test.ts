@@ -28,7 +28,19 @@ const run: RunData = {
 };
 const input: PageInput = {
   title: '<script>alert(1)</script>',
-  summary: exampleSummary,
+  summary: {
+    ...exampleSummary,
+    saturation: [
+      {
+        instance: 'i',
+        binds: 'seats',
+        waitedFor: { kv: 0, seats: 1, budget: 0 },
+        busy: 1,
+        bandwidth: 0,
+        statement: 'i: seats bind',
+      },
+    ],
+  },
   run,
   counters: [
     { name: 'output throughput', unit: 'tokens/s', intervalNs: 1e9, values: [1, 2, 3] },
@@ -46,6 +58,7 @@ describe('renderPage', () => {
       '<td>TTFT</td><td>1.00</td>',
       'i&lt;0&gt;',
       'x &amp; y',
+      'limits: i: seats bind',
       '10 latency lookups, 10.00 % extrapolated',
       'measured links: a.json: X &amp; Y',
       'operator times of H, m: roofline, a &lt; b',

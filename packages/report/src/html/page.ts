@@ -213,6 +213,7 @@ function measuredLinks({ trust }: Summary): string[] {
 
 function notes({ summary, comparison }: PageInput): string {
   const lines = [
+    ...(summary.saturation ?? []).map(({ statement }) => `limits: ${statement}`),
     ...(summary.fitted ?? []).map((source) => `fitted: ${source}`),
     ...(summary.trust?.profiles ?? []).map(
       ({ hardware, model, measurement, source }) =>
