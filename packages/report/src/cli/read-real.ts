@@ -6,10 +6,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWith, UserError } from '@astrolabe/base';
-import { openInput, readJson, readNdjson, readText } from '@astrolabe/base/cli';
-import { parse } from 'csv-parse/sync';
+import { openInput, readJson, readNdjson } from '@astrolabe/base/cli';
 import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../run-data.js';
+import { cell, readTable } from './read-table.js';
 
 /** Epoch or monotonic; a larger number is in ms or ns. */
 const seconds = z.number().nonnegative().max(1e11);
@@ -130,40 +130,4 @@ function kvBlocks(path: string): number | undefined {
     kv_cache: z.looseObject({ num_gpu_blocks: z.number().nullish() }).nullish(),
   });
   return parseWith(schema, readJson(path), path).kv_cache?.num_gpu_blocks ?? undefined;
-}
-
-export type TableRow = Readonly<Record<string, string>>;
-
-/** Where a row came from, for messages. */
-const lineOf = new WeakMap<TableRow, number>();
-
-/** A small table with a header; throws UserError naming the file. */
-export function readTable(path: string, delimiter: ',' | '\t'): TableRow[] {
-  const text = readText(path);
-  if (text.trim() === '') throw new UserError('is empty, expected a header', { at: path });
-  try {
-    return parse(text, {
-      columns: true,
-      delimiter,
-      bom: true,
-      trim: true,
-      onRecord: (row: TableRow, { lines }) => {
-        lineOf.set(row, lines);
-        return row;
-      },
-    });
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError((error as Error).message, { at: path });
-  }
-}
-
-export function cell(row: TableRow, column: string, path: string): number {
-  const text = row[column];
-  const value = Number(text);
-  if (text !== undefined && text !== '' && Number.isFinite(value)) return value;
-  if (text === undefined) throw new UserError(`no column "${column}"`, { at: path });
-  throw new UserError(`${column}: expected a number, got ${JSON.stringify(text)}`, {
-    at: `${path}:${lineOf.get(row)}`,
-  });
 }

@@ -3,10 +3,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWith, UserError } from '@astrolabe/base';
 import { openInput, readNdjson } from '@astrolabe/base/cli';
+import { completionSchema, npuTimesSchema } from '@astrolabe/system-simulator';
+import { iterationSchema } from '@astrolabe/trace-generator';
 import { z } from 'zod';
 import type { CounterSeries, RequestSpan, RunRecords, StepSpan } from '../timeline/run-records.js';
 import { trafficCounters } from '../timeline/traffic-counters.js';
-import { cell, readTable, type TableRow } from './read-real.js';
+import { cell, readTable, type TableRow } from './read-table.js';
 
 /** @throws UserError naming the file that is missing or broken */
 export async function readRecords(folder: string): Promise<RunRecords> {
@@ -48,54 +50,36 @@ interface Batch {
   readonly contextTokens: number;
 }
 
-const count = z.number().int().nonnegative();
-
-const iterationSchema = z
-  .looseObject({
-    instance: count,
-    iteration: count,
-    lane: count.optional(),
-    requests: z.array(count),
-    newTokens: z.array(count),
-    contextTokens: z.array(count),
+/** The records of serving-loop; other versions may know fields that these do not. */
+const iterationRecord = iterationSchema
+  .pick({
+    instance: true,
+    iteration: true,
+    lane: true,
+    requests: true,
+    newTokens: true,
+    contextTokens: true,
   })
+  .loose()
   .refine(
     ({ newTokens, contextTokens }) => newTokens.length === contextTokens.length,
     'expected newTokens and contextTokens of one length',
   );
 
-const completionSchema = z.looseObject({
-  instance: count,
-  iteration: count,
-  lane: count,
-  startNs: count,
-  finishNs: count,
-  npus: z.array(
-    z.looseObject({
-      npu: count,
-      startNs: count,
-      finishNs: count,
-      computeNs: count,
-      exposedCommNs: count,
-      exposedMemoryNs: count,
-    }),
-  ),
-  commBytes: z.number().nonnegative(),
-  memoryBytes: z.number().nonnegative(),
-});
+const completionRecord = completionSchema.extend({ npus: z.array(npuTimesSchema.loose()) }).loose();
 
 async function readSteps(folder: string): Promise<StepSpan[]> {
   const batches = new Map<string, Batch>();
   const iterations = join(folder, 'iterations.ndjson');
   for await (const { value, line } of readNdjson(openInput(iterations), iterations)) {
-    const iteration = parseWith(iterationSchema, value, `${iterations}:${line}`);
+    const iteration = parseWith(iterationRecord, value, `${iterations}:${line}`);
     batches.set(key(iteration), batch(iteration));
   }
   const steps: StepSpan[] = [];
   const completions = join(folder, 'completions.ndjson');
   for await (const { value, line } of readNdjson(openInput(completions), completions)) {
     const at = `${completions}:${line}`;
-    const completion = parseWith(completionSchema, value, at);
+    const completion = parseWith(completionRecord, value, at);
     const found = batches.get(key(completion));
     if (found === undefined) {
       throw new UserError(`completes no iteration of ${iterations}`, { at });
@@ -110,7 +94,7 @@ function key(step: { instance: number; iteration: number; lane?: number | undefi
 }
 
 /** One new token on top of a context is decoding; everything else is prefill. */
-function batch({ requests, newTokens, contextTokens }: z.infer<typeof iterationSchema>): Batch {
+function batch({ requests, newTokens, contextTokens }: z.infer<typeof iterationRecord>): Batch {
   let prefillTokens = 0;
   let prefillRequests = 0;
   let decodeRequests = 0;

@@ -5,7 +5,7 @@ import { UserError } from '@astrolabe/base';
 import { parseWith, readJson } from '@astrolabe/base/cli';
 import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../run-data.js';
-import { cell, readTable, type TableRow } from './read-real.js';
+import { cell, readTable, type TableRow } from './read-table.js';
 
 /** Of the summary and the manifest, also of other versions. */
 const blocksSchema = z.looseObject({

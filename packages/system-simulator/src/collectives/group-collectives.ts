@@ -1,7 +1,8 @@
 /**
  * When collectives of the default machine end, over any group of NPUs (group-table.ts). Where messages
  * do not disturb each other the end times are computed when the last member has begun; otherwise
- * chunks run on the message engine. A measured group takes its measured time on every path. Times ns, sizes bytes.
+ * chunks run on the message engine. A measured group takes its measured time on every path. Times ns,
+ * sizes bytes.
  */
 import { UserError } from '@astrolabe/base';
 import type { SizeCurve } from '@astrolabe/config';

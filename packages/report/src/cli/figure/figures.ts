@@ -6,7 +6,7 @@ import type { Chart } from '../../html/chart.js';
 import { tableFigures } from '../../validate/figures.js';
 import { markdownTable } from '../../validate/format-markdown.js';
 import type { Case } from '../../validate/manifest.js';
-import { readTable } from '../read-real.js';
+import { readTable } from '../read-table.js';
 import { type CaseRun, type RunCaseOptions, runCase } from '../validate/run-case.js';
 import { figure10 } from './figure-10.js';
 

@@ -5,7 +5,8 @@ import { isUnqueued } from '../../latency-metrics.js';
 import { type RunData, requestKey } from '../../run-data.js';
 import { type Figures, inlineFigures, runFigures, tableFigures } from '../../validate/figures.js';
 import type { RealRun, RealSeries } from '../../validate/manifest.js';
-import { cell, readTable, readVllmBench, type TableRow } from '../read-real.js';
+import { readVllmBench } from '../read-real.js';
+import { cell, readTable, type TableRow } from '../read-table.js';
 
 export interface MeasuredFigures {
   readonly figures: Figures;
