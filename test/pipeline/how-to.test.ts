@@ -1,5 +1,5 @@
 /**
- * Goal: "Add your hardware", "Add your model", "Compare devices" work as written. Method: their blocks verbatim and in
+ * Goal: pages of commands work as written. Method: their blocks verbatim and in
  * order, in a folder that looks like the project's root. `<!-- needs: x -->` skips a block, visibly,
  * where x is absent (`bundles` is ../shared's copy of LLMServingSim's profiles, `module:torch` a Python
  * that has PyTorch); `<!-- prints: regex -->` says what a block writes. Blocks without a language are
@@ -74,7 +74,13 @@ function direct(text: string): string {
 }
 
 describe.skipIf(!isBuilt)('how-to pages (need a build)', () => {
-  for (const page of ['add-your-hardware.md', 'add-your-model.md', 'compare-devices.md']) {
+  for (const page of [
+    'add-your-hardware.md',
+    'add-your-model.md',
+    'compare-devices.md',
+    'chakra.md',
+    'system-simulator.md',
+  ]) {
     blocksOf(page).forEach(({ title, text, missing, prints }, index) => {
       const needs = missing.length === 0 ? '' : ` (needs ${missing.join(', ')})`;
       test.skipIf(missing.length > 0)(
