@@ -93,6 +93,9 @@ export interface AstraSystem {
   readonly localReductionDelay: number;
 }
 
+/** Every chunk is an object of the run. */
+const mostChunks = 2 ** 20;
+
 const compatSystemSchema = z.looseObject({});
 
 /** @throws UserError with file and JSON path */
@@ -112,6 +115,12 @@ export function parseAstraSystem(value: unknown, at: string, mode: ReadMode): As
       at: `${at}: endpoint-delay`,
     });
   }
+  const splits = read.number('preferred-dataset-splits', 0);
+  if (splits > mostChunks) {
+    throw new UserError(`expected ${mostChunks} chunks at most, got ${splits}`, {
+      at: `${at}: preferred-dataset-splits`,
+    });
+  }
   const stated = typeof value === 'object' && value !== null && 'endpoint-delay' in value;
   return {
     implementations: {
@@ -128,7 +137,7 @@ export function parseAstraSystem(value: unknown, at: string, mode: ReadMode): As
     },
     perNodeCustom: read.text('per-node-custom-implementation'),
     localBwAware: read.text('collective-optimization') === 'localBWAware',
-    splits: read.number('preferred-dataset-splits', 0),
+    splits,
     activeChunks: read.number('active-chunks-per-dimension', 1),
     endpointDelayNs: stated ? endpointDelayNs : undefined,
     localMemoryBandwidthGBps: read.number('local-mem-bw', 0),

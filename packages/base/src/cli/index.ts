@@ -30,6 +30,7 @@ export { Progress } from './progress.js';
 export {
   commitWhole,
   discardWhole,
+  makeFolder,
   type WholeFile,
   wholeFile,
   writeFileWhole,

@@ -1,6 +1,7 @@
 /** Goals: a written file is whole, what is no file stays what it is, nothing is left beside it. */
 import { spawnSync } from 'node:child_process';
 import {
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { writeFileWhole } from './whole-file.js';
+import { makeFolder, writeFileWhole } from './whole-file.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'whole-file-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -51,4 +52,14 @@ test('what a killed command left is removed by the next writer of the file, and 
   for (const name of [...kept, `a.csv.${ended}.tmp`]) writeFileSync(join(here, name), 'part');
   writeFileWhole(join(here, 'a.csv'), 'whole');
   expect(readdirSync(here).sort()).toEqual(['a.csv', ...kept].sort());
+});
+
+test.skipIf(!existsSync('/proc/self'))('where no folder can be made that is said at once', () => {
+  expect(() => makeFolder('/proc/no/such/folder')).toThrow('ENOENT');
+});
+
+test('folders are made down to the last, and may be there', () => {
+  const path = join(folder, 'a', 'b', 'c');
+  for (let i = 0; i < 2; i++) makeFolder(path);
+  expect(statSync(path).isDirectory()).toBe(true);
 });

@@ -22,8 +22,25 @@ export interface WholeFile {
   readonly temporary: string;
 }
 
+/** A folder and those above it. Node's own way never ends where the system says ENOENT, as in /proc. */
+export function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another command made it meanwhile.
+    if (!(isExisting(error) && statSync(path).isDirectory())) throw error;
+  }
+}
+
+function isExisting(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EEXIST';
+}
+
 export function wholeFile(path: string): WholeFile {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) return { path, temporary: temporaryOf(path) };
   if (!found.isFile() && !found.isDirectory()) return { path, temporary: path };

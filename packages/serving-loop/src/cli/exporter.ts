@@ -3,9 +3,9 @@
  * finish. `chakra-astra` is what stock ASTRA-sim runs, with its configuration files beside it;
  * `chakra-1.0` the same nodes under MLCommons' version; `llmservingsim` one text trace an iteration.
  */
-import { closeSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileWhole, writeFully } from '@astrolabe/base/cli';
+import { makeFolder, writeFileWhole, writeFully } from '@astrolabe/base/cli';
 import {
   type ExecutionGraph,
   encodeGraph,
@@ -64,7 +64,7 @@ export class ExportingBackend implements Backend {
     this.cluster = cluster;
     this.options = options;
     this.numNpus = Math.max(cluster.numNpus, astraInputs(cluster).numNpus);
-    mkdirSync(options.folder, { recursive: true });
+    makeFolder(options.folder);
   }
 
   submit(iteration: Iteration): void {

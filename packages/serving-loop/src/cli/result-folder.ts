@@ -2,10 +2,10 @@
  * The folder a run leaves behind. Every file appears whole; `run.json`, the manifest, comes last and
  * says whether the run is complete.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { UserError } from '@astrolabe/base';
-import { version, writeFileWhole } from '@astrolabe/base/cli';
+import { makeFolder, version, writeFileWhole } from '@astrolabe/base/cli';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { RequestResult } from '../metrics.js';
@@ -35,7 +35,7 @@ export class ResultFolder {
   /** Removes the results of an earlier run, so that old and new never mix. */
   constructor(path: string) {
     this.path = path;
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
     this.clear();
     this.iterations = new LineFile(join(path, 'iterations.ndjson'));
     this.completions = new LineFile(join(path, 'completions.ndjson'));

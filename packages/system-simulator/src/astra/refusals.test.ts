@@ -47,6 +47,11 @@ test.each<[string, Partial<Options>, RegExp]>([
     { system: { 'preferred-dataset-splits': 0 } },
     /preferred-dataset-splits is missing/,
   ],
+  [
+    'more chunks than memory holds',
+    { system: { 'preferred-dataset-splits': 1e308 } },
+    /preferred-dataset-splits: expected 1048576 chunks at most, got 1e\+308$/,
+  ],
   ['empty all-gather', { graphs: collectiveGraph('AG', 0) }, /a collective of 0 bytes never ends/],
   [
     'endless all-gather',

@@ -66,7 +66,12 @@ async function toFile(
 async function write(stream: WriteStream, text: string): Promise<void> {
   if (stream.write(text) || stream.errored !== null) return;
   await new Promise<void>((resolve) => {
-    stream.once('drain', resolve);
-    stream.once('close', resolve);
+    const done = (): void => {
+      stream.off('drain', done);
+      stream.off('close', done);
+      resolve();
+    };
+    stream.on('drain', done);
+    stream.on('close', done);
   });
 }

@@ -4,9 +4,10 @@
  * iteration starts when it is released and its NPUs are done with the one before. What such runs
  * cannot show: contention between instances, overlap of pipeline stages, transfers between instances.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
+import { makeFolder } from '@astrolabe/base/cli';
 import { encodeGraph, type GraphSet, NodeType } from '@astrolabe/chakra';
 import type { Completion, Counters } from '@astrolabe/system-simulator';
 import type { Iteration, TraceGenerator, Transfer } from '@astrolabe/trace-generator';
@@ -85,7 +86,7 @@ export class AstraSimBackend implements Backend {
   private async run(set: GraphSet): Promise<readonly AstraReport[]> {
     const { inputs, folder, keep } = this.options;
     const place = join(folder, `${set.instance}.${set.iteration}`);
-    mkdirSync(place, { recursive: true });
+    makeFolder(place);
     astraGraphs(set, inputs.numNpus).forEach((graph, npu) => {
       writeFileSync(join(place, `step.${npu}.et`), encodeGraph(graph));
     });
@@ -195,7 +196,7 @@ function sum(set: GraphSet, column: 'commSizeBytes' | 'tensorSizeBytes'): number
 
 /** Ours for what the user's command does not name. @returns the flags to add */
 function writeConfiguration({ command, inputs, folder }: AstraSimOptions): string[] {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const files = [
     ['network-configuration', 'network.yml', inputs.networkYaml],
     ['system-configuration', 'system.json', inputs.systemJson],

@@ -2,9 +2,10 @@
  * `--carrier llmservingsim`: LLMServingSim's ASTRA-sim as the machine, alive for the whole run. Traces
  * are files in its dialect; its questions are answered when the loop has something to say.
  */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
+import { makeFolder } from '@astrolabe/base/cli';
 import {
   type ExecutionGraph,
   encodeGraph,
@@ -46,7 +47,7 @@ export class InteractiveBackend implements Backend {
   constructor(options: InteractiveOptions) {
     this.options = options;
     this.book = new StepBook(options.cluster.instances);
-    mkdirSync(options.folder, { recursive: true });
+    makeFolder(options.folder);
   }
 
   submit(iteration: Iteration): void {

@@ -1,7 +1,8 @@
 /** The pipe and files carriers with our own commands or the user's as stages. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '@astrolabe/base/cli';
 import { type GraphFiles, graphFileName } from '@astrolabe/chakra';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { CarrierOptions } from '../carrier-options.js';
@@ -25,7 +26,7 @@ export function openStages(options: CarrierOptions, flags: StageFlags): OpenedBa
   const { keep } = options;
   const recorder =
     keep === undefined ? undefined : new Recorder(keep, files ? 'control' : 'graphs');
-  if (files) mkdirSync(graphs, { recursive: true });
+  if (files) makeFolder(graphs);
   const generator = stageCommand('trace-generator', options.traceGenerator, [
     ...flags.generatorFlags,
     '--lookups',

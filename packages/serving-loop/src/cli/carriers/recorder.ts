@@ -5,10 +5,10 @@
  * end in `.partial` until the run is over and all is well. `lookups.json` is what our generator says
  * about itself at its end.
  */
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWith } from '@astrolabe/base';
-import { readJson, writeFileWhole, writeFully } from '@astrolabe/base/cli';
+import { makeFolder, readJson, writeFileWhole, writeFully } from '@astrolabe/base/cli';
 import { type LookupCounts, lookupCountsSchema } from '@astrolabe/profile';
 
 const bufferBytes = 1 << 18;
@@ -29,7 +29,7 @@ export class Recorder {
 
   constructor(folder: string, between: 'graphs' | 'control') {
     this.folder = folder;
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     for (const name of Object.values(keptNames)) {
       rmSync(join(folder, name), { force: true });
       rmSync(partialOf(join(folder, name)), { force: true });
