@@ -1,5 +1,5 @@
 /** GEMMs known by their sizes only, named as the operators of a model that they are. */
-import type { ModelShape } from '@astrolabe/config';
+import { kvHeadsPerRank, type ModelShape } from '@astrolabe/config';
 
 /**
  * @param k inner size. @param n columns per rank
@@ -14,7 +14,7 @@ export function gemmOperator(
   if (shape !== undefined) {
     const h = shape.hiddenSize;
     const q = (shape.numHeads * shape.headDim) / tp;
-    const kv = Math.max(1, Math.floor(shape.numKvHeads / tp)) * shape.headDim;
+    const kv = kvHeadsPerRank(shape, tp) * shape.headDim;
     const inner = shape.intermediateSize / tp;
     const known: [string, number, number][] = [
       ['qkv_proj', h, q + 2 * kv],

@@ -4,7 +4,7 @@
  * LLMServingSim's text traces. Shapes as in the design notes' table of layers. A matrix product of
  * t x k by k x n is 2 t k n operations; attention reads the KV cache of each request once.
  */
-import { dtypeBytes, type Instance } from '@astrolabe/config';
+import { dtypeBytes, type Instance, kvHeadsPerRank } from '@astrolabe/config';
 
 export interface Work {
   readonly numOps: number;
@@ -39,92 +39,126 @@ export function batchShape(
   return { tokens: Math.max(1, tokens), sequences, attendedPairs, cachedTokens };
 }
 
+/** Sizes of one rank's operators, elements. */
+interface RankShape {
+  readonly tokens: number;
+  readonly sequences: number;
+  readonly hidden: number;
+  readonly q: number;
+  readonly kv: number;
+  /** Inside the feed-forward block. */
+  readonly inner: number;
+  readonly vocabulary: number;
+  /** Logits that the rank computes of each row. */
+  readonly logits: number;
+  readonly bytesPerElement: number;
+}
+
+/** Rows of k times k by n. */
+function gemm(rows: number, k: number, n: number, { bytesPerElement }: RankShape): Work {
+  return {
+    numOps: 2 * rows * k * n,
+    inputBytes: rows * k * bytesPerElement,
+    weightBytes: k * n * bytesPerElement,
+    outputBytes: rows * n * bytesPerElement,
+  };
+}
+
+function elementwise(
+  input: number,
+  output: number,
+  { bytesPerElement }: RankShape,
+  weights = 0,
+): Work {
+  return {
+    numOps: Math.max(input, output),
+    inputBytes: input * bytesPerElement,
+    weightBytes: weights * bytesPerElement,
+    outputBytes: output * bytesPerElement,
+  };
+}
+
+type WorkOf = (s: RankShape) => Work;
+
+const layerNorm: WorkOf = (s) =>
+  elementwise(2 * s.tokens * s.hidden, 2 * s.tokens * s.hidden, s, s.hidden);
+const rotate: WorkOf = (s) => elementwise(s.tokens * (s.q + s.kv), s.tokens * (s.q + s.kv), s);
+const kvProjection: WorkOf = (s) => gemm(s.tokens, s.hidden, s.kv, s);
+const upProjection: WorkOf = (s) => gemm(s.tokens, s.hidden, s.inner, s);
+
+/** Operators whose work follows from shapes alone; both namings of LLMServingSim. */
+const shaped: Readonly<Record<string, WorkOf>> = {
+  embedding: (s) => elementwise(s.tokens, s.tokens * s.hidden, s, s.tokens * s.hidden),
+  input_layernorm: layerNorm,
+  post_layernorm: layerNorm,
+  final_layernorm: (s) => elementwise(2 * s.tokens * s.hidden, s.tokens * s.hidden, s, s.hidden),
+  qkv_proj: (s) => gemm(s.tokens, s.hidden, s.q + 2 * s.kv, s),
+  q_proj: (s) => gemm(s.tokens, s.hidden, s.q, s),
+  k_proj: kvProjection,
+  v_proj: kvProjection,
+  qk_norm: rotate,
+  rotary_emb: rotate,
+  rope: rotate,
+  o_proj: (s) => gemm(s.tokens, s.q, s.hidden, s),
+  gate_up_proj: (s) => gemm(s.tokens, s.hidden, 2 * s.inner, s),
+  gate_proj: upProjection,
+  up_proj: upProjection,
+  act_fn: (s) => elementwise(2 * s.tokens * s.inner, s.tokens * s.inner, s),
+  down_proj: (s) => gemm(s.tokens, s.inner, s.hidden, s),
+  lm_head: (s) => gemm(s.sequences, s.hidden, s.logits, s),
+  sampler: (s) => elementwise(s.sequences * s.vocabulary, s.sequences, s),
+};
+
 /** @param operator a node's name without its layer. @returns undefined for host time and the like */
 export function operatorWork(
   operator: string,
-  { model, tp, ep, engine }: Instance,
+  instance: Instance,
   batch: BatchShape,
 ): Work | undefined {
-  const bytes = dtypeBytes[engine.dtype];
-  const { tokens: t, sequences: s } = batch;
-  const h = model.hiddenSize;
-  const q = (model.numHeads * model.headDim) / tp;
-  const kv = Math.max(1, Math.floor(model.numKvHeads / tp)) * model.headDim;
-  const inner = model.intermediateSize / tp;
-  const gemm = (rows: number, k: number, n: number): Work => ({
-    numOps: 2 * rows * k * n,
-    inputBytes: rows * k * bytes,
-    weightBytes: k * n * bytes,
-    outputBytes: rows * n * bytes,
-  });
-  const elementwise = (input: number, output: number, weights = 0): Work => ({
-    numOps: Math.max(input, output),
-    inputBytes: input * bytes,
-    weightBytes: weights * bytes,
-    outputBytes: output * bytes,
-  });
-  switch (operator) {
-    case 'embedding':
-      return elementwise(t, t * h, t * h);
-    case 'input_layernorm':
-    case 'post_layernorm':
-      return elementwise(2 * t * h, 2 * t * h, h);
-    case 'final_layernorm':
-      return elementwise(2 * t * h, t * h, h);
-    case 'qkv_proj':
-      return gemm(t, h, q + 2 * kv);
-    case 'q_proj':
-      return gemm(t, h, q);
-    case 'k_proj':
-    case 'v_proj':
-      return gemm(t, h, kv);
-    case 'qk_norm':
-    case 'rotary_emb':
-    case 'rope':
-      return elementwise(t * (q + kv), t * (q + kv));
-    case 'attention':
-    case 'attn':
-      return {
-        numOps: 4 * batch.attendedPairs * q,
-        inputBytes: (t * (q + 2 * kv) + 2 * batch.cachedTokens * kv) * bytes,
-        weightBytes: 0,
-        outputBytes: t * q * bytes,
-      };
-    case 'o_proj':
-      return gemm(t, q, h);
-    case 'gate_up_proj':
-      return gemm(t, h, 2 * inner);
-    case 'gate_proj':
-    case 'up_proj':
-      return gemm(t, h, inner);
-    case 'act_fn':
-      return elementwise(2 * t * inner, t * inner);
-    case 'down_proj':
-      return gemm(t, inner, h);
-    case 'lm_head':
-      return gemm(s, h, model.vocabSize / tp);
-    case 'sampler':
-      return elementwise(s * model.vocabSize, s);
-    case 'moe':
-      return expertWork();
-    default:
-      return undefined;
-  }
+  const shape = rankShape(instance, batch);
+  if (operator === 'attention' || operator === 'attn') return attentionWork(shape, batch);
+  if (operator === 'moe') return expertWork(shape, instance);
+  return Object.hasOwn(shaped, operator) ? shaped[operator](shape) : undefined;
+}
 
-  /** All experts of one rank: every weight is read once that a token is routed to. */
-  function expertWork(): Work | undefined {
-    const { moe } = model;
-    if (moe === undefined) return undefined;
-    const pairs = (t * moe.expertsPerToken) / Math.max(1, ep);
-    const active = Math.min(moe.numExperts / Math.max(1, ep), Math.ceil(pairs));
-    const matrix = 3 * h * moe.intermediateSize;
-    return {
-      numOps: 2 * pairs * matrix,
-      inputBytes: pairs * h * bytes,
-      weightBytes: active * matrix * bytes,
-      outputBytes: pairs * h * bytes,
-    };
-  }
+function rankShape({ model, tp, engine }: Instance, batch: BatchShape): RankShape {
+  return {
+    tokens: batch.tokens,
+    sequences: batch.sequences,
+    hidden: model.hiddenSize,
+    q: (model.numHeads * model.headDim) / tp,
+    kv: kvHeadsPerRank(model, tp) * model.headDim,
+    inner: model.intermediateSize / tp,
+    vocabulary: model.vocabSize,
+    logits: model.vocabSize / tp,
+    bytesPerElement: dtypeBytes[engine.dtype],
+  };
+}
+
+function attentionWork({ tokens, q, kv, bytesPerElement }: RankShape, batch: BatchShape): Work {
+  return {
+    numOps: 4 * batch.attendedPairs * q,
+    inputBytes: (tokens * (q + 2 * kv) + 2 * batch.cachedTokens * kv) * bytesPerElement,
+    weightBytes: 0,
+    outputBytes: tokens * q * bytesPerElement,
+  };
+}
+
+/** All experts of one rank: every weight is read once that a token is routed to. */
+function expertWork(
+  { tokens, hidden, bytesPerElement }: RankShape,
+  { model: { moe }, ep }: Instance,
+): Work | undefined {
+  if (moe === undefined) return undefined;
+  const pairs = (tokens * moe.expertsPerToken) / Math.max(1, ep);
+  const active = Math.min(moe.numExperts / Math.max(1, ep), Math.ceil(pairs));
+  const matrix = 3 * hidden * moe.intermediateSize;
+  return {
+    numOps: 2 * pairs * matrix,
+    inputBytes: pairs * hidden * bytesPerElement,
+    weightBytes: active * matrix * bytesPerElement,
+    outputBytes: pairs * hidden * bytesPerElement,
+  };
 }
 
 /** Bytes that go over the memory bus. */
