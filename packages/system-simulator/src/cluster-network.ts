@@ -43,6 +43,7 @@ function topologyLevels(cluster: Cluster, topology: TopologyFile): LevelSpec[] {
         if (nic.per_node > devices) {
           throw new UserError(`${nic.per_node} cards for the ${devices} devices of node ${node}`, {
             at: 'topology.nic.per_node',
+            hint: 'expected at most one card a device; cards that no instance uses are left out',
           });
         }
         return node * nic.per_node + Math.trunc((position * nic.per_node) / devices);
