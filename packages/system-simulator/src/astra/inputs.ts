@@ -35,23 +35,33 @@ export function networkSpec(inputs: AstraInputs): NetworkSpec & { dims: readonly
   const { network, repairs } = inputs;
   return {
     congestion: inputs.backend === 'congestion-aware' ? 'aware' : 'unaware',
-    dims: network.topology.map((kind, d) => ({
-      kind,
-      npus: network.npus_count[d],
-      bandwidthGBps: network.bandwidth[d],
-      latencyNs: network.latency[d],
-    })),
+    dims: dimensionsOf(network),
     routing: repairs.routeAllDims ? 'all' : 'first',
     cutThrough: repairs.cutThroughSwitch,
     ...(network.links === undefined ? {} : { links: network.links }),
   };
 }
 
+export function dimensionsOf(network: AstraNetwork): DimensionSpec[] {
+  return network.topology.map((kind, d) => ({
+    kind,
+    npus: network.npus_count[d],
+    bandwidthGBps: network.bandwidth[d],
+    latencyNs: network.latency[d],
+  }));
+}
+
+/** Of a system file that states none, ns. */
+const defaultEndpointNs = 10;
+
+export function statedEndpointDelay({ endpointDelayNs }: AstraSystem): number {
+  return Math.trunc(endpointDelayNs ?? defaultEndpointNs);
+}
+
 /** The scale applies only to a delay that the system file states. */
 export function endpointDelay({ system, injectionScale }: AstraInputs): number {
-  const { endpointDelayNs } = system;
-  if (endpointDelayNs === undefined) return 10;
-  return Math.trunc(Math.trunc(endpointDelayNs) * injectionScale);
+  const statedNs = statedEndpointDelay(system);
+  return system.endpointDelayNs === undefined ? statedNs : Math.trunc(statedNs * injectionScale);
 }
 
 export function nodeRules({ system, repairs }: AstraInputs): NodeRules {
@@ -70,6 +80,17 @@ export function nodeRules({ system, repairs }: AstraInputs): NodeRules {
         }
       : {}),
   };
+}
+
+/** Dimensions of a collective that names none. */
+const defaultDims = 4;
+
+/** Whether a collective goes over a dimension: as `involved_dim` says, all of the first four without it. */
+export function involvedDims(graph: ExecutionGraph, row: number): (dim: number) => boolean {
+  if ((graph.present[row] & Attr.involvedDim) === 0) return (dim) => dim < defaultDims;
+  const dims = graph.involvedDims[row];
+  const count = graph.involvedDimCount[row];
+  return (dim) => dim < count && ((dims >> dim) & 1) === 1;
 }
 
 /** 0 = all NPUs. */

@@ -7,7 +7,7 @@ import { Attr, type ExecutionGraph } from '@astrolabe/chakra';
 import type { CollectiveKind } from '../collectives/phase.js';
 import { SharedBus } from '../collectives/shared-bus.js';
 import { StreamEngine } from '../collectives/streams.js';
-import { Core, type MessageListener, type Transport } from '../core.js';
+import { Core, type MessageListener, type Network, type Transport } from '../core.js';
 import type { Counters } from '../counters.js';
 import { Feeder, type NodeActions, type NodeListener } from '../feeder/issue.js';
 import { compileProgram, Op, type Program, rowOf } from '../feeder/program.js';
@@ -22,6 +22,7 @@ import {
   checkedTransport,
   endpointDelay,
   groupNumber,
+  involvedDims,
   networkSpec,
   nodeRules,
 } from './inputs.js';
@@ -71,20 +72,7 @@ export class AstraSimulation implements NodeActions {
     this.folded = folded;
     const { network, system } = inputs;
     this.numNpus = network.npus_count.reduce((product, n) => product * n, 1);
-    const spec = networkSpec(inputs);
-    if (
-      inputs.backend === 'congestion-aware' &&
-      spec.dims.length > 1 &&
-      !inputs.repairs.routeAllDims
-    ) {
-      throw new UserError(
-        '[Error] (network/analytical/congestion_aware) only support 1-dim topology',
-        { hint: 'without --compat astra-sim any number of dimensions runs' },
-      );
-    }
-    const aware = inputs.backend === 'congestion-aware';
-    const links = folded && aware ? foldedAwareNetwork(inputs) : createNetwork(spec, this.numNpus);
-    this.core = new Core(this.numNpus, links);
+    this.core = new Core(this.numNpus, linksOf(inputs, this.numNpus, folded));
     // ASTRA-sim counts in 64 bits, coarsely or not.
     this.core.queue.latestTime = 2 ** 64;
     this.rendezvous = inputs.rendezvous ? new Rendezvous(this.core) : undefined;
@@ -129,12 +117,14 @@ export class AstraSimulation implements NodeActions {
       way === 'closed' ? new ClosedRing(this.core, inputs, endpointDelay(inputs)) : undefined;
     this.memory = new AstraRemoteMemory(this.core, inputs.memory);
     this.core.layers = (kind, arg) => this.handle(kind, arg);
-    if (system.trackLocalMemory) {
-      for (let npu = 0; npu < this.numNpus; npu++) this.localMemory.set(npu, new LocalMemory());
-      this.feeder.onNode = (event, run, node, timeNs) => {
-        this.localMemory.get(run.npu)?.onNode(event, run, node, timeNs);
-      };
-    }
+    if (system.trackLocalMemory) this.trackLocalMemory();
+  }
+
+  private trackLocalMemory(): void {
+    for (let npu = 0; npu < this.numNpus; npu++) this.localMemory.set(npu, new LocalMemory());
+    this.feeder.onNode = (event, run, node, timeNs) => {
+      this.localMemory.get(run.npu)?.onNode(event, run, node, timeNs);
+    };
   }
 
   /** Set before the run. */
@@ -212,15 +202,12 @@ export class AstraSimulation implements NodeActions {
     const { graph } = run.program;
     const row = rowOf(run.program, node);
     const at = `${this.inputs.graphName(run.npu)}: node ${graph.id[row]}`;
-    const dims = graph.involvedDims[row];
-    const given = (graph.present[row] & Attr.involvedDim) !== 0;
-    const dimCount = given ? graph.involvedDimCount[row] : 4;
     const request: CollectiveRequest = {
       npu: run.npu,
       kind: graph.commType[row] as CollectiveKind,
       sizeBytes: graph.commSizeBytes[row],
       group: groupNumber(graph, row, at),
-      involved: (dim) => dim < dimCount && (!given || ((dims >> dim) & 1) === 1),
+      involved: involvedDims(graph, row),
       task,
       at,
     };
@@ -357,4 +344,17 @@ export class AstraSimulation implements NodeActions {
         this.engine.handle(kind, arg);
     }
   }
+}
+
+/** @throws UserError where stock ASTRA-sim refuses the network */
+function linksOf(inputs: AstraInputs, numNpus: number, folded: boolean): Network {
+  const spec = networkSpec(inputs);
+  const aware = inputs.backend === 'congestion-aware';
+  if (aware && spec.dims.length > 1 && !inputs.repairs.routeAllDims) {
+    throw new UserError(
+      '[Error] (network/analytical/congestion_aware) only support 1-dim topology',
+      { hint: 'without --compat astra-sim any number of dimensions runs' },
+    );
+  }
+  return folded && aware ? foldedAwareNetwork(inputs) : createNetwork(spec, numNpus);
 }

@@ -6,10 +6,9 @@
 import type { Core, Transport } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 import {
-  type Phase,
+  Phase,
   type PhaseContext,
   type PhaseSpec,
-  Phase as PhaseState,
   receivePhase,
   reducePacket,
   startPhase,
@@ -55,7 +54,7 @@ export interface StreamOptions {
   readonly core: Core;
   /** The core if absent. */
   readonly transport?: Transport;
-  /** Bytes per ns of the NPU's own memory; reductions are free at 0. */
+  /** Of the NPU's own memory; reductions are free at 0. */
   readonly localMemoryBytesPerSecond: number;
   readonly onDataSetDone: (dataSet: DataSet) => void;
   /** In a folded run: whose message to here is the twin of the one sent. */
@@ -216,7 +215,7 @@ export class StreamEngine implements PhaseContext {
   private takePhase(): Phase {
     const known = this.free.pop();
     if (known !== undefined) return known;
-    const phase = new PhaseState(this.phases.length);
+    const phase = new Phase(this.phases.length);
     this.phases.push(phase);
     return phase;
   }

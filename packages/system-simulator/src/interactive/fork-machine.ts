@@ -4,8 +4,9 @@
  * last ones left (slots, servers, streams). Times ns, sizes bytes. Facts: design notes, fork chapter.
  */
 import { UserError } from '@astrolabe/base';
-import { Attr, type ExecutionGraph } from '@astrolabe/chakra';
+import type { ExecutionGraph } from '@astrolabe/chakra';
 import type { AstraNetwork, AstraSystem, ForkMemory } from '@astrolabe/config';
+import { dimensionsOf, involvedDims, statedEndpointDelay } from '../astra/inputs.js';
 import { type CollectiveRequest, collectiveTagBase, Planner } from '../astra/planner.js';
 import { allRepairs } from '../astra/repairs.js';
 import type { CollectiveKind } from '../collectives/phase.js';
@@ -21,8 +22,6 @@ import { createNetwork } from '../network/create-network.js';
 
 /** The clock's step while nothing is pending. */
 export const idleStepNs = 1_000_000;
-/** Dimensions of a collective that names none. */
-const defaultDims = 4;
 
 export interface ForkInputs {
   readonly network: AstraNetwork;
@@ -49,12 +48,7 @@ export class ForkMachine implements NodeActions {
 
   constructor({ network, system, memory }: ForkInputs) {
     this.numNpus = network.npus_count.reduce((product, n) => product * n, 1);
-    const dims = network.topology.map((kind, d) => ({
-      kind,
-      npus: network.npus_count[d],
-      bandwidthGBps: network.bandwidth[d],
-      latencyNs: network.latency[d],
-    }));
+    const dims = dimensionsOf(network);
     const spec = { congestion: 'unaware', dims, routing: 'first', cutThrough: false } as const;
     this.core = new Core(this.numNpus, createNetwork(spec, this.numNpus));
     // Idle NPUs are asked after every event, so none may be skipped.
@@ -63,7 +57,7 @@ export class ForkMachine implements NodeActions {
       system,
       npusCount: network.npus_count,
       queuesPerDim: 1,
-      endpointNs: Math.trunc(system.endpointDelayNs ?? 10),
+      endpointNs: statedEndpointDelay(system),
       groups: new Map(),
       repairs,
     });
@@ -127,15 +121,12 @@ export class ForkMachine implements NodeActions {
   collective(run: Run, node: number, task: number): void {
     const { graph } = run.program;
     const row = rowOf(run.program, node);
-    const dims = graph.involvedDims[row];
-    const given = (graph.present[row] & Attr.involvedDim) !== 0;
-    const dimCount = given ? graph.involvedDimCount[row] : defaultDims;
     const request: CollectiveRequest = {
       npu: run.npu,
       kind: graph.commType[row] as CollectiveKind,
       sizeBytes: graph.commSizeBytes[row],
       group: 0,
-      involved: (dim) => dim < dimCount && (!given || ((dims >> dim) & 1) === 1),
+      involved: involvedDims(graph, row),
       task,
       at: `NPU ${run.npu}: node ${graph.id[row]}`,
     };

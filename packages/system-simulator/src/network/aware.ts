@@ -196,10 +196,10 @@ export function dimensionLinks(
       if (src === dst) return dims[0].firstLink + device;
       return nextLink(dims, numNpus, at, device, dst);
     },
-    target(link, _src, dst) {
+    target(link) {
       let d = dims.length - 1;
       while (dims[d].firstLink > link) d--;
-      return linkTarget(dims[d], numNpus, at, link - dims[d].firstLink, dst);
+      return linkTarget(dims[d], numNpus, at, link - dims[d].firstLink);
     },
     ends(link) {
       let d = dims.length - 1;
@@ -256,13 +256,7 @@ function switchDown(
   return dim.firstLink + numNpus + below;
 }
 
-function linkTarget(
-  dim: DimensionLinks,
-  numNpus: number,
-  at: Position,
-  index: number,
-  _dst: number,
-): number {
+function linkTarget(dim: DimensionLinks, numNpus: number, at: Position, index: number): number {
   const { spec, stride } = dim;
   if (spec.kind === 'FullyConnected') {
     const npu = Math.trunc(index / spec.npus);
@@ -283,7 +277,7 @@ function linkEnds(
   at: Position,
   index: number,
 ): [number, number, number] {
-  const end = linkTarget(dim, numNpus, at, index, -1);
+  const end = linkTarget(dim, numNpus, at, index);
   if (dim.spec.kind === 'FullyConnected') return [d, Math.trunc(index / dim.spec.npus), end];
   const npu = index >= numNpus ? index - numNpus : index;
   if (dim.spec.kind !== 'Switch') return [d, npu, end];
