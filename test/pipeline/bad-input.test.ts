@@ -143,6 +143,14 @@ const cases: readonly Case[] = [
     says: /Llama-3\.1-8B does not fit on RTXPRO6000: .* GiB/,
   },
   {
+    name: 'a draft model that takes an age',
+    spoil: edit('cluster.json', (cluster) => {
+      set(instance(cluster), 'speculative_tokens', 3);
+      set(instance(cluster), 'speculative_draft_ns', 9e15);
+    }),
+    says: /warmUp of a step is 27000000000000000 ns or bytes, expected at most 2\^53/,
+  },
+  {
     name: 'a request longer than the context',
     spoil: requests(request({}), request({ id: 'b', promptTokens: 200_000 })),
     says: /^request b: prompt 200000 \+ output 2 tokens exceed the context of 131072 tokens/,
@@ -296,6 +304,14 @@ describe.skipIf(!isBuilt)('bad input (needs a build)', () => {
       const profiles = ['--profiles', join(root, 'profiles')];
       const outcome = await run('report', ['calibrate', ...flags, ...profiles, '--real', folder]);
       refused(outcome, 'report', /request r0 has 7 \+ 2 tokens measured and 40 \+ 3 simulated/);
+    }));
+
+  test('a wait longer than timers hold is as long as they hold', () =>
+    inFolder(async (folder) => {
+      const flags = writeScenario(folder, { ...scenarios[0], requests: 2 });
+      const wait = ['--carrier', 'pipe', '--stage-timeout', '1e300', '--quiet'];
+      const outcome = await run('serving-loop', [...flags, ...wait]);
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
     }));
 
   test('a service that could serve none of its requests', () =>

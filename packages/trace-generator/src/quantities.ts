@@ -3,7 +3,7 @@
  * (bytes). Nodes refer to them by index, so each is computed once per iteration however many layers
  * and ranks use it.
  */
-import { assert } from '@astrolabe/base';
+import { assert, UserError } from '@astrolabe/base';
 import type { LatencyModel } from '@astrolabe/profile';
 import type { Batch } from './batch.js';
 import type { KvSend } from './iteration.js';
@@ -105,10 +105,18 @@ export class QuantityTable {
   }
 }
 
-/** Integer ns or bytes. @throws UserError when the profile cannot answer */
+/** Integer ns or bytes. @throws UserError when the profile cannot answer, or a number is too large */
 export function evaluate(quantity: Quantity, step: Step): number {
   const value = unrounded(quantity, step);
-  assert(value >= 0 && value < Number.MAX_SAFE_INTEGER, () => `${quantity.kind} is ${value}`);
+  assert(value >= 0, () => `${quantity.kind} is ${value}`);
+  if (value > Number.MAX_SAFE_INTEGER) {
+    throw new UserError(
+      `${quantity.kind} of a step is ${value} ns or bytes, expected at most 2^53`,
+      {
+        hint: 'a duration, a size or a number of tokens is too large, or a bandwidth too small',
+      },
+    );
+  }
   return Math.round(value);
 }
 

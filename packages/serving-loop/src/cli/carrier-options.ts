@@ -14,6 +14,9 @@ import {
 export const carriers = ['in-process', 'pipe', 'files', 'astra-sim', 'llmservingsim'] as const;
 export type Carrier = (typeof carriers)[number];
 
+/** Node's timers hold no more: 24 days. */
+const longestTimeoutMs = 2 ** 31 - 1;
+
 export interface CarrierOptions {
   readonly carrier: Carrier;
   /** Words of a command in place of ours. */
@@ -86,7 +89,7 @@ export function carrierOptions(raw: Readonly<Record<string, unknown>>): CarrierO
     systemSimulator,
     keep: raw.keep as string | undefined,
     replay: raw.replay as string | undefined,
-    stageTimeoutMs: (raw.stageTimeout as number) * 1000,
+    stageTimeoutMs: Math.min((raw.stageTimeout as number) * 1000, longestTimeoutMs),
     export: exportOptions(raw),
   };
 }

@@ -45,7 +45,7 @@ export function memoryBudget(instance: Instance): MemoryBudget {
   if (numBlocks < 2 || numBlocks > mostBlocks) {
     throw new UserError(
       `${numBlocks} KV blocks, expected 2 (one is vLLM's null block) to ${mostBlocks}`,
-      { at: instance.name },
+      { at: instance.place },
     );
   }
   return budget;
@@ -126,7 +126,7 @@ function tooLarge(instance: Instance, budget: MemoryBudget): UserError {
       `${gib(budget.weightBytes)} and activations ${gib(budget.activationBytes)} per device leave ` +
       `no KV block in ${gib(budget.requestedBytes)} (utilization ${instance.memory.utilization})`,
     {
-      at: instance.name,
+      at: instance.place,
       hint: 'raise tp_size or --memory-utilization, or lower --max-num-seqs',
     },
   );
