@@ -48,6 +48,8 @@ describe('routing policies', () => {
   it('least loaded: 4 waiting + running, over the seats', () => {
     const unequal = [instance(0, { numRunning: 9 }), instance(1, { numWaiting: 2 })];
     expect(choices('least-loaded', unequal, [request(0)])).toEqual([1]);
+    const fewer = [instance(0, { numRunning: 7 }), instance(1, { numWaiting: 2 })];
+    expect(choices('least-loaded', fewer, [request(0)])).toEqual([0]);
     const seats = [instance(0, { numRunning: 9 }), instance(1, { numWaiting: 2, maxNumSeqs: 10 })];
     expect(choices('least-loaded', seats, [request(0)])).toEqual([0]);
   });
