@@ -1,7 +1,7 @@
 /** Goal: the equivalent chunk keeps the work. Method: properties over seeded batches. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { equivalentChunk } from './attention-work.js';
+import { effectiveChunk, equivalentChunk } from './attention-work.js';
 
 const chunk = { newTokens: 0, contextTokens: 0 };
 const request = fc.tuple(fc.integer({ min: 1, max: 4096 }), fc.integer({ min: 0, max: 20_000 }));
@@ -32,4 +32,21 @@ test('pairs are kept, tokens never grow, one chunk maps to itself', () => {
     }),
     { seed: 7 },
   );
+});
+
+test('a chunk shorter than the smallest measured one costs that, each for itself', () => {
+  const batch = {
+    prefillCount: 2,
+    prefillNewTokens: Float64Array.of(3, 40),
+    prefillContextTokens: Float64Array.of(100, 0),
+    decodeCount: 0,
+    decodeContextSum: 0,
+  };
+  effectiveChunk(batch, 16, 2048, chunk);
+  const [tokens, pairs] = totals([
+    [16, 100],
+    [40, 0],
+  ]);
+  expect(chunk.newTokens).toBe(tokens);
+  expect(chunk.contextTokens).toBeCloseTo(pairs / tokens - tokens / 2, 9);
 });

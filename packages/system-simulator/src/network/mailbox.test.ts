@@ -58,3 +58,14 @@ test('a message on its way belongs to the receive it will meet', () => {
   mailbox.receive(1, 0, 1, 64, 1, 13);
   expect(mailbox.hasAnnounced(1, 0, 1, 64)).toBe(false);
 });
+
+test('what is still on its way is remembered when nothing waits any more', () => {
+  const mailbox = new Mailbox();
+  mailbox.announce(1, 0, 1, 64);
+  mailbox.announce(1, 0, 1, 64);
+  mailbox.retract(1, 0, 1, 64);
+  expect(mailbox.arrive(1, 0, 1, 64)).toBe(false);
+  expect(mailbox.receive(1, 0, 1, 64, 1, 10)).toBe(true);
+  expect(mailbox.receive(1, 0, 1, 64, 1, 11)).toBe(false);
+  expect(mailbox.hasAnnounced(1, 0, 1, 64)).toBe(true);
+});
