@@ -25,6 +25,14 @@ describe('materialise', () => {
     expect([...(content.sequence(2) ?? [])]).toEqual([-1, -2, -3, -4, -10]);
   });
 
+  it('refuses to spell out what no model reads', () => {
+    const content = materialise([{ id: 7, ...base, outputTokens: 2 ** 24 }], { all: true });
+    expect(content.has(0)).toBe(true);
+    expect(() => content.sequence(0)).toThrow(
+      'request 7: content of 16777219 tokens, expected at most 16777216',
+    );
+  });
+
   it('lets given ids win over the tree, per part', () => {
     const content = materialise([
       { id: 0, ...base, promptTokenIds: [7, 8, 9] },

@@ -13,6 +13,7 @@ export interface Content {
   /**
    * Ids of prompt then output of the request at this index; undefined without content. A prompt
    * whose output has no ids gets fresh ones there.
+   * @throws UserError a request of more than 2^24 tokens
    */
   sequence(index: number): Int32Array | undefined;
 }
@@ -74,10 +75,20 @@ function buildTree(requests: readonly Request[], all: boolean): Tree {
   return tree;
 }
 
+/** Of one request: beyond any model's context, and its ids are still a line that can be written. */
+const mostTokens = 2 ** 24;
+
 /** Per position: given id, else the parent's where shared, else fresh. */
 function resolve(requests: readonly Request[], tree: Tree, index: number): Int32Array {
   const own = requests[index];
-  const ids = new Int32Array(own.promptTokens + own.outputTokens);
+  const length = own.promptTokens + own.outputTokens;
+  if (length > mostTokens) {
+    throw new UserError(
+      `request ${own.id}: content of ${length} tokens, expected at most ${mostTokens}`,
+      { hint: '`workload convert --max-model-len` drops longer requests' },
+    );
+  }
+  const ids = new Int32Array(length);
   // Positions [low, high) are still open; each ancestor settles what it does not share itself.
   let low = 0;
   let high = ids.length;
