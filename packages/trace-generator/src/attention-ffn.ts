@@ -97,6 +97,19 @@ function pairsOf({ parts }: Disaggregated): { attention: number; ffn: number }[]
   }));
 }
 
+/** What a rank of a pool exchanges with its peers in the other: a slice of the hidden state each. */
+function slicesOf(
+  pools: Disaggregated,
+  { instance, position, quantities, hiddenBytes }: Context,
+  self: Pool,
+): { own: number; peers: number[]; bytes: number } {
+  const pairs = pairsOf(pools);
+  const own = instance.npus[position.rank];
+  const peers = pairs.filter((pair) => pair[self] === own).map((pair) => pair[otherThan(self)]);
+  const perToken = hiddenBytes / pairs.length;
+  return { own, peers, bytes: quantities.add({ kind: 'bytes', perToken, perSequence: 0 }) };
+}
+
 function send(
   pools: Disaggregated,
   context: Context,
@@ -104,16 +117,9 @@ function send(
   layer: number,
   self: Pool,
 ): void {
-  const other = self === 'ffn' ? 'attention' : 'ffn';
-  const { chain, instance, position } = context;
-  const pairs = pairsOf(pools);
-  const perToken = context.hiddenBytes / pairs.length;
-  const bytes = context.quantities.add({ kind: 'bytes', perToken, perSequence: 0 });
-  const own = instance.npus[position.rank];
-  for (const pair of pairs) {
-    if (pair[self] !== own) continue;
-    chain.send(`${prefixOf(layer, part)}to_${other}`, own, pair[other], tagOf(part, self), bytes);
-  }
+  const { own, peers, bytes } = slicesOf(pools, context, self);
+  const name = `${prefixOf(layer, part)}to_${otherThan(self)}`;
+  for (const peer of peers) context.chain.send(name, own, peer, tagOf(part, self), bytes);
 }
 
 /** Slices of the peers, then the whole from the other ranks of the pool. */
@@ -124,22 +130,20 @@ function receive(
   layer: number,
   self: Pool,
 ): void {
-  const other = self === 'ffn' ? 'attention' : 'ffn';
-  const { chain, instance, position, quantities, hiddenBytes } = context;
-  const pairs = pairsOf(pools);
-  const perToken = hiddenBytes / pairs.length;
-  const bytes = quantities.add({ kind: 'bytes', perToken, perSequence: 0 });
-  const own = instance.npus[position.rank];
+  const { chain, quantities, hiddenBytes } = context;
+  const { own, peers, bytes } = slicesOf(pools, context, self);
+  const other = otherThan(self);
   const name = `${prefixOf(layer, part)}from_${other}`;
-  for (const pair of pairs) {
-    if (pair[self] !== own) continue;
-    chain.receive(name, pair[other], own, tagOf(part, other), bytes);
-  }
+  for (const peer of peers) chain.receive(name, peer, own, tagOf(part, other), bytes);
   const group = self === 'ffn' ? pools.ffnGroup : pools.tensorGroup;
   if (group === undefined) return;
   const shard = hiddenBytes / group.npus.length;
   const gathered = quantities.add({ kind: 'bytes', perToken: shard, perSequence: 0 });
   chain.collective(`${name}.all_gather`, CollectiveType.allGather, group, gathered);
+}
+
+function otherThan(pool: Pool): Pool {
+  return pool === 'ffn' ? 'attention' : 'ffn';
 }
 
 function tagOf(part: number, sender: Pool): number {

@@ -39,28 +39,21 @@ export function readAttentionRows(
   const batch = csv.column('batch_size');
   const kvBytes = kvBytesPerToken(csv, floor);
   const tpColumn = csv.header.indexOf('num_tensor_parallel_workers');
+  const scale = inNs ? 1 : nsPerMs;
   for (let i = 0; i < csv.rows.length; i++) {
     const rowTp = tpColumn < 0 ? tp : csv.count(i, tpColumn);
     if (rowTp !== tp) continue;
-    const scale = inNs ? 1 : nsPerMs;
     const tokens = csv.count(i, chunk);
     const cached = csv.count(i, cache);
+    const sequences = csv.count(i, batch);
     if (csv.rows[i][isPrefill].toLowerCase() === 'true') {
       // Several prompts at once have no place in a table of one chunk.
-      if (csv.count(i, batch) !== 1) continue;
-      into.add({
-        kind: 'attention',
-        operator: 'attention',
-        tp,
-        tokens,
-        contextTokens: inNs ? cached : Math.max(0, cached - tokens),
-        sequences: 0,
-        decodeContextTokens: 0,
-        durationNs: csv.durationNs(i, prefillTime, scale),
-      });
+      if (sequences !== 1) continue;
+      const contextTokens = inNs ? cached : Math.max(0, cached - tokens);
+      const durationNs = csv.durationNs(i, prefillTime, scale);
+      into.add({ ...attention, tp, tokens, contextTokens, durationNs });
       continue;
     }
-    const sequences = csv.count(i, batch);
     const measuredNs = csv.durationNs(i, decodeTime, scale);
     const leastNs =
       floor === undefined
@@ -68,18 +61,20 @@ export function readAttentionRows(
         : Math.ceil((sequences * cached * kvBytes) / floor.bandwidthBytesPerNs);
     counts.decodeRows++;
     if (leastNs > measuredNs) counts.raised++;
-    into.add({
-      kind: 'attention',
-      operator: 'attention',
-      tp,
-      tokens: 0,
-      contextTokens: 0,
-      sequences,
-      decodeContextTokens: cached,
-      durationNs: Math.max(measuredNs, leastNs),
-    });
+    const durationNs = Math.max(measuredNs, leastNs);
+    into.add({ ...attention, tp, sequences, decodeContextTokens: cached, durationNs });
   }
 }
+
+/** A row without tokens, sequences or contexts. */
+const attention = {
+  kind: 'attention',
+  operator: 'attention',
+  tokens: 0,
+  contextTokens: 0,
+  sequences: 0,
+  decodeContextTokens: 0,
+} as const;
 
 /** K and V of one token on one rank and layer, from the model columns; 0 without them. */
 function kvBytesPerToken(csv: CsvTable, floor: KvFloor | undefined): number {

@@ -11,7 +11,8 @@ import { type Dialect, dialects } from '@astrolabe/chakra';
 import type { ReadMode } from '@astrolabe/config';
 import { type Command, Option } from 'commander';
 import { figuresOf } from '../astra/figures.js';
-import type { AstraBackend } from '../astra/inputs.js';
+import type { AstraBackend, AstraInputs } from '../astra/inputs.js';
+import type { NpuResult } from '../astra/npu-result.js';
 import { allRepairs, type RepairName, type Repairs, repairList } from '../astra/repairs.js';
 import { astraReport } from '../astra/report.js';
 import { runAstra } from '../astra/run.js';
@@ -139,7 +140,32 @@ export async function runAstraCommand(command: Command): Promise<void> {
     process.stderr.write(`system-simulator: not read: ${command.args.join(' ')}\n`);
   }
   const mode: ReadMode = options.compat === 'off' ? 'default' : 'compat';
-  const read = readAstraInputs({
+  const inputs = inputsOf(options, mode);
+  if (mode === 'default' && options.check) {
+    const findings = staticFindings(inputs);
+    if (findings.length > 0) throw new Verdict(`refused:\n  ${findings.join('\n  ')}`);
+  }
+  const recorders = new Recorders(options);
+  const simulation = runAstra(inputs, () => recorders.listeners());
+  await writeStdout(
+    options.format === 'astra'
+      ? astraReport(simulation, inputs.system)
+      : simulation.results().map(resultLine).join(''),
+  );
+  for (const [npu, memory] of simulation.localMemory) {
+    const trace = JSON.stringify(memory.chromeTrace(npu));
+    writeFileWhole(`${inputs.system.localMemoryTrace}.${npu}.json`, `${trace}\n`);
+  }
+  await recorders.write();
+  if (options.counters !== undefined) {
+    writeFileWhole(options.counters, `${JSON.stringify(simulation.counters())}\n`);
+  }
+  const unfinished = describeUnfinished(simulation);
+  if (unfinished.length > 0) throw new Verdict(verdict(unfinished, simulation.core.nowNs));
+}
+
+function inputsOf(options: Options, mode: ReadMode): AstraInputs {
+  const inputs = readAstraInputs({
     workload: options.workloadConfiguration,
     system: needed('system-configuration', options.systemConfiguration),
     network: needed('network-configuration', options.networkConfiguration),
@@ -153,39 +179,19 @@ export async function runAstraCommand(command: Command): Promise<void> {
     rendezvous: options.rendezvousProtocol,
     repairs: chosenRepairs(mode, options),
   });
-  const numNpus = read.graphs.length;
-  const inputs =
-    options.slowdown === undefined
-      ? read
-      : { ...read, slowdown: parseSlowdown(options.slowdown, numNpus) };
-  if (mode === 'default' && options.check) {
-    const findings = staticFindings(inputs);
-    if (findings.length > 0) throw new Verdict(`refused:\n  ${findings.join('\n  ')}`);
-  }
-  const recorders = new Recorders(options);
-  const simulation = runAstra(inputs, () => recorders.listeners());
-  if (options.format === 'astra') {
-    await writeStdout(astraReport(simulation, inputs.system));
-  } else {
-    const lines = simulation.results().map((result) => {
-      const { finish, exposed, wall, comm, gpu, overlap } = figuresOf(result);
-      const figures = { finish, exposed, wall, comm, gpu, overlap };
-      const named = Object.entries(figures).filter(([, value]) => value !== undefined);
-      const numbers = named.map(([name, value]) => [`${name}Ns`, asNumber(value as string)]);
-      return `${JSON.stringify({ npu: result.npu, ...Object.fromEntries(numbers) })}\n`;
-    });
-    await writeStdout(lines.join(''));
-  }
-  for (const [npu, memory] of simulation.localMemory) {
-    const trace = JSON.stringify(memory.chromeTrace(npu));
-    writeFileWhole(`${inputs.system.localMemoryTrace}.${npu}.json`, `${trace}\n`);
-  }
-  await recorders.write();
-  if (options.counters !== undefined) {
-    writeFileWhole(options.counters, `${JSON.stringify(simulation.counters())}\n`);
-  }
-  const unfinished = describeUnfinished(simulation);
-  if (unfinished.length > 0) throw new Verdict(verdict(unfinished, simulation.core.nowNs));
+  const { slowdown } = options;
+  if (slowdown === undefined) return inputs;
+  return { ...inputs, slowdown: parseSlowdown(slowdown, inputs.graphs.length) };
+}
+
+/** ASTRA-sim's figures of one NPU as a line of NDJSON. */
+function resultLine(result: NpuResult): string {
+  const { finish, exposed, wall, comm, gpu, overlap } = figuresOf(result);
+  const figures = { finish, exposed, wall, comm, gpu, overlap };
+  const numbers = Object.entries(figures).flatMap(([name, value]) =>
+    value === undefined ? [] : [[`${name}Ns`, asNumber(value)]],
+  );
+  return `${JSON.stringify({ npu: result.npu, ...Object.fromEntries(numbers) })}\n`;
 }
 
 function verdict(lines: readonly string[], nowNs: number): string {
