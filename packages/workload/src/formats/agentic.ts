@@ -39,56 +39,72 @@ interface Chain {
 
 function openWeka(options: ReadOptions): RowReader {
   let nextId = 0;
-  const read = (row: Row, at: string): Draft[] => {
-    const session = textField(row, 'id') ?? `session_${nextId}`;
-    const arrivalNs = arrivalSource(options, at);
-    const blockTokens = integerField(row, 'block_size', at);
-    const scope = row.hash_id_scope === 'global' ? '' : `${session}:`;
-    const drafts: Draft[] = [];
-
-    const leaf = (call: Row, chain: Chain, place: string): void => {
-      const startS = numberField(call, 't', place);
-      const request: Request = {
-        id: nextId++,
-        arrivalNs,
-        promptTokens: integerField(call, hasField(call, 'in') ? 'in' : 'input_length', place),
-        outputTokens: integerField(call, hasField(call, 'out') ? 'out' : 'output_length', place),
-        session,
-      };
-      if (chain.waitFor.length > 0) {
-        request.after = chain.waitFor;
-        request.thinkNs = thinkNs(call, startS, chain.endS, place);
-      } else if (startS > 0) request.arrivalNs = arrivalNs + secondsToNs(startS);
-      const hashes = hashesField(call, 'hash_ids', place);
-      const blocks = hashes?.map((hash) => `${scope}${hash}`);
-      drafts.push(blocks === undefined ? { request } : { request, blocks, blockTokens });
-      chain.waitFor = [Number(request.id)];
-      chain.endS = hasField(call, 'api_time')
-        ? startS + numberField(call, 'api_time', place)
-        : undefined;
-    };
-
-    const walk = (calls: unknown, chain: Chain, place: string): void => {
-      if (!Array.isArray(calls)) throw new UserError('requests: expected a list', { at: place });
-      for (const [index, call] of (calls as Row[]).entries()) {
-        const here = `${place}: requests[${index}]`;
-        // A call with calls of its own is a nested session.
-        if (call.requests === undefined) {
-          leaf(call, chain, here);
-          continue;
-        }
-        // The parent goes on when the nested session is done.
-        const child: Chain = { waitFor: chain.waitFor, endS: chain.endS };
-        walk(call.requests, child, here);
-        chain.waitFor = child.waitFor;
-        chain.endS = child.endS;
-      }
-    };
-
-    walk(row.requests, { waitFor: [], endS: undefined }, at);
-    return drafts.sort((a, b) => a.request.arrivalNs - b.request.arrivalNs);
+  return {
+    read: (row, at) => {
+      const session = new WekaSession(row, at, nextId, arrivalSource(options, at));
+      session.walk(row.requests, { waitFor: [], endS: undefined }, at);
+      nextId += session.drafts.length;
+      return session.drafts.sort((a, b) => a.request.arrivalNs - b.request.arrivalNs);
+    },
   };
-  return { read };
+}
+
+/** One line: calls in their order, which may hold nested sessions. */
+class WekaSession {
+  readonly drafts: Draft[] = [];
+  private readonly name: string;
+  private readonly firstId: number;
+  private readonly arrivalNs: number;
+  private readonly blockTokens: number;
+  /** Before the hashes of this session alone. */
+  private readonly scope: string;
+
+  constructor(row: Row, at: string, firstId: number, arrivalNs: number) {
+    this.name = textField(row, 'id') ?? `session_${firstId}`;
+    this.firstId = firstId;
+    this.arrivalNs = arrivalNs;
+    this.blockTokens = integerField(row, 'block_size', at);
+    this.scope = row.hash_id_scope === 'global' ? '' : `${this.name}:`;
+  }
+
+  walk(calls: unknown, chain: Chain, at: string): void {
+    if (!Array.isArray(calls)) throw new UserError('requests: expected a list', { at });
+    for (const [index, call] of (calls as Row[]).entries()) {
+      const place = `${at}: requests[${index}]`;
+      // A call with calls of its own is a nested session.
+      if (call.requests === undefined) {
+        this.add(call, chain, place);
+        continue;
+      }
+      // The parent goes on when the nested session is done.
+      const child: Chain = { ...chain };
+      this.walk(call.requests, child, place);
+      Object.assign(chain, child);
+    }
+  }
+
+  private add(call: Row, chain: Chain, at: string): void {
+    const startS = numberField(call, 't', at);
+    const id = this.firstId + this.drafts.length;
+    const request: Request = {
+      id,
+      arrivalNs: this.arrivalNs,
+      promptTokens: integerField(call, hasField(call, 'in') ? 'in' : 'input_length', at),
+      outputTokens: integerField(call, hasField(call, 'out') ? 'out' : 'output_length', at),
+      session: this.name,
+    };
+    if (chain.waitFor.length > 0) {
+      request.after = chain.waitFor;
+      request.thinkNs = thinkNs(call, startS, chain.endS, at);
+    } else if (startS > 0) request.arrivalNs = this.arrivalNs + secondsToNs(startS);
+    const blocks = hashesField(call, 'hash_ids', at)?.map((hash) => `${this.scope}${hash}`);
+    const { blockTokens } = this;
+    this.drafts.push(blocks === undefined ? { request } : { request, blocks, blockTokens });
+    chain.waitFor = [id];
+    chain.endS = hasField(call, 'api_time')
+      ? startS + numberField(call, 'api_time', at)
+      : undefined;
+  }
 }
 
 function thinkNs(call: Row, startS: number, endS: number | undefined, at: string): number {
