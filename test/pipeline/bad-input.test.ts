@@ -143,6 +143,13 @@ const cases: readonly Case[] = [
     says: /Llama-3\.1-8B does not fit on RTXPRO6000: .* GiB/,
   },
   {
+    name: 'power beyond all numbers',
+    spoil: edit('cluster.json', (cluster) =>
+      set(cluster.nodes[0 as never], 'power', { base_node_power: 1e308, npu: {} }),
+    ),
+    says: /cluster\.json: nodes\[0\]\.power\.base_node_power: expected number to be <=1000000000000000, got 1e\+308/,
+  },
+  {
     name: 'a draft model that takes an age',
     spoil: edit('cluster.json', (cluster) => {
       set(instance(cluster), 'speculative_tokens', 3);

@@ -26,6 +26,9 @@ interface LogicalDimension {
   readonly index: number;
 }
 
+/** Every dimension of every NPU has as many. */
+const mostQueues = 1024;
+
 export interface PlannerOptions {
   readonly system: AstraSystem;
   readonly npusCount: readonly number[];
@@ -80,8 +83,8 @@ export class Planner {
   constructor(options: PlannerOptions) {
     this.options = options;
     const { npusCount, queuesPerDim, system } = options;
-    if (!Number.isInteger(queuesPerDim) || queuesPerDim < 1) {
-      throw new UserError(`expected an integer >= 1, got ${queuesPerDim}`, {
+    if (!Number.isInteger(queuesPerDim) || queuesPerDim < 1 || queuesPerDim > mostQueues) {
+      throw new UserError(`expected an integer of 1 to ${mostQueues}, got ${queuesPerDim}`, {
         at: '--num-queues-per-dim',
       });
     }

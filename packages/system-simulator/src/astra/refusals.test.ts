@@ -52,6 +52,11 @@ test.each<[string, Partial<Options>, RegExp]>([
     { system: { 'preferred-dataset-splits': 1e308 } },
     /preferred-dataset-splits: expected 1048576 chunks at most, got 1e\+308$/,
   ],
+  [
+    'more queues than memory holds',
+    { more: { queuesPerDim: 1e9 } },
+    /--num-queues-per-dim: expected an integer of 1 to 1024, got 1000000000$/,
+  ],
   ['empty all-gather', { graphs: collectiveGraph('AG', 0) }, /a collective of 0 bytes never ends/],
   [
     'endless all-gather',
