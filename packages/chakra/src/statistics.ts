@@ -25,6 +25,7 @@ export interface GraphStatistics {
   collectives: Record<string, { count: number; sizeBytes: number }>;
 }
 
+/** Counts of a graph; times ns, sizes bytes. */
 export function graphStatistics(graph: ExecutionGraph): GraphStatistics {
   const input = { graph, npu: 0, at: '' };
   const { parentStart, parent, order } = checkDependencies(input, new Findings(0));

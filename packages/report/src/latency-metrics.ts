@@ -61,10 +61,12 @@ export function itlMeanMs(rows: readonly RequestRow[]): number | undefined {
   return gaps > 0 ? time / gaps / 1e6 : undefined;
 }
 
+/** False where the run does not say when it was scheduled. */
 export function isUnqueued(row: RequestRow): boolean {
   return row.scheduledNs !== undefined && row.scheduledNs - row.arrivalNs <= unqueuedLimitNs;
 }
 
+/** Over the makespan. */
 export function outputTokensPerS(rows: readonly RequestRow[]): number {
   return rows.reduce((sum, row) => sum + row.outputTokens, 0) / makespanS(rows);
 }

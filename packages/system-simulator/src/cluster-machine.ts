@@ -10,8 +10,10 @@ import { type MachineSpec, ringCollectives } from './machine-spec.js';
 import type { MemorySpec } from './memory/tiers.js';
 import type { MeasuredSpec } from './network/measured-times.js';
 
+/** ASTRA-sim's default. */
 const endpointDelayNs = 10;
 
+/** The machine of a cluster file: NPUs as `resolveCluster` numbers them. */
 export function clusterMachine(cluster: Cluster): MachineSpec {
   const { instances } = cluster;
   return {

@@ -39,6 +39,7 @@ import { type StuckReport, stuckReport } from './stuck.js';
 
 export type { Machine } from './machine-state.js';
 
+/** @throws UserError a network that cannot be */
 export function createMachine(spec: MachineSpec): Machine {
   return new SimulatedMachine(spec);
 }

@@ -25,6 +25,7 @@ export interface StuckInput {
   readonly taskOf: (task: number) => { run: Run; node: number };
 }
 
+/** Says it line by line; without lines everything has finished. */
 export function stuckReport(input: StuckInput): StuckReport {
   const lines: string[] = [];
   for (const { run, set } of input.runs) {
@@ -49,8 +50,8 @@ export function stuckReport(input: StuckInput): StuckReport {
 }
 
 function heldNodes(run: Run): string {
-  const names = ['CPU', 'compute', 'communication'];
-  const held = names.flatMap((name, slot) => {
+  const slots = ['CPU', 'compute', 'communication'];
+  const held = slots.flatMap((name, slot) => {
     if (!run.busy[slot]) return [];
     const row = rowOf(run.program, run.holder[slot]);
     const { id, strings, name: names } = run.program.graph;

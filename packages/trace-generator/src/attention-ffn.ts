@@ -32,6 +32,7 @@ export interface Disaggregated {
 /** Tags of activations to and from the feed-forward devices, one pair per part of the batch. */
 const firstTag = 2;
 
+/** The graph of one attention NPU: all parts of the batch, layer by layer. */
 export function lowerAttentionRank(pools: Disaggregated, position: Position): Template {
   const chain = new Chain(pools.whole.strings);
   const whole = contextOf(pools.whole, position, chain);

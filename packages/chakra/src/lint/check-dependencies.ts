@@ -18,6 +18,7 @@ export interface ResolvedGraph {
   readonly freeCount: number;
 }
 
+/** Ids to indices, edges both ways and an order of issue; what is wrong with them goes to `findings`. */
 export function checkDependencies(input: LintInput, findings: Findings): ResolvedGraph {
   const { graph } = input;
   const count = graph.nodeCount;

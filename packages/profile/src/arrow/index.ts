@@ -37,6 +37,7 @@ import { checkStream, damaged } from './check-stream.js';
 const metadataKey = 'astrolabe.profile';
 const units = 'durations ns, one layer on one rank, without communication; sizes bytes; power W';
 
+/** The table as an Arrow IPC stream, its provenance in the schema's metadata. */
 export function encodeProfile(table: ProfileTable): Uint8Array {
   const columns: [string, Vector][] = [
     ['kind', dictionaryVector(rowKinds, table.kind, new Dictionary(new Utf8(), new Int8(), 0))],

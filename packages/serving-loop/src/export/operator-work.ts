@@ -23,6 +23,7 @@ export interface BatchShape {
   readonly cachedTokens: number;
 }
 
+/** @param newTokens by request. @param contextTokens in the cache before them, likewise */
 export function batchShape(
   newTokens: readonly number[],
   contextTokens: readonly number[],

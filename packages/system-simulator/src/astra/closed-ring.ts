@@ -3,8 +3,8 @@
  * end times follow from a recursion over rounds. Exact because nothing else uses the links (with
  * congestion) or links do not matter (without). Equal to the messages by test. Times ns.
  */
-import { ringSends, ringTimes } from '../collectives/closed-times.js';
-import { CollectiveKind } from '../collectives/phase.js';
+import { ringTimes } from '../collectives/closed-times.js';
+import { CollectiveKind, sendsOf } from '../collectives/phase.js';
 import { reductionNs, type Stream } from '../collectives/streams.js';
 import type { Core } from '../core.js';
 import { Op, type Program, rowOf } from '../feeder/program.js';
@@ -117,7 +117,7 @@ export class ClosedRing {
       ends.push(times);
     }
     const last = ends[chunks - 1];
-    const sent = chunks * ringSends(kind, n) * messageBytes;
+    const sent = chunks * sendsOf(kind, 'ring', n) * messageBytes;
     for (let npu = 0; npu < n; npu++) {
       this.core.sentBytes[npu] += sent;
       this.core.queue.schedule(last[npu], Kind.nodeEnd, tasks[npu]);
@@ -163,7 +163,7 @@ export class ClosedRing {
       return again + hopNs;
     };
     for (let i = 0; i < n; i++) times[i] += endpointNs;
-    const sends = ringSends(kind, n);
+    const sends = sendsOf(kind, 'ring', n);
     for (let k = 1; k <= sends; k++) {
       const extra = endpointNs + (reduces && k <= n - 1 ? reduceNs : 0);
       for (let i = 0; i < n; i++) arrivals[i] = arrival(i);

@@ -3,7 +3,7 @@
  * exact wherever messages do not disturb each other. What the message engine of phase.ts computes
  * step by step; a property test holds the two together. Times ns.
  */
-import { CollectiveKind } from './phase.js';
+import { CollectiveKind, sendsOf } from './phase.js';
 
 export interface StepTimes {
   /** Endpoint delay of a packet. */
@@ -21,14 +21,13 @@ function reducingRounds(kind: CollectiveKind, n: number): number {
   return kind === CollectiveKind.allReduce || kind === CollectiveKind.reduceScatter ? n - 1 : 0;
 }
 
-export function ringSends(kind: CollectiveKind, n: number): number {
-  if (kind === CollectiveKind.allReduce) return 2 * (n - 1);
-  return kind === CollectiveKind.allToAll ? (n * (n - 1)) / 2 : n - 1;
-}
-
-/** Duration of a ring whose members begin together and whose hops are alike. */
+/**
+ * Duration, ns, of a ring whose members begin together and whose hops are alike: every message passes
+ * an endpoint before it is sent and the last one another, so with s sends and r reductions
+ * (s + 1) endpoint + s hop + r reduction.
+ */
 export function uniformRingNs(kind: CollectiveKind, n: number, step: StepTimes): number {
-  const sends = ringSends(kind, n);
+  const sends = sendsOf(kind, 'ring', n);
   const reductions = reducingRounds(kind, n) * step.reduceNs;
   return (sends + 1) * step.endpointNs + sends * step.hopNs[0] + reductions;
 }
@@ -40,7 +39,7 @@ export function uniformRingNs(kind: CollectiveKind, n: number, step: StepTimes):
 export function ringTimes(kind: CollectiveKind, step: StepTimes, times: Float64Array): void {
   const n = times.length;
   const { endpointNs, reduceNs, hopNs } = step;
-  const sends = ringSends(kind, n);
+  const sends = sendsOf(kind, 'ring', n);
   const reducing = reducingRounds(kind, n);
   for (let i = 0; i < n; i++) times[i] += endpointNs;
   for (let k = 1; k <= sends; k++) {

@@ -29,9 +29,10 @@ function planOf(name: Implementation): Plan {
 }
 
 /**
- * Bytes that one of `n` members sends. Of D bytes: an all-gather's share is D itself, n - 1 times;
- * the others send D / n so many times as the phase has sends (`sendsOf` in phase.ts: 2 (n - 1) for an
- * all-reduce, n (n - 1) / 2 for an all-to-all on a ring). In a tree all of D goes over each link.
+ * Bytes that one of `n` members sends of D bytes: an all-gather's D are its own share, which goes to
+ * all others; 2 (n - 1) / n D in an all-reduce, half of that to scatter or exchange, whatever the
+ * algorithm, but n (n - 1) / 2 pieces on a ring that passes an all-to-all on hop by hop, and all of D
+ * over each link of a tree.
  * @param index position of the member
  */
 export function memberBytes(

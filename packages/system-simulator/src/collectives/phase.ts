@@ -24,6 +24,7 @@ export interface RingMembers {
   readonly list: readonly number[] | undefined;
 }
 
+/** NPU at a position of the ring. */
 export function memberAt(members: RingMembers, index: number): number {
   return members.list === undefined ? members.base + index * members.stride : members.list[index];
 }
@@ -101,6 +102,11 @@ export interface PhaseContext {
   phaseEnded(phase: Phase): void;
 }
 
+/**
+ * Messages that each of `n` members sends in a phase. Ring: n - 1 to reduce, n - 1 to gather (Patarasuk
+ * and Yuan, JPDC 69(2), 2009); in a ring all-to-all every piece is passed on hop by hop, as ASTRA-sim
+ * does, 1 + ... + (n - 1). Halving-doubling: log2 n each way (Thakur, Rabenseifner, Gropp 2005, 4.4).
+ */
 export function sendsOf(kind: CollectiveKind, algorithm: Algorithm, n: number): number {
   if (algorithm === 'halvingDoubling') {
     const levels = Math.log2(n);
@@ -111,6 +117,7 @@ export function sendsOf(kind: CollectiveKind, algorithm: Algorithm, n: number): 
   return n - 1;
 }
 
+/** Begins a phase whose `spec` is set: fills its window with packets. */
 export function startPhase(context: PhaseContext, phase: Phase): void {
   const spec = phase.spec as PhaseSpec;
   const n = spec.members.count;
