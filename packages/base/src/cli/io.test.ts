@@ -5,10 +5,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { openInput, readJson } from './io.js';
+import { type Line, openInput, readJson, readLines } from './io.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'io-'));
 const path = join(folder, 'a.json');
@@ -66,4 +67,37 @@ test('a gzip file is read whole, or named when it is cut short or none', async (
   await expect(read()).rejects.toThrow(`${packed}: not a complete gzip file`);
   rmSync(packed);
   await expect(read()).rejects.toThrow(`${packed}: no such file`);
+});
+
+test('lines keep their numbers wherever the chunks end', async () => {
+  const lines = fc.array(fc.constantFrom('', 'a', 'wörd', ' ', '{"b": 1}\r'), { maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(lines, fc.integer({ min: 1, max: 5 }), async (texts, size) => {
+      const bytes = Buffer.from(texts.join('\n'));
+      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+        bytes.subarray(i * size, (i + 1) * size),
+      );
+      const read: Line[] = [];
+      for await (const line of readLines(Readable.from(chunks), 'a')) read.push(line);
+      const expected = texts.map((text, i) => ({ text, number: i + 1 }));
+      expect(read).toEqual(expected.filter(({ text }) => text.trim() !== ''));
+    }),
+    { seed: 1, numRuns: 300 },
+  );
+});
+
+test('a line without an end is refused, not collected for ever', async () => {
+  const chunk = Buffer.alloc(100, 'a');
+  let chunks = 0;
+  const endless = Readable.from(
+    (function* () {
+      yield Buffer.from('{}\n');
+      for (; ; chunks++) yield chunk;
+    })(),
+  );
+  const read = async (): Promise<void> => {
+    for await (const { number } of readLines(endless, 'a.ndjson', 1000)) expect(number).toBe(1);
+  };
+  await expect(read()).rejects.toThrow('a.ndjson:2: a line of more than 1000 characters');
+  expect(chunks).toBeLessThan(20);
 });

@@ -168,26 +168,43 @@ export interface Line {
   readonly number: number;
 }
 
+/** Half of what a string of JavaScript holds. */
+const longestLine = 2 ** 28;
+
 /** Lines of a stream with their numbers, without blank ones. The last may lack its newline. */
-export async function* readLines(input: Readable, path: string): AsyncGenerator<Line> {
+export async function* readLines(
+  input: Readable,
+  path: string,
+  longest = longestLine,
+): AsyncGenerator<Line> {
   const decoder = new TextDecoder();
-  let rest = '';
-  let number = 0;
+  // Of the line that has not ended; joined once, or a long line would be copied with every chunk.
+  let parts: string[] = [];
+  let length = 0;
+  let number = 1;
   try {
     for await (const chunk of input) {
-      const text = rest + decoder.decode(chunk as Uint8Array, { stream: true });
-      const lines = text.split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
+      const [first, ...others] = decoder.decode(chunk as Uint8Array, { stream: true }).split('\n');
+      parts.push(first);
+      length += first.length;
+      if (length > longest) {
+        throw new UserError(`a line of more than ${longest} characters`, {
+          at: `${path}:${number}`,
+        });
+      }
+      for (const next of others) {
+        const text = parts.length === 1 ? parts[0] : parts.join('');
+        if (text.trim() !== '') yield { text, number };
         number++;
-        if (line.trim() !== '') yield { text: line, number };
+        parts = [next];
+        length = next.length;
       }
     }
   } catch (error) {
     throw fileError(path, error);
   }
-  rest += decoder.decode();
-  if (rest.trim() !== '') yield { text: rest, number: number + 1 };
+  const text = parts.join('') + decoder.decode();
+  if (text.trim() !== '') yield { text, number };
 }
 
 /** NDJSON objects with their line numbers; a broken line is a `UserError` naming `path:line`. */
