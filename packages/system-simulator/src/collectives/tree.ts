@@ -1,6 +1,7 @@
 /**
- * Double binary tree all-reduce (Sanders, Speck and Träff, Parallel Computing 35(12), 2009): data goes up one of two trees, is reduced at each inner node and
- * comes down again. Messages carry the whole data. NPUs end at different times.
+ * Double binary tree all-reduce (Sanders, Speck and Träff, Parallel Computing 35(12), 2009): data goes
+ * up one of two trees, is reduced at each inner node and comes down again. Messages carry the whole
+ * data. NPUs end at different times.
  */
 import { assert } from '@astrolabe/base';
 import { Kind } from '../kernel/kinds.js';
