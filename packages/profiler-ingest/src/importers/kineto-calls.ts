@@ -2,13 +2,14 @@
  * Whose a kernel is: the operator and size of the innermost scope around its launch that tells, as
  * `kineto.ts` says. Kernels of one operator call are summed, calls of one key give their median.
  */
-import { nsPerUs } from '@astrolabe/base';
+import { nsPerUs, UserError } from '@astrolabe/base';
 import {
   type KeyColumn,
   keyColumns,
   type ProfileRow,
   type ProfileTableBuilder,
   type RowKind,
+  requiredKeys,
   rowKinds,
 } from '@astrolabe/profile';
 import type { ImportOptions } from './adapter.js';
@@ -99,7 +100,11 @@ export class Calls {
   }
 }
 
-/** `astrolabe:dense:qkv_proj:tokens=128,tp=2` as a row's key. */
+/**
+ * `astrolabe:dense:qkv_proj:tokens=128,tp=2` as a row's key. Of attention the part that is left out, a chunk
+ * or decodes, is none.
+ * @throws UserError a key that the row is looked up by is not there, or any is no count
+ */
 export function parseAnnotation(name: string, tp: number): RowKey | undefined {
   if (!name.startsWith(annotationPrefix)) return undefined;
   const [kind, operator, list = ''] = name.slice(annotationPrefix.length).split(':');
@@ -108,9 +113,20 @@ export function parseAnnotation(name: string, tp: number): RowKey | undefined {
   for (const pair of list.split(',')) {
     const [key, text] = pair.split('=');
     const known = key === 'tp' || (keyColumns as readonly string[]).includes(key);
-    if (known) keys[key as KeyColumn] = Number(text);
+    if (known) keys[key as KeyColumn] = countOf(text, key, name);
+  }
+  const isAttention = kind === 'attention' || kind === 'skew';
+  for (const key of requiredKeys[kind as RowKind]) {
+    if (keys[key] !== undefined) continue;
+    const isPart = isAttention && requiredKeys.attention.includes(key);
+    keys[key] = countOf(isPart ? '0' : undefined, key, name);
   }
   return { kind: kind as RowKind, operator, tp, ...keys };
+}
+
+function countOf(text: string | undefined, key: string, at: string): number {
+  if (text !== undefined && /^\d+$/.test(text)) return Number(text);
+  throw new UserError(`${key}: expected an integer >= 0, got ${text ?? 'none'}`, { at });
 }
 
 /** vLLM's annotation of a step: execute_context_2(512)_generation_4(4). */

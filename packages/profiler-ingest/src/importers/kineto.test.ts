@@ -58,7 +58,14 @@ test('our annotations name operators and keys; a kernel in none is named by itse
   ];
   const { rows, info } = collect(events);
   expect(rows).toMatchObject([
-    { kind: 'attention', tokens: 16, sequences: 4, decodeContextTokens: 100, durationNs: 7250 },
+    {
+      kind: 'attention',
+      tokens: 16,
+      contextTokens: 0,
+      sequences: 4,
+      decodeContextTokens: 100,
+      durationNs: 7250,
+    },
     { operator: 'layernorm', tokens: 1, durationNs: 2000 },
     { operator: 'copy' },
   ]);
@@ -167,4 +174,11 @@ test('damage is named', () => {
     /^t\.json: event 1: event "k" has no ts and dur/,
   );
   expect(parseAnnotation('astrolabe:nonsense:x', 1)).toBe(undefined);
+  for (const [name, says] of [
+    ['astrolabe:dense:o_proj:tp=2', 'tokens: expected an integer >= 0, got none'],
+    ['astrolabe:dense:o_proj:tokens=x', 'tokens: expected an integer >= 0, got x'],
+    ['astrolabe:moe:moe:tokens=4', 'activatedExperts: expected an integer >= 0, got none'],
+  ] as const) {
+    expect(() => collect([scope(name, 0, 9)])).toThrow(`t.json: ${name}: ${says}`);
+  }
 });

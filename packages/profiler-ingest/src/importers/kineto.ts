@@ -12,7 +12,7 @@
  * One cudaGraphLaunch starts many kernels and hides their operators: those go by kernel name, with
  * the tokens of the engine's step annotation around the launch. ts and dur are us.
  */
-import { GrowableFloat64, GrowableInt32, nsPerUs, UserError } from '@astrolabe/base';
+import { askedBy, GrowableFloat64, GrowableInt32, nsPerUs, UserError } from '@astrolabe/base';
 import { type ProfileInfo, ProfileTableBuilder } from '@astrolabe/profile';
 import type { ImportOptions } from './adapter.js';
 import type { HostOperators } from './chakra-host.js';
@@ -172,8 +172,10 @@ export class KinetoCollector {
     const notes: string[] = [];
     const byKernel = this.kernels.length > 0;
     let unlinked = 0;
-    if (byKernel) unlinked = this.attributeKernels(calls);
-    else this.attributeScopes(calls);
+    askedBy(at, () => {
+      if (byKernel) unlinked = this.attributeKernels(calls);
+      else this.attributeScopes(calls);
+    });
     const builder = new ProfileTableBuilder();
     calls.addTo(builder);
     for (const { name, workers, sizeBytes, durationNs } of this.collectives) {
