@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { ExecutionGraph, GraphSet } from './graph.js';
 import { NodeType } from './node-type.js';
+import { groupsSchema } from './stream-metadata.js';
 
 const count = z.number().int().nonnegative();
 
@@ -23,7 +24,7 @@ export const graphFilesSchema = z
       .number()
       .nonnegative()
       .describe('sizes of communication nodes on that NPU, summed'),
-    groups: z.record(z.string(), z.array(count)).describe('communicator groups, in ring order'),
+    groups: groupsSchema,
   })
   .describe('GraphFiles: where the graphs of one iteration lie');
 

@@ -4,8 +4,13 @@
  * tools have none of them. Times ns.
  */
 import { UserError } from '@astrolabe/base';
+import { z } from 'zod';
 import type { Attribute, GraphMetadata } from './graph.js';
 import { chakraVersion } from './graph-builder.js';
+
+export const groupsSchema = z
+  .record(z.string(), z.array(z.number().int().nonnegative()))
+  .describe('communicator groups, in ring order');
 
 export interface StreamMetadata {
   readonly instance?: number;
@@ -68,26 +73,16 @@ function readCount(attribute: Attribute, at: string): number {
 }
 
 function readGroups(attribute: Attribute, at: string): Record<string, number[]> {
-  let groups: unknown;
+  const expected = 'metadata attribute comm_groups: expected {"name": [npu, ...]} as JSON';
+  let value: unknown;
   try {
-    groups = JSON.parse(String(attribute.value));
+    value = JSON.parse(String(attribute.value));
   } catch {
-    groups = undefined;
+    throw new UserError(expected, { at });
   }
-  if (!isGroups(groups)) {
-    throw new UserError('metadata attribute comm_groups: expected {"name": [npu, ...]} as JSON', {
-      at,
-    });
-  }
-  return groups;
-}
-
-function isGroups(value: unknown): value is Record<string, number[]> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  return Object.values(value).every(
-    (members) =>
-      Array.isArray(members) && members.every((npu) => Number.isSafeInteger(npu) && npu >= 0),
-  );
+  const groups = groupsSchema.safeParse(value);
+  if (!groups.success) throw new UserError(expected, { at });
+  return groups.data;
 }
 
 /** A metadata message with these fields, then the other attributes. Same input, same bytes. */

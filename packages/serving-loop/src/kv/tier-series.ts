@@ -3,7 +3,6 @@
  * the pools below. Tokens and chunks are counted from the start of the run.
  */
 import type { InstanceEngine } from '../instance-engine.js';
-import type { Row } from '../results/table.js';
 import type { TierPool } from './build-tiers.js';
 
 export const tierColumns = [
@@ -20,7 +19,7 @@ export const tierColumns = [
 ] as const;
 
 /** Columns are the row's, so a row is a `Row` of a table. */
-interface TierRow extends Readonly<Record<string, number | string>> {
+export interface TierRow extends Readonly<Record<string, number | string>> {
   readonly startNs: number;
   readonly pool: string;
   readonly entries: number;
@@ -53,7 +52,8 @@ export class TierSeries {
     this.intervals[index] = this.state(index * this.intervalNs);
   }
 
-  rows(): Row[] {
+  /** All intervals, one row a pool each. */
+  rows(): TierRow[] {
     return this.intervals.flat();
   }
 

@@ -5,7 +5,7 @@ import { type LatencyMetric, latencyMetrics } from '../../latency-metrics.js';
 import type { RunData } from '../../run-data.js';
 import { tokensOnLogClock } from './log-clock.js';
 import type { MeasuredPool, MeasuredSeries } from './read-measured.js';
-import { held, type PoolRow, powerW, simulatedPool } from './series-errors.js';
+import { held, powerW, simulatedPool } from './series-errors.js';
 
 export function caseCharts(
   series: MeasuredSeries | undefined,
@@ -101,7 +101,7 @@ function poolChart(
 ): Chart {
   const firstNs = served.results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
   const start = Math.floor(firstNs / (series.intervalS * 1e9));
-  const rows = served.run.tiers.rows() as unknown as PoolRow[];
+  const rows = served.run.tiers.rows();
   const used = simulatedPool(pool, rows, served).usedMiB.slice(start);
   return {
     title: pool.instance === undefined ? 'Shared pool' : `Device memory, instance ${index}`,

@@ -4,15 +4,14 @@
  * - power: value k is the interval [k, k + 1);
  * - memory: the first sample is the end of the interval of the first arrival.
  */
-import { meterReadings } from '@astrolabe/serving-loop';
+import { bytesPerMiB } from '@astrolabe/base';
+import { meterReadings, type TierRow } from '@astrolabe/serving-loop';
 import type { Served } from '@astrolabe/serving-loop/cli';
 import type { RunData } from '../../run-data.js';
 import { compareSeries, errorPct, mapePct } from '../../series.js';
 import type { Figures } from '../../validate/figures.js';
 import { tokensOnLogClock } from './log-clock.js';
 import type { MeasuredPool, MeasuredSeries } from './read-measured.js';
-
-const bytesPerMiB = 2 ** 20;
 
 /** @param real the measured requests, whose own series serves when the case has no other */
 export function seriesErrors(
@@ -54,18 +53,11 @@ function powerErrors(series: MeasuredSeries, served: Served): Figures {
   };
 }
 
-export interface PoolRow {
-  readonly pool: string;
-  readonly usedBytes: number;
-  readonly queryTokens: number;
-  readonly hitTokens: number;
-}
-
 /** Worst device, and the shared pool apart. Hit rates as differences in percentage points. */
 function memoryErrors(series: MeasuredSeries, served: Served): Figures {
   const firstNs = served.results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
   const start = Math.floor(firstNs / (series.intervalS * 1e9));
-  const rows = served.run.tiers.rows() as unknown as PoolRow[];
+  const rows = served.run.tiers.rows();
   const errors: Record<string, number> = {};
   const worst = (name: string, value: number | undefined): void => {
     if (value !== undefined) errors[name] = Math.max(errors[name] ?? 0, value);
@@ -82,7 +74,7 @@ function memoryErrors(series: MeasuredSeries, served: Served): Figures {
 
 export function simulatedPool(
   pool: MeasuredPool,
-  rows: readonly PoolRow[],
+  rows: readonly TierRow[],
   served: Served,
 ): { readonly usedMiB: number[]; readonly hitPct: number[] } {
   const { instance } = pool;
@@ -96,7 +88,7 @@ export function simulatedPool(
   };
 }
 
-function sharedLabel(rows: readonly PoolRow[]): string | undefined {
+function sharedLabel(rows: readonly TierRow[]): string | undefined {
   return rows.find((row) => !row.pool.startsWith('instance'))?.pool;
 }
 
@@ -114,7 +106,7 @@ function meanGap(real: readonly number[], simulated: readonly number[]): number 
 /** Counts a manifest may ask to agree exactly. */
 export function runCounts(served: Served): Figures {
   const { prefixHitTokens, promptTokens, outputTokens, preemptions } = served.summary;
-  const rows = served.run.tiers.latest() as unknown as PoolRow[];
+  const rows = served.run.tiers.latest();
   const shared = rows.find((row) => row.pool === sharedLabel(rows));
   return {
     prefixHitTokens,
