@@ -95,6 +95,11 @@ describe('parseSizeTable', () => {
       /^t\.json: curves\[0\]\.duration_ns\[1\]: .*got 0/,
     ],
     [
+      'a time below the clock',
+      { duration_ns: [1, 1e-300, 1, 1] },
+      /^t\.json: curves\[0\]\.duration_ns\[1\]: .*got 1e-300/,
+    ],
+    [
       'too few times',
       { duration_ns: [1, 2] },
       /^t\.json: curves\[0\]\.duration_ns: 2 durations for 4 sizes/,

@@ -28,7 +28,7 @@ export const sizeCurveSchema = z.strictObject({
     .array(positive)
     .min(2)
     .describe('ascending; what each participant puts in: of an all-gather its shard'),
-  duration_ns: z.array(z.number().positive()).min(2).describe('one per size'),
+  duration_ns: z.array(z.number().min(1).max(1e15)).min(2).describe('one per size'),
 });
 
 export const sizeTableSchema = z
