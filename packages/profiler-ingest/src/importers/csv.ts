@@ -71,7 +71,7 @@ export class CsvTable {
     return value;
   }
 
-  /** A duration in the given unit as integer ns, at least 1. @throws UserError negative */
+  /** A duration in the given unit as integer ns, at least 1. @throws UserError negative, or beyond 2^53 */
   durationNs(row: number, column: number, nsPerUnit: number): number {
     const value = this.number(row, column);
     if (value < 0) {
@@ -79,6 +79,12 @@ export class CsvTable {
         at: this.place(row),
       });
     }
-    return Math.max(1, Math.round(value * nsPerUnit));
+    const durationNs = Math.round(value * nsPerUnit);
+    if (durationNs > Number.MAX_SAFE_INTEGER) {
+      throw new UserError(`${this.header[column]}: ${durationNs} ns, expected at most 2^53 ns`, {
+        at: this.place(row),
+      });
+    }
+    return Math.max(1, durationNs);
   }
 }

@@ -37,6 +37,10 @@ test.each([
   ['layer,tokens,time_us\na,1,1\na,1.5,1\n', /^dense\.csv:3: tokens: expected an integer >= 0/],
   ['layer,tokens,time_us\na,1,1\na,2\n', /^dense\.csv:3: expected 3 fields, got 2/],
   ['layer,tokens,time_us\na,1,-1\n', /^dense\.csv:2: time_us: negative duration/],
+  [
+    'layer,tokens,time_us\na,1,1e300\n',
+    /^dense\.csv:2: time_us: 1e\+303 ns, expected at most 2\^53/,
+  ],
   ['layer,tokens,time_us\n', /^dense\.csv: no rows after the header/],
   ['', /^dense\.csv: empty file/],
 ])('damage is named: %j', (text, message) => {
