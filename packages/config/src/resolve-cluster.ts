@@ -123,34 +123,18 @@ export interface ResolveOptions {
 export function resolveCluster(value: unknown, at: string, options: ResolveOptions): Cluster {
   const file = parseWith(clusterFileSchema, value, at);
   checkCounts(file, at);
-  const instances: Instance[] = [];
-  let nextNpu = 0;
-  file.nodes.forEach((node, nodeIndex) => {
-    node.instances.forEach((entry, i) => {
-      const place = `${at}: nodes[${nodeIndex}].instances[${i}]`;
-      const instance = resolveInstance(entry, place, nodeIndex, instances.length, nextNpu, options);
-      nextNpu += instance.npus.length + (instance.ffn?.npus.length ?? 0);
-      instances.push(instance);
-    });
-  });
+  const { instances, numNpus } = resolveInstances(file, at, options);
+  const { cxl_mem: cxl } = file;
   return {
     nodes: file.nodes.map((node, index) => ({
       index,
       ...hostMemory(node, instances, index, at, options),
       hostLinkGBps: node.host_link_bw,
       power: node.power,
-      ...(node.storage === undefined
-        ? {}
-        : {
-            storage: {
-              sizeBytes: node.storage.mem_size * bytesPerGiB,
-              bandwidthGBps: node.storage.mem_bw,
-              latencyNs: node.storage.mem_latency,
-            },
-          }),
+      ...(node.storage === undefined ? {} : { storage: memoryOf(node.storage) }),
     })),
     instances,
-    numNpus: nextNpu,
+    numNpus,
     linkBandwidthGBps: [file.link_bw].flat(),
     linkLatencyNs: [file.link_latency].flat(),
     ...(file.topology === undefined ? {} : { topology: file.topology }),
@@ -165,16 +149,40 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
           ),
         }),
     ...(file.kv_transfer === undefined ? {} : { kvTransfer: file.kv_transfer }),
-    cxl:
-      file.cxl_mem === undefined
-        ? undefined
-        : {
-            sizeBytes: file.cxl_mem.mem_size * bytesPerGiB,
-            bandwidthGBps: file.cxl_mem.mem_bw,
-            latencyNs: file.cxl_mem.mem_latency,
-            numDevices: file.cxl_mem.num_devices,
-          },
+    cxl: cxl === undefined ? undefined : { ...memoryOf(cxl), numDevices: cxl.num_devices },
     ...tiersOf(options.kvTiers ?? file.kv_tiers),
+  };
+}
+
+function resolveInstances(
+  file: ClusterFile,
+  at: string,
+  options: ResolveOptions,
+): Pick<Cluster, 'instances' | 'numNpus'> {
+  const instances: Instance[] = [];
+  let numNpus = 0;
+  file.nodes.forEach((node, nodeIndex) => {
+    node.instances.forEach((entry, i) => {
+      const place = `${at}: nodes[${nodeIndex}].instances[${i}]`;
+      const instance = resolveInstance(entry, place, nodeIndex, instances.length, numNpus, options);
+      numNpus += instance.npus.length + (instance.ffn?.npus.length ?? 0);
+      instances.push(instance);
+    });
+  });
+  return { instances, numNpus };
+}
+
+interface MemoryFile {
+  readonly mem_size: number;
+  readonly mem_bw: number;
+  readonly mem_latency: number;
+}
+
+function memoryOf(memory: MemoryFile): ClusterNode['hostMemory'] {
+  return {
+    sizeBytes: memory.mem_size * bytesPerGiB,
+    bandwidthGBps: memory.mem_bw,
+    latencyNs: memory.mem_latency,
   };
 }
 
@@ -188,10 +196,7 @@ function hostMemory(
 ): Pick<ClusterNode, 'hostMemory' | 'pim'> {
   const sizeBytes = memory.mem_size * bytesPerGiB;
   const used = instances.some(({ engine, node: own }) => own === node && engine.attentionOffload);
-  if (!used) {
-    const { mem_bw: bandwidthGBps, mem_latency: latencyNs } = memory;
-    return { hostMemory: { sizeBytes, bandwidthGBps, latencyNs } };
-  }
+  if (!used) return { hostMemory: memoryOf(memory) };
   const place = `${at}: nodes[${node}].cpu_mem.pim_config`;
   const { pim_config: name } = memory;
   const { findPim } = options;
@@ -241,16 +246,7 @@ function resolveInstance(
 ): Instance {
   const model = askedBy(`${place}.model_name`, () => options.findModel(entry.model_name));
   const { tp, pp } = parallelDegrees(entry, place);
-  if (pp > model.numLayers) {
-    throw new UserError(`${pp} stages, but the model has ${model.numLayers} layers`, {
-      at: `${place}.pp_size`,
-    });
-  }
-  if (model.numHeads % tp !== 0) {
-    throw new UserError(`tp ${tp} does not divide the model's ${model.numHeads} heads`, {
-      at: `${place}.tp_size`,
-    });
-  }
+  checkDegrees(model, tp, pp, place);
   const ep = entry.ep_size ?? (model.moe === undefined ? 1 : tp);
   checkExpertRanks(model, ep, entry.experts, place);
   checkPools(entry, place, pp);
@@ -268,33 +264,47 @@ function resolveInstance(
     dpGroup: entry.dp_group ?? undefined,
     npus: Array.from({ length: tp * pp }, (_, i) => firstNpu + i),
     memory: deviceMemory(entry.npu_mem, options),
-    engine: limitEngine(
-      resolveEngine(
-        model.dtype,
-        deviceEngine(entry.hardware),
-        engineOverridesOf(entry),
-        options.flags ?? {},
-      ),
-      model.maxPositionEmbeddings,
-    ),
+    engine: engineOf(entry, model, options),
     placement: entry.placement,
     weightPrefetchLayers: entry.weight_prefetch_layers,
     ...(entry.router_weight === undefined ? {} : { routerWeight: entry.router_weight }),
     ...(entry.stage_hardware === undefined ? {} : { stageHardware: entry.stage_hardware }),
-    ...(entry.ffn === undefined
-      ? {}
-      : {
-          ffn: {
-            hardware: entry.ffn.hardware,
-            tp: entry.ffn.tp_size,
-            npus: Array.from({ length: entry.ffn.tp_size }, (_, i) => firstNpu + tp * pp + i),
-            memory: deviceMemory(entry.ffn.npu_mem, options),
-            microBatches: entry.ffn.micro_batches,
-          },
-        }),
+    ...(entry.ffn === undefined ? {} : { ffn: ffnPool(entry.ffn, firstNpu + tp * pp, options) }),
     ...(entry.experts === undefined ? {} : { experts: entry.experts }),
   };
 }
+
+function checkDegrees(model: ModelShape, tp: number, pp: number, place: string): void {
+  if (pp > model.numLayers) {
+    throw new UserError(`${pp} stages, but the model has ${model.numLayers} layers`, {
+      at: `${place}.pp_size`,
+    });
+  }
+  if (model.numHeads % tp !== 0) {
+    throw new UserError(`tp ${tp} does not divide the model's ${model.numHeads} heads`, {
+      at: `${place}.tp_size`,
+    });
+  }
+}
+
+/** Flags win over the instance, that over its device. */
+function engineOf(entry: InstanceFile, model: ModelShape, options: ResolveOptions): EngineOptions {
+  const device = deviceEngine(entry.hardware);
+  const own = engineOverridesOf(entry);
+  const engine = resolveEngine(model.dtype, device, own, options.flags ?? {});
+  return limitEngine(engine, model.maxPositionEmbeddings);
+}
+
+function ffnPool(
+  { hardware, tp_size: tp, npu_mem: memory, micro_batches: microBatches }: FfnFile,
+  firstNpu: number,
+  options: ResolveOptions,
+): FfnPool {
+  const npus = Array.from({ length: tp }, (_, i) => firstNpu + i);
+  return { hardware, tp, npus, memory: deviceMemory(memory, options), microBatches };
+}
+
+type FfnFile = NonNullable<InstanceFile['ffn']>;
 
 function deviceMemory(memory: InstanceFile['npu_mem'], options: ResolveOptions): DeviceMemory {
   return {
