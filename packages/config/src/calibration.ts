@@ -60,6 +60,13 @@ export const deviceCalibrationSchema = z.strictObject({
   step_overhead_interval_ns: interval.describe('90 % interval of its fit'),
   front_end_delay_ns: ns.default(0).describe('arrival to the engine, at idle'),
   front_end_delay_interval_ns: interval.describe('90 % interval of its fit'),
+  decode_tail: z
+    .boolean()
+    .optional()
+    .describe(
+      'decodes wait for the longest contexts, as the profile measured. Absent: they do not, the ' +
+        'step overhead contains it. Devices without an entry here do',
+    ),
   warm_up_ns: ns.default(0).describe('extra time of the first step of an instance'),
   host_step: hostStepSchema.optional().describe('absent: host work takes no time'),
   output_path: outputPathSchema.optional().describe('absent: clients see tokens at once'),

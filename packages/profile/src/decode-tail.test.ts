@@ -1,71 +1,107 @@
-/** The wait for the longest decodes: measured from batches of two lengths, applied to any lengths. */
+/** What unequal decodes cost: measured from batches of two lengths, applied to any lengths. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DecodeTail, measureTail, type TailPoints } from './decode-tail.js';
+import { DecodeTail, measureTail, skewShots, type TailPoints } from './decode-tail.js';
 import { ProfileTableBuilder } from './profile-table.js';
 
-const none: TailPoints = { decodes: [], saturating: [] };
-
-function alone(saturating: number): DecodeTail {
-  return new DecodeTail({ decodes: [4], saturating: [saturating] }, none);
+function points(chunkTokens: number, decodes: number, ...share: readonly number[]): TailPoints {
+  return { chunkTokens, decodes, longest: share.map((_, i) => 2 ** i), share };
 }
 
-/** Tokens that a batch takes more than its own, by its definition: an integral over lengths. */
-function waitByDefinition(contexts: readonly number[], saturating: number): number {
-  let tokens = 0;
+/** By its definition: a sum over every length, of a at the requests longer than that. */
+function shareByDefinition(contexts: readonly number[], a: (left: number) => number): number {
+  let wait = 0;
+  let way = 0;
   for (let length = 0; length < Math.max(...contexts); length++) {
-    const longer = contexts.filter((context) => context > length).length;
-    tokens += Math.max(0, saturating - longer);
+    const left = contexts.filter((context) => context > length).length;
+    wait += a(left) * (contexts.length - left);
+    way += contexts.length - left;
   }
-  return tokens;
+  return way === 0 ? 0 : wait / way;
 }
 
 describe('share', () => {
-  it('is what the last requests leave of the bandwidth', () => {
-    // 3 requests saturate: the two at 100 wait 1 request's worth from 50 to 100, of a way of 100.
-    expect(alone(3).share([100, 50, 100, 50], 4, false)).toBeCloseTo(50 / 100, 12);
-    expect(alone(3).share([70, 70, 70, 70], 4, false)).toBe(0);
-    expect(alone(1).share([100, 50, 20, 10], 4, false)).toBe(0);
-    expect(alone(3).share([100, 50, 100, 50], 4, true)).toBe(0);
+  it('is what was measured where a batch has the measured two lengths', () => {
+    const tail = new DecodeTail([points(0, 4, 0.6, 0.2)]);
+    expect(tail.share([100, 50, 50, 50], 4, 0)).toBeCloseTo(0.6, 12);
+    expect(tail.longestContext).toBe(100);
+    expect(tail.share([90, 50, 90, 50], 4, 0)).toBeCloseTo(0.2, 12);
+    expect(tail.longestContext).toBe(90);
+  });
+
+  it('weighs lengths by the requests that ended before', () => {
+    const tail = new DecodeTail([points(0, 4, 0.6, 0.2)]);
+    // 3 left from 10 to 20, 2 from 20 to 50, 1 from 50 to 80; beyond 2 of 4 the last share holds.
+    const wait = 10 * 1 * 0.2 + 30 * 2 * 0.2 + 30 * 3 * 0.6;
+    expect(tail.share([20, 80, 10, 50], 4, 0)).toBeCloseTo(wait / (10 + 60 + 90), 12);
+  });
+
+  it('is nothing for equal decodes, for one, and without measurements', () => {
+    const tail = new DecodeTail([points(0, 4, 0.6, 0.2)]);
+    expect(tail.share([70, 70, 70, 70], 4, 0)).toBe(0);
+    expect(tail.share([70], 1, 0)).toBe(0);
+    expect(tail.share([100, 50], 2, 64)).toBe(0);
+    expect(new DecodeTail([]).share([100, 50], 2, 0)).toBe(0);
+  });
+
+  it('is linear in the logarithms of count and chunk length, and continues at the ends', () => {
+    const tail = new DecodeTail([
+      points(256, 8, 0.1),
+      points(16, 16, 0.5),
+      points(16, 4, 0.3),
+      points(0, 8, 0.9),
+    ]);
+    const share = (decodes: number, chunkTokens: number): number => {
+      const contexts = Array.from({ length: decodes }, (_, i) => (i === 0 ? 100 : 10));
+      return Math.round(tail.share(contexts, decodes, chunkTokens) * 1e6) / 1e6;
+    };
+    expect([2, 4, 8, 16, 500].map((decodes) => share(decodes, 16))).toEqual([
+      0.3, 0.3, 0.4, 0.5, 0.5,
+    ]);
+    expect([1, 16, 64, 256, 2048].map((chunk) => share(8, chunk))).toEqual([
+      0.4, 0.4, 0.25, 0.1, 0.1,
+    ]);
+    expect(share(8, 0)).toBe(0.9);
   });
 
   it('follows its definition for any lengths', () => {
-    const lengths = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 4, maxLength: 40 });
+    const shares = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), {
+      minLength: 1,
+      maxLength: 5,
+    });
+    const lengths = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 32, maxLength: 32 });
     fc.assert(
-      fc.property(
-        lengths,
-        fc.double({ min: 1.01, max: 4, noNaN: true }),
-        (contexts, saturating) => {
-          const tail = alone(saturating);
-          const share = tail.share(contexts, contexts.length, false);
-          const longest = Math.max(...contexts);
-          const way = contexts.reduce((sum, context) => sum + longest - context, 0);
-          expect(share * way).toBeCloseTo(waitByDefinition(contexts, saturating), 6);
-          if (share > 0) expect(tail.longestContext).toBe(longest);
-        },
-      ),
-      { numRuns: 500 },
+      fc.property(lengths, shares, (contexts, measured) => {
+        const given = points(0, 32, ...measured);
+        const a = (left: number): number => {
+          const above = given.longest.findIndex((count) => count >= left);
+          if (above === -1) return measured[measured.length - 1];
+          if (above === 0) return measured[0];
+          const [low, high] = [given.longest[above - 1], given.longest[above]];
+          const weight = Math.log(left / low) / Math.log(high / low);
+          return measured[above - 1] * (1 - weight) + measured[above] * weight;
+        };
+        const share = new DecodeTail([given]).share(contexts, 32, 0);
+        expect(share).toBeCloseTo(shareByDefinition(contexts, a), 9);
+        expect(share).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 300 },
     );
-  });
-
-  it('never takes a batch beyond all at the longest', () => {
-    // More requests "saturate" than there are: they wait for the longest and no longer.
-    expect(alone(50).share([100, 1], 2, false)).toBe(1);
   });
 });
 
 describe('measureTail', () => {
-  /** Batches of `n`, timed by the model with S = 5: 10 ns a token, 1 us to start. */
-  function shots(n: number, tokens: number, measuredIn: number) {
+  /** Batches of `n` beside a chunk of `tokens`, which go `share(long)` of the way; 1 us to start. */
+  function shots(n: number, tokens: number, measuredIn: number, share: (long: number) => number) {
     const builder = new ProfileTableBuilder();
-    for (const long of [1, 2, 4, 8]) {
+    for (const long of [8, 1, 4, 2]) {
       for (const [short, longest] of [
         [128, 512],
         [1024, 4096],
       ]) {
         const mean = short + ((longest - short) * long) / n;
         const uniformNs = (context: number): number => measuredIn * (1000 + 10 * n * context);
-        const waitNs = measuredIn * 10 * (longest - short) * Math.max(0, 5 - long);
+        const wayNs = uniformNs(longest) - uniformNs(mean);
         builder.add({
           kind: 'skew',
           operator: 'attention',
@@ -76,7 +112,7 @@ describe('measureTail', () => {
           decodeContextTokens: mean,
           decodeContextMin: short,
           decodeContextMax: longest,
-          durationNs: Math.round(uniformNs(mean) + waitNs),
+          durationNs: Math.round(uniformNs(mean) + share(long) * wayNs),
           meanDurationNs: Math.round(uniformNs(mean)),
           maxDurationNs: Math.round(uniformNs(longest)),
         });
@@ -91,17 +127,25 @@ describe('measureTail', () => {
     });
   }
 
-  it.each([1, 3])('finds S whatever the times were summed over (%i)', (measuredIn) => {
-    const { alone: found, mixed } = measureTail(shots(32, 0, measuredIn), 1);
-    expect(found.decodes).toEqual([32]);
-    expect(found.saturating[0]).toBeCloseTo(5, 3);
-    expect(mixed.decodes).toEqual([]);
+  it.each([1, 3])('finds the shares whatever the times were summed over (%i)', (measuredIn) => {
+    const [found, ...others] = measureTail(
+      skewShots(
+        shots(32, 64, measuredIn, (long) => 1 / (1 + long)),
+        1,
+      ),
+    );
+    expect(others).toEqual([]);
+    expect(found).toMatchObject({ chunkTokens: 64, decodes: 32, longest: [1, 2, 4, 8] });
+    for (const [i, share] of found.share.entries()) {
+      expect(share).toBeCloseTo(1 / (1 + found.longest[i]), 5);
+    }
   });
 
-  it('tells batches with a chunk from those without', () => {
-    const { alone: found, mixed } = measureTail(shots(16, 64, 1), 1);
-    expect(found.decodes).toEqual([]);
-    expect(mixed.saturating[0]).toBeCloseTo(5, 3);
-    expect(measureTail(shots(16, 64, 1), 2).mixed.decodes).toEqual([]);
+  it('keeps shares within 0 and 1, and TP degrees apart', () => {
+    const table = shots(16, 0, 1, (long) => (long > 2 ? -0.1 : 1.2));
+    expect(measureTail(skewShots(table, 1))).toMatchObject([
+      { chunkTokens: 0, share: [1, 1, 0, 0] },
+    ]);
+    expect(measureTail(skewShots(table, 2))).toEqual([]);
   });
 });

@@ -1,186 +1,223 @@
 /**
- * Decodes of unequal context end with their longest. A decode kernel that does not split contexts
- * gives every request (and KV head) to one processor, which streams its KV cache no faster than so
- * many bytes a second, however idle the rest of the device has become. As long as enough requests are
- * left to saturate memory the batch takes what its bytes take; when only the longest are left it waits
- * for them. With N(L) requests longer than L and S of them saturating memory, the time per token of
- * context is max(N(L), S) instead of N(L), so a batch takes as long as one with
+ * Decodes of unequal context take longer than as many of their mean. A decode kernel gives every
+ * request (and KV head) to one processor, which streams its KV cache no faster than so many bytes a
+ * second, however idle the rest of the device has become: when only the longest are left, the batch
+ * waits for them. Beside a prefill chunk, where kernels read the cache once per query head, it also
+ * loses what equal requests share in the cache of the device.
  *
- *   sum over L of max(0, S - N(L)) = sum over the S longest of (longest - length)
+ * Profiles measure it: batches of b long and n - b short contexts, beside n at their mean and n at the
+ * longest. Of the way from mean to longest such a batch goes the share a(b). While N(L) requests are
+ * longer than L, a batch of any lengths behaves like one with N(L) long ones, so that
  *
- * tokens more. S is measured: profiles time batches of b long and n - b short contexts beside n at
- * their mean and n at the longest, and of the way from mean to longest a batch then goes the share
- * max(0, S - b) / (n - b). With few requests kernels split contexts and S comes out near 0; beside a
- * prefill chunk they never do. So: one S per measured decode count, with and without a chunk, by least
- * squares on times; between counts linear in log n.
+ *   share = sum over L of a(N(L)) (n - N(L)) / sum over L of (n - N(L)),
  *
- * What is measured agrees with what the kernel is: on an RTX PRO 6000 S is 8.7 with 8 KV heads a rank,
- * 16.8 with 4 and 21 with 2, and 1 wherever requests times KV heads stay below 1.6 a processor, which is
- * FlashAttention's limit for splitting.
+ * and the divisor is the way itself in tokens: the sum of (longest - length). With two lengths that is
+ * a(b) again, by construction. a is measured per decode count and chunk length, by least squares on
+ * relative times, and taken linear in the logarithms of count, b / n and chunk length in between.
+ *
+ * What is measured agrees with what the kernels are: alone, nothing is lost where requests times KV
+ * heads stay below 1.6 a processor, FlashAttention's limit for splitting contexts over processors.
  */
 import { type ProfileTable, rowKinds } from './profile-table.js';
 
-/** Measured S at ascending decode counts. */
+/** Shares of the way, for batches of `decodes` beside a chunk of `chunkTokens` (0: none). */
 export interface TailPoints {
-  readonly decodes: readonly number[];
-  readonly saturating: readonly number[];
+  readonly chunkTokens: number;
+  readonly decodes: number;
+  /** Requests at the longest context, ascending, 1 to `decodes` - 1. */
+  readonly longest: readonly number[];
+  /** Of the way from all at the mean to all at the longest, 0 to 1 each. */
+  readonly share: readonly number[];
 }
 
-const tabulated = 1025;
-/** More never saturate: the S longest are looked for in every batch. */
-const mostSaturating = 64;
+/** Points of one chunk length, ascending in decodes, and the waits they make. */
+interface Chunk {
+  readonly logTokens: number;
+  readonly points: readonly TailPoints[];
+  /** By decode count, then requests left: a(N) (n - N). */
+  readonly waits: Map<number, Float64Array>;
+}
 
 export class DecodeTail {
-  private readonly alone: Float64Array;
-  private readonly mixed: Float64Array;
+  private readonly alone: Chunk | undefined;
+  /** Ascending in chunk length. */
+  private readonly mixed: readonly Chunk[];
   /** Of the last `share` above 0. */
   longestContext = 0;
-  private readonly longest = new Float64Array(mostSaturating);
+  private sorted = new Float64Array(256);
 
-  constructor(alone: TailPoints, mixed: TailPoints) {
-    this.alone = tabulate(alone);
-    this.mixed = tabulate(mixed);
-  }
-
-  /** S for this many decodes. */
-  saturating(decodes: number, withChunk: boolean): number {
-    const table = withChunk ? this.mixed : this.alone;
-    return table[decodes < tabulated ? decodes : tabulated - 1];
+  /** @param points any order; empty: nobody waits */
+  constructor(points: readonly TailPoints[]) {
+    const chunks = [...new Set(points.map(({ chunkTokens }) => chunkTokens))]
+      .sort((a, b) => a - b)
+      .map((chunkTokens) => ({
+        logTokens: Math.log(chunkTokens),
+        points: points
+          .filter((one) => one.chunkTokens === chunkTokens)
+          .sort((a, b) => a.decodes - b.decodes),
+        waits: new Map<number, Float64Array>(),
+      }));
+    this.alone = chunks.find(({ logTokens }) => logTokens === -Infinity);
+    this.mixed = chunks.filter((chunk) => chunk !== this.alone);
   }
 
   /**
    * What the wait adds, as a share of the way from all decodes at their mean to all at the longest
    * (then in `longestContext`); 0 where nobody waits.
+   * @param contexts tokens; the first `decodes` of them count
+   * @param chunkTokens of the prefill chunk beside them, 0 without
    */
-  share(contexts: ArrayLike<number>, decodes: number, withChunk: boolean): number {
-    const saturating = this.saturating(decodes, withChunk);
-    const whole = Math.min(decodes, Math.ceil(saturating));
-    if (whole < 2) return 0;
-    const { longest } = this;
-    selectLongest(contexts, decodes, whole, longest);
-    this.longestContext = longest[0];
+  share(contexts: ArrayLike<number>, decodes: number, chunkTokens: number): number {
+    const { alone, mixed } = this;
+    if (chunkTokens === 0) {
+      return alone === undefined ? 0 : this.between(contexts, decodes, alone, alone, 0);
+    }
+    if (mixed.length === 0) return 0;
+    const at = Math.log(chunkTokens);
+    let above = 0;
+    while (above < mixed.length - 1 && mixed[above].logTokens < at) above++;
+    const upper = mixed[above];
+    if (above === 0 || at >= upper.logTokens) {
+      return this.between(contexts, decodes, upper, upper, 0);
+    }
+    const lower = mixed[above - 1];
+    const weight = (at - lower.logTokens) / (upper.logTokens - lower.logTokens);
+    return this.between(contexts, decodes, lower, upper, weight);
+  }
+
+  private between(
+    contexts: ArrayLike<number>,
+    decodes: number,
+    lower: Chunk,
+    upper: Chunk,
+    weight: number,
+  ): number {
+    const low = waitsOf(lower, decodes);
+    const high = waitsOf(upper, decodes);
+    const sorted = this.sort(contexts, decodes);
     let waitTokens = 0;
-    for (let j = 1; j < whole; j++) {
-      // The last of them may count in part: S need not be whole.
-      waitTokens += (longest[j - 1] - longest[j]) * (saturating - j);
+    let wayTokens = 0;
+    for (let left = 1; left < decodes; left++) {
+      const step = sorted[decodes - left] - sorted[decodes - left - 1];
+      if (step === 0) continue;
+      waitTokens += step * (low[left] + weight * (high[left] - low[left]));
+      wayTokens += step * (decodes - left);
     }
     if (waitTokens === 0) return 0;
-    let wayTokens = 0;
-    for (let i = 0; i < decodes; i++) wayTokens += longest[0] - contexts[i];
-    return Math.min(1, waitTokens / wayTokens);
+    this.longestContext = sorted[decodes - 1];
+    return waitTokens / wayTokens;
+  }
+
+  private sort(contexts: ArrayLike<number>, decodes: number): Float64Array {
+    if (this.sorted.length < decodes) this.sorted = new Float64Array(2 * decodes);
+    const { sorted } = this;
+    for (let i = 0; i < decodes; i++) sorted[i] = contexts[i];
+    sorted.subarray(0, decodes).sort();
+    return sorted;
   }
 }
 
-/** The `count` largest of `contexts` in descending order, by insertion. */
-function selectLongest(
-  contexts: ArrayLike<number>,
-  length: number,
-  count: number,
-  into: Float64Array,
-): void {
-  let known = 0;
-  for (let i = 0; i < length; i++) {
-    const context = contexts[i];
-    if (known === count && context <= into[count - 1]) continue;
-    let at = known < count ? known++ : count - 1;
-    while (at > 0 && into[at - 1] < context) {
-      into[at] = into[at - 1];
-      at--;
-    }
-    into[at] = context;
+function waitsOf({ points, waits }: Chunk, decodes: number): Float64Array {
+  const known = waits.get(decodes);
+  if (known !== undefined) return known;
+  let above = 0;
+  while (above < points.length - 1 && points[above].decodes < decodes) above++;
+  const upper = points[above];
+  const lower = points[Math.max(0, above - 1)];
+  const span = Math.log(upper.decodes / lower.decodes);
+  const beyond = span === 0 ? 1 : Math.log(decodes / lower.decodes) / span;
+  const weight = Math.min(1, Math.max(0, beyond));
+  const made = new Float64Array(decodes);
+  for (let left = 1; left < decodes; left++) {
+    const low = shareAt(lower, left / decodes);
+    made[left] = (decodes - left) * (low + weight * (shareAt(upper, left / decodes) - low));
   }
+  waits.set(decodes, made);
+  return made;
 }
 
-/** S of one TP degree; no points without skew rows. */
-export function measureTail(
-  table: ProfileTable,
-  tp: number,
-): { readonly alone: TailPoints; readonly mixed: TailPoints } {
-  return { alone: fitPoints(table, tp, false), mixed: fitPoints(table, tp, true) };
+/** a where this part of the requests is left; the first and last measured parts continue. */
+function shareAt({ decodes, longest, share }: TailPoints, part: number): number {
+  const at = part * decodes;
+  let above = 0;
+  while (above < longest.length - 1 && longest[above] < at) above++;
+  if (above === 0 || at >= longest[above]) return share[above];
+  const below = above - 1;
+  const weight = Math.log(at / longest[below]) / Math.log(longest[above] / longest[below]);
+  return share[below] + weight * (share[above] - share[below]);
 }
 
-/** One measured batch: `long` of its decodes at the longest context. */
-interface Shot {
+/** Sums of one kind of measured batch: a = product / square. */
+interface Fit {
+  product: number;
+  square: number;
+}
+
+/** A measured batch: `long` of `decodes` at the longest context, the others at the least. */
+export interface SkewShot {
+  readonly chunkTokens: number;
+  readonly decodes: number;
   readonly long: number;
-  /** From all at the mean to all at the longest; what was measured of it. */
-  readonly wayNs: number;
-  readonly extraNs: number;
+  readonly leastContext: number;
+  readonly longestContext: number;
+  /** From all at the mean to all at the longest, as a share of the batch's time. */
+  readonly way: number;
+  /** What was measured of it, likewise. */
+  readonly extra: number;
 }
 
-function fitPoints(table: ProfileTable, tp: number, withChunk: boolean): TailPoints {
-  const shots = new Map<number, Shot[]>();
+/** The skew rows of one TP degree that tell anything. */
+export function skewShots(table: ProfileTable, tp: number): SkewShot[] {
+  const shots: SkewShot[] = [];
   const skewKind = rowKinds.indexOf('skew');
   const { keys, values } = table;
   for (let i = 0; i < table.length; i++) {
     if (table.kind[i] !== skewKind || table.tp[i] !== tp) continue;
-    if (keys.tokens[i] > 0 !== withChunk) continue;
-    const n = keys.sequences[i];
-    const least = keys.decodeContextMin[i];
-    const spread = keys.decodeContextMax[i] - least;
-    const wayNs = values.maxDurationNs[i] - values.meanDurationNs[i];
-    const long = Math.round((n * (keys.decodeContextTokens[i] - least)) / spread);
-    if (!(spread > 0 && wayNs > 0) || long < 1 || long >= n) continue;
-    const list = shots.get(n) ?? [];
-    list.push({ long, wayNs, extraNs: values.durationNs[i] - values.meanDurationNs[i] });
-    shots.set(n, list);
+    const decodes = keys.sequences[i];
+    const leastContext = keys.decodeContextMin[i];
+    const longestContext = keys.decodeContextMax[i];
+    const spread = longestContext - leastContext;
+    const timeNs = values.durationNs[i];
+    const way = (values.maxDurationNs[i] - values.meanDurationNs[i]) / timeNs;
+    const extra = 1 - values.meanDurationNs[i] / timeNs;
+    const long = Math.round((decodes * (keys.decodeContextTokens[i] - leastContext)) / spread);
+    if (!(spread > 0 && way > 0) || long < 1 || long >= decodes) continue;
+    const chunkTokens = Math.max(0, keys.tokens[i]);
+    shots.push({ chunkTokens, decodes, long, leastContext, longestContext, way, extra });
   }
-  const decodes = [...shots.keys()].sort((a, b) => a - b);
-  return { decodes, saturating: decodes.map((n) => fitSaturating(n, shots.get(n) ?? [])) };
+  return shots;
 }
 
-/**
- * Least squares of extra = way max(0, S - long) / (n - long) over S. Between two counts of long
- * requests the sum of squares is a parabola in S, so the best S is at one of their lowest points.
- */
-function fitSaturating(n: number, shots: readonly Shot[]): number {
-  const counts = [...new Set(shots.map((shot) => shot.long))].sort((a, b) => a - b);
-  let best = 0;
-  let least = squares(n, shots, 0);
-  for (const [i, count] of counts.entries()) {
-    const upper = counts[i + 1] ?? n;
-    let product = 0;
-    let square = 0;
-    for (const { long, wayNs, extraNs } of shots) {
-      if (long > count) continue;
-      const slope = wayNs / (n - long);
-      product += slope * (extraNs + slope * long);
-      square += slope * slope;
-    }
-    const saturating = Math.min(upper, mostSaturating, Math.max(count, product / square));
-    const error = squares(n, shots, saturating);
-    if (error < least) {
-      best = saturating;
-      least = error;
-    }
+/** What measured batches say, by least squares on relative times. */
+export function measureTail(shots: readonly SkewShot[]): TailPoints[] {
+  const fits = new Map<number, Map<number, Map<number, Fit>>>();
+  for (const { chunkTokens, decodes, long, way, extra } of shots) {
+    const ofChunk = entry(fits, chunkTokens, () => new Map<number, Map<number, Fit>>());
+    const ofCount = entry(ofChunk, decodes, () => new Map<number, Fit>());
+    const fit = entry(ofCount, long, () => ({ product: 0, square: 0 }));
+    fit.product += way * extra;
+    fit.square += way * way;
   }
-  return best;
+  return [...fits].flatMap(([chunkTokens, ofChunk]) =>
+    [...ofChunk].map(([decodes, ofCount]) => {
+      const ascending = [...ofCount].sort(([a], [b]) => a - b);
+      return {
+        chunkTokens,
+        decodes,
+        longest: ascending.map(([long]) => long),
+        share: ascending.map(([, { product, square }]) =>
+          Math.min(1, Math.max(0, product / square)),
+        ),
+      };
+    }),
+  );
 }
 
-function squares(n: number, shots: readonly Shot[], saturating: number): number {
-  let sum = 0;
-  for (const { long, wayNs, extraNs } of shots) {
-    const expected = (wayNs * Math.max(0, saturating - long)) / (n - long);
-    sum += (expected - extraNs) ** 2;
+function entry<Value>(map: Map<number, Value>, key: number, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
   }
-  return sum;
-}
-
-/** Linear in log n between points; the first and last continue. */
-function tabulate(points: TailPoints): Float64Array {
-  const { decodes, saturating } = points;
-  const table = new Float64Array(tabulated);
-  if (decodes.length === 0) return table;
-  const last = decodes.length - 1;
-  let above = 0;
-  for (let n = 2; n < tabulated; n++) {
-    while (above <= last && decodes[above] < n) above++;
-    if (above === 0) table[n] = saturating[0];
-    else if (above > last) table[n] = saturating[last];
-    else {
-      const span = Math.log(decodes[above] / decodes[above - 1]);
-      const weight = Math.log(n / decodes[above - 1]) / span;
-      table[n] = saturating[above - 1] + weight * (saturating[above] - saturating[above - 1]);
-    }
-  }
-  return table;
+  return value;
 }

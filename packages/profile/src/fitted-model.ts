@@ -41,9 +41,16 @@ const gridSchema = z
   )
   .refine(({ rows, columns }) => ascends(rows) && ascends(columns), 'expected ascending axes');
 
+/** @see TailPoints */
 const tailSchema = z
-  .strictObject({ decodes: z.array(count), saturating: z.array(z.number().nonnegative()) })
-  .refine((tail) => tail.decodes.length === tail.saturating.length, 'lists differ in length');
+  .strictObject({
+    chunkTokens: count.describe('0: decodes alone'),
+    decodes: count,
+    longest: z.array(count).min(1).describe('requests at the longest context, ascending'),
+    share: z.array(z.number().min(0).max(1)).describe('of the way from mean to longest'),
+  })
+  .refine(({ longest, share }) => longest.length === share.length, 'lists differ in length')
+  .refine(({ longest }) => ascends(longest), 'expected ascending longest');
 
 const errorSchema = z.strictObject({
   points: count,
@@ -67,9 +74,9 @@ const tpSchema = z.strictObject({
     .optional(),
   moe: gridSchema.optional(),
   tail: z
-    .strictObject({ alone: tailSchema, mixed: tailSchema })
+    .array(tailSchema)
     .optional()
-    .describe('decodes that saturate memory, without and with a chunk beside them'),
+    .describe('what decodes of unequal context take longer than as many of their mean'),
   errors: z.record(z.string(), errorSchema).describe('on points left out of the fit'),
 });
 
@@ -110,13 +117,12 @@ export function compileFitted(fitted: FittedTp): CompiledTables {
         new OperatorLine(line.at.map((at, i) => [at, line.ns[i]] as const)),
       ]),
     );
-  const none = { decodes: [], saturating: [] };
   return {
     dense: compileAll(fitted.dense),
     perSequence: compileAll(fitted.perSequence),
     attention: fitted.attention === undefined ? undefined : new FittedAttention(fitted.attention),
     moe: fitted.moe === undefined ? undefined : MoeGrid.fromGrid(fittedGrid(fitted.moe)),
-    tail: new DecodeTail(fitted.tail?.alone ?? none, fitted.tail?.mixed ?? none),
+    tail: new DecodeTail(fitted.tail ?? []),
   };
 }
 

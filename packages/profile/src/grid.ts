@@ -16,10 +16,10 @@ export interface GridShape {
 
 /**
  * Times are straight over contexts and curved over chunk length and decode count: a gap there counts
- * as so many times as wide. Left-out contexts of one chunk are then found within 1.5 instead of 2.5 %
- * (RTX PRO 6000), chunk lengths within 4.4 instead of 4.5 %.
+ * as so many times as wide. Left-out contexts of one chunk are then found within 1.4 instead of 2.5 %
+ * (RTX PRO 6000), chunk lengths within 4.1 instead of 4.5 %.
  */
-const doubtOfShapes = 2;
+const doubtOfShapes = 3;
 
 export class Grid {
   readonly axes: readonly Float64Array[];

@@ -1,7 +1,13 @@
 export { AttentionGrid, type AttentionPoints } from './attention-grid.js';
 export * from './attention-work.js';
 export { type CollectiveCurve, CollectiveTable } from './collective-table.js';
-export { DecodeTail, measureTail, type TailPoints } from './decode-tail.js';
+export {
+  DecodeTail,
+  measureTail,
+  type SkewShot,
+  skewShots,
+  type TailPoints,
+} from './decode-tail.js';
 export { type Device, deviceSchema } from './device.js';
 export * from './fitted-model.js';
 export { Grid } from './grid.js';

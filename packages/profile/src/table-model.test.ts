@@ -174,10 +174,11 @@ describe('unequal decode contexts', () => {
   );
 
   test('the wait for the longest, as measured at that decode count', () => {
-    // Twice two thirds of the way: as if 3 decodes saturated memory.
+    // Twice two thirds of the way from mean to longest.
     const model = modelOf([...rows, skew(300, 600, 500), skew(150, 300, 250)]);
-    // Mean 50: 300 us; from 0 to 100 tokens two are left, so one more's 100 us are waited.
-    expect(model.attentionNs(1, batch([], [0, 100, 100, 0]))).toBeCloseTo(400_000, -2);
+    expect(model.attentionNs(1, batch([], [0, 0, 0, 100]))).toBeCloseTo(400_000, -2);
+    // Mean 50: 300 us, and 500 us at the longest.
+    expect(model.attentionNs(1, batch([], [0, 100, 100, 0]))).toBeCloseTo(433_333, -2);
     expect(model.attentionNs(1, batch([], [50, 50, 50, 50]))).toBeCloseTo(300_000, -2);
   });
 

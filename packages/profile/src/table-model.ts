@@ -6,7 +6,7 @@
 import { nearest, UserError } from '@astrolabe/base';
 import { AttentionGrid } from './attention-grid.js';
 import { type EffectiveChunk, effectiveChunk } from './attention-work.js';
-import { DecodeTail, measureTail } from './decode-tail.js';
+import { DecodeTail, measureTail, skewShots } from './decode-tail.js';
 import type { AttentionBatch, LatencyModel, LookupCounters } from './latency-model.js';
 import { MoeGrid } from './moe-grid.js';
 import { lookupState, OperatorLine } from './operator-line.js';
@@ -139,7 +139,7 @@ export class TableModel implements LatencyModel {
     );
     if (decodes > 1 && batch.decodeContexts !== undefined) {
       const { tail } = tables;
-      const share = tail.share(batch.decodeContexts, decodes, chunk.newTokens > 0);
+      const share = tail.share(batch.decodeContexts, decodes, chunk.newTokens);
       if (share > 0) {
         const all = grid.at(chunk.newTokens, chunk.contextTokens, decodes, tail.longestContext);
         if (all > timeNs) timeNs += share * (all - timeNs);
@@ -241,8 +241,7 @@ function compileTables(
           ),
     get tail() {
       if (tail === undefined) {
-        const { alone, mixed } = measureTail(loadSkew(), tp);
-        tail = new DecodeTail(alone, mixed);
+        tail = new DecodeTail(measureTail(skewShots(loadSkew(), tp)));
       }
       return tail;
     },

@@ -1,15 +1,20 @@
 /**
  * How well the table is interpolated: every inner value of every axis is left out in turn, with all
  * points on it, and predicted from the rest; ours beside plain linear interpolation. For attention
- * both fill holes of ragged grids alike. Per-point leave-one-out for operators of one key.
+ * both fill holes of ragged grids alike. Per-point leave-one-out for operators of one key. For decodes of
+ * unequal context "linear" is as many of their mean, and ours adds what other counts of long ones waited.
  */
 import {
   AttentionGrid,
   type AttentionPoints,
+  DecodeTail,
   type FitError,
+  measureTail,
   OperatorLine,
   type ProfileTable,
   rowKinds,
+  type SkewShot,
+  skewShots,
   tpDegreesOf,
 } from '@astrolabe/profile';
 import { summarise } from './fit/fit-errors.js';
@@ -29,6 +34,7 @@ export function accuracyOf(table: ProfileTable): AccuracyRow[] {
   return tpDegreesOf(table).flatMap((tp) => [
     ...lineAccuracy(table, tp),
     ...attentionAccuracy(table, tp),
+    ...skewAccuracy(skewShots(table, tp), tp),
   ]);
 }
 
@@ -106,6 +112,45 @@ function leaveLevelsOut(of: AttentionPoints, axis: (typeof axes)[number]) {
     }
   }
   return { linear, ours };
+}
+
+/** Each number of long decodes left out in turn, predicted where fewer and more were measured. */
+function skewAccuracy(shots: readonly SkewShot[], tp: number): AccuracyRow[] {
+  const counts = [...new Set(shots.map(({ long }) => long))];
+  const parts = [
+    { operator: 'unequal', linear: [] as number[], ours: [] as number[] },
+    { operator: 'unequal mix', linear: [] as number[], ours: [] as number[] },
+  ];
+  for (const out of counts) {
+    const points = measureTail(shots.filter(({ long }) => long !== out));
+    const tail = new DecodeTail(points);
+    const inner = new Set(
+      points
+        .filter(({ longest }) => longest[0] < out && longest[longest.length - 1] > out)
+        .map(({ chunkTokens, decodes }) => `${chunkTokens} ${decodes}`),
+    );
+    for (const shot of shots) {
+      const { chunkTokens, decodes, long, way, extra } = shot;
+      if (long !== out || !inner.has(`${chunkTokens} ${decodes}`)) continue;
+      const share = tail.share(contextsOf(shot), decodes, chunkTokens);
+      const { linear, ours } = parts[chunkTokens > 0 ? 1 : 0];
+      linear.push(-extra);
+      ours.push(way * share - extra);
+    }
+  }
+  return parts
+    .filter(({ ours }) => ours.length > 0)
+    .map(({ operator, linear, ours }) => ({
+      operator: `attention: ${operator}`,
+      tp,
+      axis: 'longest',
+      linear: summarise(linear),
+      ours: summarise(ours),
+    }));
+}
+
+function contextsOf({ decodes, long, leastContext, longestContext }: SkewShot): Float64Array {
+  return new Float64Array(decodes).fill(longestContext, 0, long).fill(leastContext, long);
 }
 
 function part(

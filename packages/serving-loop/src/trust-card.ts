@@ -236,8 +236,8 @@ const basisText: Record<TrustCard['basis'], string> = {
   fitted: 'step constants fitted on a real run of every device; operators as in the profile',
   'partly fitted': 'step constants fitted for some devices only; operators as in the profiles',
   predicted:
-    'nothing fitted: operators as in the profile, host with start values; expect TPOT up to 5 % too low ' +
-    'with the profile of a GPU measured in an engine, more with others',
+    'nothing fitted: operators as in the profile, host with start values; expect TPOT within 4 % with ' +
+    'the profile of a GPU measured in an engine, more with others',
 };
 
 /** Errors are those of docs/profiler-ingest.md. */
@@ -248,8 +248,7 @@ const measurementText: Record<MeasurementKind, string> = {
   predicted: 'another tool\u2019s prediction',
   simulated: 'simulated by another tool',
   roofline: 'not measured: from a data sheet; where it could be checked TPOT came out 15 % too low',
-  derived:
-    'not measured: scaled from another profile; TPOT came out 9 to 11 % too low where checked',
+  derived: 'not measured: scaled from another profile; TPOT came out 8 % too low where checked',
   unknown: 'of unknown origin',
 };
 

@@ -1,11 +1,13 @@
 /** One iteration's graph, worked by hand on a model of two layers. */
 import { Attr, CollectiveType, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { tinyModel } from '@astrolabe/config/tiny-model';
+import type { LatencyModel } from '@astrolabe/profile';
 import { describe, expect, it } from 'vitest';
 import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators, unfusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator, type TraceGeneratorOptions } from './generate.js';
 import type { Iteration } from './iteration.js';
+import type { TermSwitches } from './terms.js';
 
 function cluster(instance: object = {}, model: object = {}) {
   return exampleCluster([instance], { ...tinyModel, ...model });
@@ -112,6 +114,33 @@ describe('one NPU', () => {
       'step_overhead 900 ns',
       'embedding 80 ns',
     ]);
+  });
+
+  it('lets decodes wait for the longest as the term says, else the calibration, else always', () => {
+    // 1 ns per decode's context, or as if all were the longest where contexts are told apart.
+    const waiting: LatencyModel = {
+      ...exampleLatency(fusedOperators),
+      attentionNs: (_, { decodeContextSum, decodeCount, decodeContexts }) =>
+        decodeContexts === undefined
+          ? decodeContextSum
+          : decodeCount * Math.max(decodeContexts[0], decodeContexts[1]),
+    };
+    const device = { source: 'test', step_overhead_ns: 0, front_end_delay_ns: 0, warm_up_ns: 0 };
+    const attentionNs = (known?: object, terms?: TermSwitches): number => {
+      const devices = known === undefined ? {} : { example: { ...device, ...known } };
+      const options = { latencyModelFor: () => waiting, calibration: { devices } };
+      const [program] = generator({ ...options, ...(terms && { terms }) }).generate(
+        iteration,
+      ).programs;
+      return program.graph.durationNs[4];
+    };
+    const [level, longest] = [20 + 30, 2 * 30];
+    expect(attentionNs()).toBe(longest);
+    expect(attentionNs({})).toBe(level);
+    expect(attentionNs({ decode_tail: true })).toBe(longest);
+    expect(attentionNs({ decode_tail: true }, { decodeTail: false })).toBe(level);
+    expect(attentionNs({}, { decodeTail: true })).toBe(longest);
+    expect(attentionNs(undefined, { decodeTail: false })).toBe(level);
   });
 
   it('uses the names of an unfused profile, and has qk_norm where the model has it', () => {

@@ -60,7 +60,7 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
       new InstanceGenerator({
         cluster,
         instance,
-        stages: stageDevices(instance, latencyModelFor, calibration),
+        stages: stageDevices(instance, latencyModelFor, calibration, terms),
         ffn: ffnDevice(instance, latencyModelFor),
         groups: groups[instance.index],
         peers: expertPeers(cluster, instance),
@@ -96,13 +96,16 @@ function stageDevices(
   instance: Instance,
   latencyModelFor: TraceGeneratorOptions['latencyModelFor'],
   calibration: Calibration,
+  terms: Terms,
 ): StageDevice[] {
   const devices = new Map<string, StageDevice>();
   return Array.from({ length: instance.pp }, (_, stage) => {
     const hardware = instance.stageHardware?.[stage] ?? instance.hardware;
+    const known = calibration.devices[hardware];
     const device = devices.get(hardware) ?? {
       latency: latencyModelFor({ ...instance, hardware }),
-      stepOverheadNs: calibration.devices[hardware]?.step_overhead_ns ?? 0,
+      stepOverheadNs: known?.step_overhead_ns ?? 0,
+      decodeTail: terms.decodeTail ?? (known === undefined || known.decode_tail === true),
     };
     devices.set(hardware, device);
     return device;

@@ -37,6 +37,8 @@ import { checkPlacement } from './weights.js';
 export interface StageDevice {
   readonly latency: LatencyModel;
   readonly stepOverheadNs: number;
+  /** Decodes wait for the longest of them (`decodeTail`). */
+  readonly decodeTail: boolean;
 }
 
 export interface FfnDevice {
@@ -84,6 +86,7 @@ const ffnParts = ['dense', 'moe'] as const;
 export class InstanceGenerator {
   private readonly options: InstanceOptions;
   private readonly padding: PaddingTables;
+  private readonly decodeTail: boolean;
   private readonly groupMembers: Readonly<Record<string, readonly number[]>>;
   private readonly variants = new Map<string, readonly Placed[]>();
   private readonly quantities = new QuantityTable();
@@ -121,6 +124,7 @@ export class InstanceGenerator {
       ffn === undefined &&
       groups.some(({ expert }) => expert !== undefined) &&
       this.lowerings.some(({ sequence }) => sequence.moe.some(isShared));
+    this.decodeTail = options.stages.every(({ decodeTail }) => decodeTail);
     this.padding = terms.batchPadding ? paddingTables(instance.engine) : noPadding;
     this.groupMembers = Object.fromEntries(
       groups
@@ -206,7 +210,7 @@ export class InstanceGenerator {
   private lowerParts(ffn: FfnDevice): Disaggregated {
     const { groups } = this.options;
     const [whole] = this.lowerings;
-    const device = { latency: ffn.latency, stepOverheadNs: 0 };
+    const device = { latency: ffn.latency, stepOverheadNs: 0, decodeTail: false };
     checkFfnMemory(ffn.instance);
     const ffnSequence = chooseSequence(ffn.instance, ffn.latency, ffnParts);
     const [stage] = this.options.stages;
@@ -327,7 +331,7 @@ export class InstanceGenerator {
   }
 
   private read(iteration: Iteration, parts: number): void {
-    const { peers, terms } = this.options;
+    const { peers } = this.options;
     const { batch } = this;
     batch.read(iteration);
     for (let part = 0; part < parts; part++) {
@@ -336,9 +340,9 @@ export class InstanceGenerator {
       own.tokens = this.padded(own.realTokens);
       own.groupTokens = own.tokens;
       own.sequences = padTokens(this.padding.rows, own.sequences);
-      if (!terms.decodeTail) own.levelDecodes();
+      if (!this.decodeTail) own.levelDecodes();
     }
-    if (!terms.decodeTail) batch.levelDecodes();
+    if (!this.decodeTail) batch.levelDecodes();
     batch.sequences = padTokens(this.padding.rows, batch.sequences);
     if (iteration.waveTokens === undefined) {
       batch.tokens = this.padded(Math.max(batch.realTokens, iteration.paddedTokens ?? 0));

@@ -1,7 +1,8 @@
 /**
  * The physical terms that this generator models beyond the operator sum. Each can be switched
- * to measure its effect. All but `decodeTail` are on by default; what a term costs is a fact of the
- * engine, not fitted, except `stepOverhead`, whose value comes from the calibration document.
+ * to measure its effect, and is on by default; `decodeTail` is where the calibration document does not
+ * say otherwise. What a term costs is a fact of the engine, not fitted, except `stepOverhead`, whose
+ * value comes from that document.
  */
 import { parseWith } from '@astrolabe/base';
 import { z } from 'zod';
@@ -17,10 +18,11 @@ export const termSwitchesSchema = z
     ),
     decodeTail: z
       .boolean()
-      .default(false)
+      .optional()
       .describe(
         'decodes wait for the longest contexts once too few are left to saturate memory, as ' +
-          'measured in the profile (off: the two measured runs disagree about it)',
+          'measured in the profile; unless switched as the calibration document says of the ' +
+          'device, on where it says nothing',
       ),
     fusedElementwise: on.describe(
       'norms, rotation and activation timed as plain modules take a fused kernel\u2019s time at most',

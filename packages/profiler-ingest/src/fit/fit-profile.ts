@@ -15,7 +15,7 @@ import {
   type ProfileTable,
   record,
   rowKinds,
-  type TailPoints,
+  skewShots,
   tpDegreesOf,
 } from '@astrolabe/profile';
 import {
@@ -23,7 +23,6 @@ import {
   attentionErrors,
   distinct,
   fitAttention,
-  significant,
 } from './fit-attention.js';
 import { gridErrors, lineErrors } from './fit-errors.js';
 import { fitGrid, toFittedGrid } from './fit-grid.js';
@@ -80,14 +79,13 @@ function fitTp(table: ProfileTable, tp: number, options: FitOptions): FittedTp {
   }
   if (rows.moe.length > 0) fitted.moe = fitMoe(table, rows.moe, errors);
   if (rows.skew.length > 0) {
-    const { alone, mixed } = measureTail(table, tp);
-    fitted.tail = { alone: rounded(alone), mixed: rounded(mixed) };
+    fitted.tail = measureTail(skewShots(table, tp)).map((points) => ({
+      ...points,
+      longest: [...points.longest],
+      share: points.share.map((share) => Math.round(share * 1e3) / 1e3),
+    }));
   }
   return fitted;
-}
-
-function rounded(points: TailPoints): { decodes: number[]; saturating: number[] } {
-  return { decodes: [...points.decodes], saturating: points.saturating.map(significant) };
 }
 
 function fitLines(

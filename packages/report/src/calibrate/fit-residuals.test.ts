@@ -35,6 +35,8 @@ describe('fitResiduals', () => {
     // The nearest simulation has 0.5 ms less overhead in each of two steps.
     expect(fit.frontEndDelay.valueNs).toBeCloseTo(3e6 + 1e6, -2);
     expect(fit.unqueuedRequests).toBe(40);
+    // Scatter is -2 to 2 times 0.1 ms of 11.5, 0.12 on average.
+    expect(fit.tpotErrorPct).toBeCloseTo((0.12 / 11.5) * 100, 2);
   });
 
   it('never goes below what was simulated', () => {

@@ -22,6 +22,8 @@ export interface Estimate {
 export interface Residuals {
   readonly stepOverhead: Estimate;
   readonly frontEndDelay: Estimate;
+  /** Mean absolute error of single requests' TPOT that the fitted step overhead leaves, percent. */
+  readonly tpotErrorPct: number;
   readonly requests: number;
   readonly unqueuedRequests: number;
 }
@@ -54,6 +56,7 @@ export function fitResiduals(
   return {
     stepOverhead: { valueNs: stepOverheadNs, intervalNs: central90(stepOverheads) },
     frontEndDelay: { valueNs: frontEndDelayNs, intervalNs: central90(delays) },
+    tpotErrorPct: tpotError(grid, samples, stepOverheadNs),
     requests: samples.length,
     unqueuedRequests: samples.filter((sample) => sample.unqueued).length,
   };
@@ -103,6 +106,26 @@ function solveStepOverhead(
   const slope =
     (grid[g].stepOverheadNs - grid[g - 1].stepOverheadNs) / (simulated[g] - simulated[g - 1]);
   return grid[g - 1].stepOverheadNs + (target - simulated[g - 1]) * slope;
+}
+
+function tpotError(
+  grid: readonly GridPoint[],
+  samples: readonly Sample[],
+  stepOverheadNs: number,
+): number {
+  const values = grid.map((point) => point.stepOverheadNs);
+  const above = Math.max(
+    1,
+    values.findIndex((value) => value >= stepOverheadNs),
+  );
+  const weight = (stepOverheadNs - values[above - 1]) / (values[above] - values[above - 1]);
+  const errors = samples.flatMap(({ tpotNs, simulatedTpotNs }) => {
+    if (tpotNs === undefined) return [];
+    const below = simulatedTpotNs[above - 1];
+    const simulated = below + weight * (simulatedTpotNs[above] - below);
+    return [Math.abs(simulated / tpotNs - 1) * 100];
+  });
+  return mean([...errors.keys()], (index) => errors[index]);
 }
 
 /** Median TTFT gap of requests that did not queue, at the nearest grid point; never negative. */

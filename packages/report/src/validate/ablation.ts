@@ -9,7 +9,7 @@ import type { CaseResult } from './verdict.js';
 export interface Ablation {
   readonly name: string;
   readonly terms?: TermSwitches;
-  /** Off by default: the case runs again with it on. */
+  /** Off in these cases: they run again with it on. */
   readonly isOff?: boolean;
   readonly engine?: EngineOverrides;
   /** The fitted constants without the one in question. */
@@ -50,7 +50,7 @@ export const ablations: readonly Ablation[] = [
   { name: 'embedding all-reduce', terms: { embeddingAllReduce: false } },
   { name: 'logits all-gather', terms: { logitsGather: false } },
   {
-    name: 'wait for the longest decodes (off by default)',
+    name: 'wait for the longest decodes (off where calibrated)',
     terms: { decodeTail: true },
     isOff: true,
   },

@@ -1,9 +1,9 @@
 /**
  * Leave one case out: cases of single requests, each predicted without what was fitted on its own
- * device. Constants are per device, so there are three ways to do without: leave them out, without or
- * with the wait for the longest decodes that the profile measured, or take over another device's step
+ * device. Constants are per device, so there are three ways to do without: leave them out, with or
+ * without the wait for the longest decodes that the profile measured, or take over another device's step
  * overhead and front-end delay. A host's warm-up is no fit and stays; without constants the host model has
- * its start values, as for any device without a calibration.
+ * its start values and decodes wait, as for any device without a calibration.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -38,7 +38,7 @@ export async function leaveOneOut(
       const others = devices.filter((name) => name !== own);
       for (const [label, from, terms] of [
         ['nobody', undefined, {}],
-        ['nobody, with the wait for the longest decodes', undefined, { decodeTail: true }],
+        ['nobody, without the wait for the longest decodes', undefined, { decodeTail: false }],
         ...others.map((name) => [name, name, {}] as const),
       ] as const) {
         writeFileSync(path, JSON.stringify(withConstantsOf(calibration, own, from)));
@@ -67,6 +67,7 @@ function withConstantsOf(given: Calibration, own: string, from: string | undefin
         step_overhead_ns: other?.step_overhead_ns ?? 0,
         front_end_delay_ns: other?.front_end_delay_ns ?? 0,
         warm_up_ns: given.devices[own]?.warm_up_ns ?? 0,
+        decode_tail: other === undefined || other.decode_tail === true,
         ...(other === undefined && {
           host_step: hostStepSchema.parse({}),
           output_path: outputPathSchema.parse({}),
