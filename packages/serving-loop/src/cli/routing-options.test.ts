@@ -28,7 +28,7 @@ describe('loadRouting', () => {
     const candidates = [0, 1, 2].map((index) => ({ index }) as InstanceView);
     const choose = (promptTokens: number): number =>
       router.choose(candidates, { promptTokens } as RoutedRequest).index;
-    expect([10, 1000, 2000, 256, 3000].map(choose)).toEqual([0, 1, 2, 0, 1]);
+    expect([10, 1000, 2000, 700, 3000].map(choose)).toEqual([0, 1, 2, 0, 1]);
   });
 
   it('named policies pass through', async () => {
