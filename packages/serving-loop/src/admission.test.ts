@@ -20,6 +20,15 @@ describe('admission', () => {
     expect((await serve(19, speculation)).states[0].numOutputTokens).toBe(12);
   });
 
+  it('so does the step behind an end that nobody foresees, with its drafts', async () => {
+    const surprise = { eos_share: 1 };
+    await expect(serve(18, surprise)).rejects.toThrow('needs 18 KV blocks, instance0 has 17');
+    expect((await serve(19, surprise)).states[0].numOutputTokens).toBe(12);
+    const both = { ...surprise, speculative_tokens: 2 };
+    await expect(serve(19, both)).rejects.toThrow('needs 19 KV blocks, instance0 has 18');
+    expect((await serve(20, both)).states[0].numOutputTokens).toBe(12);
+  });
+
   it('a request goes only where it fits', async () => {
     const run = await runFixed({
       cluster: clusterOf([{ kv_blocks: 4 }, { kv_blocks: 40 }]),
