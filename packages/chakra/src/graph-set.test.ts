@@ -113,6 +113,31 @@ describe('sets', () => {
     expect(gatherer.end()).toBeUndefined();
   });
 
+  test('sets may be interleaved: lanes, instances and iterations are told apart', () => {
+    const sets = [set, { ...set, lane: 1 }, { ...set, instance: 2 }, { ...set, iteration: 8 }];
+    const columns = sets.map(expandGraphSet);
+    const gatherer = new GraphSetGatherer();
+    const mixed = [0, 1, 2].flatMap((npu) => columns.map((graphs) => graphs[npu]));
+    const found = mixed.flatMap((graph) => gatherer.push(graph) ?? []);
+    expect(found.map(({ lane, instance, iteration }) => [lane, instance, iteration])).toEqual([
+      [0, 1, 7],
+      [1, 1, 7],
+      [0, 2, 7],
+      [0, 1, 8],
+    ]);
+    expect(gatherer.end()).toBeUndefined();
+  });
+
+  test('graphs of one set that disagree about its release are an error', () => {
+    const [first] = expandGraphSet(set);
+    const [, later] = expandGraphSet({ ...set, releaseNs: 5 });
+    const gatherer = new GraphSetGatherer();
+    gatherer.push(first);
+    expect(() => gatherer.push(later, 'graph 2')).toThrow(
+      'graph 2: release_ns and npu_count must agree over an iteration',
+    );
+  });
+
   test('a set that lacks an NPU, or has one twice, is an error', () => {
     const [first, second] = expandGraphSet(set);
     const gatherer = new GraphSetGatherer();

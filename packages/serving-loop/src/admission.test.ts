@@ -29,6 +29,19 @@ describe('admission', () => {
     expect((await serve(20, both)).states[0].numOutputTokens).toBe(12);
   });
 
+  it('what fits where it is prefilled must fit where it is decoded', async () => {
+    const pair = (decodeBlocks: number) =>
+      runFixed({
+        cluster: clusterOf([
+          { pd_type: 'prefill', kv_blocks: 40 },
+          { pd_type: 'decode', kv_blocks: decodeBlocks },
+        ]),
+        requests: [{ id: 0, arrivalNs: 0, promptTokens: 30, outputTokens: 20 }],
+      });
+    await expect(pair(4)).rejects.toThrow('needs 4 KV blocks, instance1 has 3');
+    expect((await pair(5)).states[0].numOutputTokens).toBe(20);
+  });
+
   it('a request goes only where it fits', async () => {
     const run = await runFixed({
       cluster: clusterOf([{ kv_blocks: 4 }, { kv_blocks: 40 }]),
