@@ -153,20 +153,48 @@ test('a group over two instances meets in two sets', () => {
   }
 });
 
+test('what ends at one instant is handed out in order of submission', () => {
+  const sets = [
+    set(0, [{ npus: [0], graph: chain(100, 100) }]),
+    set(1, [{ npus: [1], graph: chain(200) }]),
+  ];
+  // Without chains the second set's only event is scheduled before the first set's last.
+  for (const fastPaths of [true, false]) {
+    const done = replay(spec(2, { fastPaths }), sets);
+    expect(done.map(({ iteration, finishNs }) => [iteration, finishNs])).toEqual([
+      [0, 200],
+      [1, 200],
+    ]);
+  }
+});
+
+test('a straggler takes whole nanoseconds for every node', () => {
+  for (const fastPaths of [true, false]) {
+    const slow = spec(1, { fastPaths, slowdown: [1.5] });
+    const [done] = replay(slow, [set(0, [{ npus: [0], graph: chain(3, 3, 3) }])]);
+    expect(done.finishNs).toBe(3 * 5);
+  }
+});
+
 test('NPUs that disagree on a collective are told so', () => {
-  const program = (type: number): ExecutionGraph => {
+  const program = (type: number, sizeBytes: number): ExecutionGraph => {
     const builder = new GraphBuilder();
-    collective(builder, type, 4096);
+    collective(builder, type, sizeBytes);
     return builder.finish();
   };
-  const sets = [
-    set(0, [
-      { npus: [0], graph: program(CollectiveType.allReduce) },
-      { npus: [1], graph: program(CollectiveType.allGather) },
-    ]),
-  ];
-  expect(() => replay(spec(2), sets)).toThrow(
-    'collective 0 of group [0,1]: NPU 1 issues kind 2 of 4096 bytes, NPU 0 kind 0 of 4096 bytes',
+  const meet = (type: number, sizeBytes: number) => () =>
+    replay(spec(2), [
+      set(0, [
+        { npus: [0], graph: program(CollectiveType.allReduce, 4096) },
+        { npus: [1], graph: program(type, sizeBytes) },
+      ]),
+    ]);
+  const first = 'NPU 0 kind 0 of 4096 bytes';
+  expect(meet(CollectiveType.allGather, 4096)).toThrow(
+    `collective 0 of group [0,1]: NPU 1 issues kind 2 of 4096 bytes, ${first}`,
+  );
+  expect(meet(CollectiveType.allReduce, 4097)).toThrow(
+    `NPU 1 issues kind 0 of 4097 bytes, ${first}`,
   );
 });
 
