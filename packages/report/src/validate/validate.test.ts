@@ -143,6 +143,8 @@ describe('judge', () => {
     ]);
     expect(rows[0]).toMatchObject({ errorPct: -2, limitPct: 2, peerErrorPct: -10 });
     expect(rows[1].errorPct).toBeCloseTo(1.2, 9);
+    const below = { ...measured, ours: { ...measured.ours, ttftMean: 97.9 } };
+    expect(judge(given, below)[0]).toMatchObject({ metric: 'ttftMean', result: 'exceeded' });
   });
 
   it('fails a case on one exceeded limit and never passes one without a checked limit', () => {
