@@ -115,7 +115,7 @@ export function arrivalTooLate(arrivalNs: number | string, at: string): UserErro
   });
 }
 
-const mostTokens = 0x3fffffff;
+export const mostTokens = 0x3fffffff;
 
 function checkTokens(tokens: number, what: string, at: string): void {
   if (Number.isSafeInteger(tokens) && tokens >= 1 && tokens <= mostTokens) return;

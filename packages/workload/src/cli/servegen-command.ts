@@ -2,9 +2,16 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
-import { nonNegativeInteger, positiveNumber, readJson, readText } from '@astrolabe/base/cli';
+import {
+  nonNegativeInteger,
+  parseWith,
+  positiveNumber,
+  readJson,
+  readText,
+} from '@astrolabe/base/cli';
 import type { Command } from 'commander';
-import { parse } from 'csv-parse/sync';
+import { CsvError, parse } from 'csv-parse/sync';
+import { z } from 'zod';
 import {
   type ArrivalWindow,
   type LengthWindow,
@@ -69,33 +76,54 @@ function tracesOf(input: string): string[] {
 function readClient(path: string): ServeGenClient {
   const dataset = path.replace(suffix, '-dataset.json$1');
   if (dataset === path) throw new UserError('expected a file named ...-trace.csv', { at: path });
-  const rows: string[][] = parse(readText(path), { trim: true, skip_empty_lines: true });
+  const rows = rowsOf(path);
   const arrivals = rows.map((row, i) => arrivalWindow(row, `${path}:${i + 1}`));
   if (arrivals.length === 0) throw new UserError('no windows', { at: path });
   return { name: path.replace(/^.*\//, ''), arrivals, lengths: lengthWindows(dataset) };
 }
 
+function rowsOf(path: string): string[][] {
+  try {
+    return parse(readText(path), { trim: true, skip_empty_lines: true, relax_column_count: true });
+  } catch (error) {
+    if (error instanceof CsvError) throw new UserError(error.message, { at: path });
+    throw error;
+  }
+}
+
+/** Of gaps, relative to their mean. */
+const mostBursty = 1000;
+
 function arrivalWindow(row: readonly string[], at: string): ArrivalWindow {
   const [startS, ratePerS, gapCv] = row.slice(0, 3).map(Number);
   const pattern = row[3] ?? '';
   const known = pattern === 'Gamma' || pattern === 'Weibull' || pattern === '';
-  if (!Number.isFinite(startS) || !(ratePerS >= 0) || !known) {
+  const isRate = ratePerS >= 0 && ratePerS < Number.POSITIVE_INFINITY;
+  if (!Number.isFinite(startS) || !isRate || !known) {
     throw new UserError('expected timestamp, rate, cv, pattern, arg1, arg2 without a header', {
       at,
     });
   }
+  if (gapCv < 0 || gapCv > mostBursty) {
+    throw new UserError(`cv: expected a number of 0 to ${mostBursty}, got ${gapCv}`, { at });
+  }
   return { startS, ratePerS, gapCv: Number.isFinite(gapCv) ? gapCv : 1, pattern };
 }
 
+const windowsSchema = z.record(
+  z.string(),
+  z.looseObject({ input_tokens: z.string(), output_tokens: z.string() }),
+);
+
 function lengthWindows(path: string): LengthWindow[] {
-  const document = readJson(path) as Record<string, Record<string, unknown>>;
+  const document = parseWith(windowsSchema, readJson(path), path);
   const windows = Object.entries(document).map(([start, fields]) => {
     const at = `${path}: ${start}`;
     if (!Number.isFinite(Number(start))) throw new UserError('expected a time in s', { at });
     return {
       startS: Number(start),
-      prompt: parseHistogram(fields?.input_tokens, `${at}.input_tokens`),
-      output: parseHistogram(fields?.output_tokens, `${at}.output_tokens`),
+      prompt: parseHistogram(fields.input_tokens, `${at}.input_tokens`),
+      output: parseHistogram(fields.output_tokens, `${at}.output_tokens`),
     };
   });
   if (windows.length === 0) throw new UserError('no windows', { at: path });

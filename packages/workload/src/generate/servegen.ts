@@ -5,6 +5,7 @@
  */
 import { Random, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
+import { mostTokens } from '../request-checker.js';
 
 export interface ArrivalWindow {
   readonly startS: number;
@@ -63,6 +64,9 @@ export function parseHistogram(text: unknown, at: string): Histogram {
       throw new UserError(`not an entry of a histogram: ${JSON.stringify(pair)}`, { at });
     }
     values[i] = Number(match[1]);
+    if (values[i] > mostTokens) {
+      throw new UserError(`expected ${mostTokens} tokens at most, got ${values[i]}`, { at });
+    }
     total += Number(match[2]);
     cumulative[i] = total;
   }
@@ -83,13 +87,23 @@ function sample(histogram: Histogram, random: Random): number {
   return Math.max(1, Math.round(values[low]));
 }
 
-/** All clients' requests in order of arrival. */
+/** Held in memory, to be sorted. */
+const mostRequests = 4e6;
+
+/** All clients' requests in order of arrival. @throws UserError more than fit into memory */
 export function serveGenRequests(
   clients: readonly ServeGenClient[],
   options: ServeGenOptions,
 ): Request[] {
   const all: Request[] = [];
-  for (const client of clients) all.push(...clientRequests(client, options));
+  for (const client of clients) {
+    for (const request of clientRequests(client, options)) {
+      if (all.push(request) <= mostRequests) continue;
+      throw new UserError(`${client.name}: more than ${mostRequests} requests`, {
+        hint: 'a shorter --duration or a smaller --rate-factor',
+      });
+    }
+  }
   all.sort((a, b) => a.arrivalNs - b.arrivalNs);
   for (const [index, request] of all.entries()) request.id = index;
   return all;
