@@ -1,4 +1,5 @@
 export { Anonymiser } from './anonymiser.js';
+export { atRate, meanGapNs } from './at-rate.js';
 export { type Content, type ContentOptions, materialise } from './content.js';
 export * from './formats/index.js';
 export {
