@@ -150,6 +150,13 @@ const cases: readonly Case[] = [
     says: /cluster\.json: nodes\[0\]\.power\.base_node_power: expected number to be <=1000000000000000, got 1e\+308/,
   },
   {
+    name: 'a storage beyond all numbers',
+    spoil: edit('cluster.json', (cluster) =>
+      set(cluster.nodes[0 as never], 'storage', { mem_size: 1e308, mem_bw: 5 }),
+    ),
+    says: /cluster\.json: nodes\[0\]\.storage\.mem_size: expected number to be <=1000000000000000, got/,
+  },
+  {
     name: 'a draft model that takes an age',
     spoil: edit('cluster.json', (cluster) => {
       set(instance(cluster), 'speculative_tokens', 3);

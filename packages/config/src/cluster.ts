@@ -12,9 +12,10 @@ import { kvTierSchema, storageSchema } from './kv-tiers.js';
 
 const positive = z.number().int().positive();
 const count = z.number().int().nonnegative();
-const amount = z.number().positive();
-/** W, pJ, s or ns: of more, sums over a run are no numbers any more. */
-const nonNegative = z.number().nonnegative().max(1e15);
+/** Of more, bytes, joules and sums over a run are no numbers any more. */
+const most = 1e15;
+const amount = z.number().positive().max(most);
+const nonNegative = z.number().nonnegative().max(most);
 
 /** PCIe 4.0 x16 moves 31.5 GB/s, of which DMA of blocks of a megabyte gets about 85 %. */
 export const defaultHostLinkGBps = 26.8;

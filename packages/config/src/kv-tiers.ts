@@ -42,7 +42,7 @@ export type KvTierFile = z.infer<typeof kvTierSchema>;
 
 /** Where weights, KV overflow and files of one node are stored. */
 export const storageSchema = z.strictObject({
-  mem_size: z.number().positive().describe('GiB'),
-  mem_bw: z.number().positive().describe('GB/s'),
+  mem_size: z.number().positive().max(1e15).describe('GiB'),
+  mem_bw: z.number().positive().max(1e15).describe('GB/s'),
   mem_latency: z.number().nonnegative().default(100_000).describe('ns'),
 });

@@ -48,7 +48,6 @@ export function checkMessages(
   }
   const pairs: [NodeRef, NodeRef][] = [];
   const loneSends: Message[] = [];
-  const loneReceives: Message[] = [];
   for (const [key, list] of sends) {
     const others = receives.get(key) ?? [];
     for (const [k, send] of list.entries()) {
@@ -57,7 +56,7 @@ export function checkMessages(
     }
     receives.set(key, others.slice(list.length));
   }
-  for (const list of receives.values()) loneReceives.push(...list);
+  const loneReceives = [...receives.values()].flat();
   const npus = new Set(inputs.map((input) => input.npu));
   for (const send of loneSends) {
     const why = explain(send, loneReceives, 'receive', send.dst, npus);
