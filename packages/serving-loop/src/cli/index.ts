@@ -1,5 +1,11 @@
 export { PipeBackend } from './carriers/pipe.js';
 export { FrameWatcher } from './carriers/relay-watcher.js';
-export type { ServingOptions } from './options.js';
+export {
+  addBehaviourOptions,
+  addInputOptions,
+  type ServingOptions,
+  servingOptions,
+} from './options.js';
 export { encodeRequests, ResultFolder } from './result-folder.js';
 export { type Served, serve } from './serve.js';
+export { shippedProfiles } from './shipped-profiles.js';

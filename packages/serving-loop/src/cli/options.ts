@@ -10,6 +10,7 @@ import {
 import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { TermSwitches } from '@astrolabe/trace-generator';
 import { addTermOptions, termOptions } from '@astrolabe/trace-generator/cli';
+import type { Request } from '@astrolabe/workload';
 import { type Command, Option } from 'commander';
 import { addCarrierOptions, type CarrierOptions, carrierOptions } from './carrier-options.js';
 import {
@@ -24,6 +25,8 @@ import { addRoutingOptions, type RoutingOptions, routingOptions } from './routin
 export interface ServingOptions extends RoutingOptions {
   readonly clusterConfig: string;
   readonly workload: string;
+  /** Instead of what `workload` names. */
+  readonly requests?: readonly Request[] | undefined;
   readonly profiles: string;
   readonly output?: string | undefined;
   readonly requestsOutput?: string | undefined;
@@ -66,13 +69,8 @@ export function servingCommand(): Command {
     .requiredOption(
       '--workload <file>',
       'requests: any format that `workload convert` reads; - = stdin; required',
-    )
-    .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
-    .option(
-      '--calibration <file>',
-      'fitted step constants; none = nothing fitted (default: shipped)',
-    )
-    .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 0)
+    );
+  addInputOptions(command)
     .optionsGroup('Results:')
     .option('--output <dir>', 'writes requests.csv, iterations.ndjson, summary.json, run.json, ...')
     .option('--requests-output <file>', 'per-request results; .csv, .ndjson or .arrow; - = stdout')
@@ -82,7 +80,25 @@ export function servingCommand(): Command {
         .choices(['text', 'json'])
         .default('text'),
     )
-    .option('--quiet', 'no progress, no summary', false)
+    .option('--quiet', 'no progress, no summary', false);
+  addBehaviourOptions(command);
+  return addCarrierOptions(command.optionsGroup('Stages and exports (docs/pipelines.md):'));
+}
+
+/** Where times come from, and the seed. */
+export function addInputOptions(command: Command): Command {
+  return command
+    .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
+    .option(
+      '--calibration <file>',
+      'fitted step constants; none = nothing fitted (default: shipped)',
+    )
+    .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 0);
+}
+
+/** How the service behaves, in groups. */
+export function addBehaviourOptions(command: Command): Command {
+  command
     .optionsGroup(
       'Scheduling and KV cache (default: the instance\u2019s key; docs/cluster-file.md):',
     )
@@ -101,8 +117,7 @@ export function servingCommand(): Command {
   addRoutingOptions(command.optionsGroup('Routing among instances:'));
   addKvTierOptions(command.optionsGroup('KV below the device:'));
   addEngineOptions(command.optionsGroup('Engine behaviour (docs/engine.md):'));
-  addTermOptions(command.optionsGroup('Terms of the model (docs/trace-generator.md):'));
-  return addCarrierOptions(command.optionsGroup('Stages and exports (docs/pipelines.md):'));
+  return addTermOptions(command.optionsGroup('Terms of the model (docs/trace-generator.md):'));
 }
 
 type Raw = Record<string, never>;

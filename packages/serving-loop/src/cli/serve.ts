@@ -45,7 +45,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
       process.stderr.write(`serving-loop: note: ${note}\n`);
     }
   }
-  const requests = await readWorkload(options.workload);
+  const requests = options.requests ?? (await readWorkload(options.workload));
   const routing = await loadRouting(options);
   const opened = await openStages(options, cluster, calibration);
   const progress = new Progress(options.quiet);
