@@ -173,6 +173,14 @@ test('damage is named', () => {
   expect(() => collect([{ ph: 'X', cat: 'kernel', name: 'k' }])).toThrow(
     /^t\.json: event 1: event "k" has no ts and dur/,
   );
+  expect(() => collect([{ ...kernel(1, 'k', 1e300) }])).toThrow(
+    /^t\.json: event 1: .* no ts and dur/,
+  );
+  expect(() => collect([JSON.parse('null')])).toThrow('t.json: event 1: expected an object');
+  const args = { 'Collective name': 'allreduce', 'In msg nelems': 8, 'Group size': -3 };
+  expect(() => collect([{ ...kernel(1, 'nccl', 3), args }])).toThrow(
+    't.json: event 1: Group size: expected an integer >= 0, got -3',
+  );
   expect(parseAnnotation('astrolabe:nonsense:x', 1)).toBe(undefined);
   for (const [name, says] of [
     ['astrolabe:dense:o_proj:tp=2', 'tokens: expected an integer >= 0, got none'],

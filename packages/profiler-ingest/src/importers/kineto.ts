@@ -30,6 +30,20 @@ export interface KinetoEvent {
   readonly args?: Readonly<Record<string, unknown>>;
 }
 
+/** 2^53 ns. */
+const longestUs = Number.MAX_SAFE_INTEGER / nsPerUs;
+
+function isShape(dim: unknown): dim is number[] {
+  return Array.isArray(dim) && dim.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+/** Absent: 0. Some versions write numbers as texts. */
+function countOf(args: Readonly<Record<string, unknown>>, key: string): number {
+  const count = Number(args[key] ?? 0);
+  if (Number.isSafeInteger(count) && count >= 0) return count;
+  throw new UserError(`${key}: expected an integer >= 0, got ${JSON.stringify(args[key])}`);
+}
+
 const kernelCategories = new Set(['kernel', 'gpu_memcpy', 'gpu_memset']);
 const launchCategories = new Set(['cuda_runtime', 'cuda_driver', 'hip_runtime', 'xpu_runtime']);
 const scopeCategories = new Set(['cpu_op', 'user_annotation', 'Operator', 'python_function']);
@@ -94,19 +108,24 @@ export class KinetoCollector {
   /** @throws UserError an event that is not one */
   add(event: KinetoEvent, at: string): void {
     this.events++;
+    if (typeof event !== 'object' || event === null) {
+      throw new UserError('expected an object', { at: `${at}: event ${this.events}` });
+    }
     const { ph, name } = event;
-    if (ph !== 'X' || name === undefined) return;
+    if (ph !== 'X' || typeof name !== 'string') return;
     // Builds without Kineto write no categories, only whose functions they are.
     const cat = event.cat ?? (event.pid === 'CUDA functions' ? 'kernel' : 'cpu_op');
     const { ts, dur } = event;
-    if (typeof ts !== 'number' || typeof dur !== 'number' || !(dur >= 0)) {
+    if (typeof ts !== 'number' || typeof dur !== 'number' || !(dur >= 0 && dur <= longestUs)) {
       throw new UserError(`event "${name}" has no ts and dur`, {
         at: `${at}: event ${this.events}`,
       });
     }
     const args = event.args ?? {};
     if (kernelCategories.has(cat)) {
-      if (args['Collective name'] !== undefined) this.addCollective(name, dur, args);
+      if (args['Collective name'] !== undefined) {
+        askedBy(`${at}: event ${this.events}`, () => this.addCollective(name, dur, args));
+      }
       const correlation = Number(args.correlation ?? Number.NaN);
       this.kernels.push(ts, dur, this.labelOf(name, []), correlation, 0);
     } else if (launchCategories.has(cat)) {
@@ -127,14 +146,17 @@ export class KinetoCollector {
   /** Names and shapes; a host trace stands in for missing shapes. */
   private dimsOf(args: Readonly<Record<string, unknown>>): readonly (readonly number[])[] {
     const dims = args['Input Dims'] ?? args['Input dims'];
-    if (Array.isArray(dims)) return dims.filter((dim) => Array.isArray(dim)) as number[][];
+    if (Array.isArray(dims)) return dims.filter(isShape);
     const id = args['Record function id'] ?? args['External id'];
     return this.host?.get(Number(id)) ?? [];
   }
 
   private addCollective(name: string, dur: number, args: Readonly<Record<string, unknown>>): void {
-    const elements = Number(args['In msg nelems'] ?? args['In msg size'] ?? 0);
-    const workers = Number(args['Group size'] ?? 0);
+    const elements = countOf(
+      args,
+      args['In msg nelems'] === undefined ? 'In msg size' : 'In msg nelems',
+    );
+    const workers = countOf(args, 'Group size');
     const bytes = elementBytes[String(args.dtype ?? 'BFloat16')] ?? 2;
     this.collectives.push({
       name:
