@@ -43,6 +43,12 @@ describe('SLO', () => {
     );
   });
 
+  it('an answer that was cut short meets nothing, however soon it began', () => {
+    const rows = [row(100, 40), { ...row(100, 40), status: 'aborted' } as RequestResult];
+    const [all] = summariseSlo(rows, [], parseSlo('ttft=200ms'), 1);
+    expect(all).toMatchObject({ requests: 2, attained: 1, attainmentOf: { ttft: 0.5 } });
+  });
+
   it('keeps classes apart; a class without targets falls to *, or out', () => {
     const rows = [row(100, 1), row(500, 1), row(500, 1)];
     const classes = ['chat', 'batch', undefined];

@@ -140,17 +140,6 @@ export class MemoryTiers {
     return all.map((counters) => ({ ...counters }));
   }
 
-  /** Accesses that wait or run, for reports. */
-  pending(): { tier: TierName; device: number; waiting: number }[] {
-    return this.servers
-      .filter((server) => server.queue.length > 0)
-      .map(({ counters, queue }) => ({
-        tier: counters.tier,
-        device: counters.device,
-        waiting: queue.length,
-      }));
-  }
-
   private tier(location: number, device: number): [TierName, TierSpec] {
     const name = tierNames[location];
     const tier = name === undefined ? undefined : this.spec[name];
