@@ -57,10 +57,15 @@ async function toFile(
     if (failure !== undefined) throw failure;
     commitWhole(file);
   } catch (error) {
-    stream.destroy();
+    await closed(stream.destroy());
     discardWhole(file);
     throw fileError(path, error);
   }
+}
+
+/** A stream may still be opening its file: removed before, it would appear after. */
+async function closed(stream: WriteStream): Promise<void> {
+  if (!stream.closed) await new Promise<void>((resolve) => stream.once('close', resolve));
 }
 
 async function write(stream: WriteStream, text: string): Promise<void> {
