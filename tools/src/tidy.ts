@@ -17,7 +17,7 @@ export interface SourceFile {
   readonly text: string;
 }
 
-const maxFileLines = 450;
+const maxFileLines = 400;
 /** The formatter keeps code at 100; prose may end its word. */
 const maxLineLength = 110;
 
