@@ -53,7 +53,12 @@ describe('tables', () => {
     ]);
     const later = text.replace('00:00:00.0000003', '00:00:00.000000300+00:00');
     expect((await read(later))[1].arrivalNs).toBe(20040200);
-    await expect(read(text.replace('2023-11-17 ', ''))).rejects.toThrow(
+    for (const wrong of ['', '2023-11-31 ', '2023-13-01 ']) {
+      await expect(read(text.replace('2023-11-17 ', wrong))).rejects.toThrow(
+        'x:3: not a UTC time stamp',
+      );
+    }
+    await expect(read(text.replace(' 00:00:00', ' 24:00:00'))).rejects.toThrow(
       'x:3: not a UTC time stamp',
     );
   });

@@ -112,11 +112,14 @@ export function parseTimestamp(
 ): { readonly day: number; readonly ns: number } {
   const pattern = /^(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:?00)?$/;
   const match = pattern.exec(text.trim());
-  if (match === null) {
+  const [year, month, date, hour, minute, second] = (match ?? []).slice(1, 7).map(Number);
+  const midnight = new Date(Date.UTC(year, month - 1, date));
+  // JS takes the 99th of a month for a day of a later one.
+  const isDay = midnight.getUTCMonth() === month - 1 && midnight.getUTCDate() === date;
+  if (match === null || !isDay || hour > 23 || minute > 59 || second > 60) {
     throw new UserError(`not a UTC time stamp: ${JSON.stringify(text)}`, { at });
   }
-  const [year, month, date, hour, minute, second] = match.slice(1, 7).map(Number);
-  const day = Date.UTC(year, month - 1, date) / 86_400_000;
+  const day = midnight.getTime() / 86_400_000;
   const fraction = Number((match[7] ?? '').padEnd(9, '0'));
   return { day, ns: (hour * 3600 + minute * 60 + second) * 1e9 + fraction };
 }
