@@ -12,6 +12,7 @@ export * from './fork-memory.js';
 export * from './interconnect.js';
 export * from './kv-tiers.js';
 export * from './measured-links.js';
+export { type MemoryBudget, memoryBudget } from './memory-budget.js';
 export * from './model.js';
 export { isMoeLayer, type MoeShape } from './model-experts.js';
 export type { LatentAttentionShape } from './model-latent.js';

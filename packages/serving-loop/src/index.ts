@@ -1,7 +1,6 @@
 export type { Backend } from './backend.js';
 export type { InstanceEngine } from './instance-engine.js';
 export type { Interval } from './interval-series.js';
-export { type MemoryBudget, memoryBudget } from './kv/memory-budget.js';
 export type { TierRow } from './kv/tier-series.js';
 export { type RequestResult, requestResultSchema, requestResults } from './metrics.js';
 export type { PowerReading } from './power/power-meter.js';

@@ -5,14 +5,19 @@
  * ends, one batch ahead (vllm.md 1.2 of the design notes).
  */
 import { assert, Random } from '@astrolabe/base';
-import type { HostStep, Instance, InstanceRole } from '@astrolabe/config';
+import {
+  type HostStep,
+  type Instance,
+  type InstanceRole,
+  type MemoryBudget,
+  memoryBudget,
+} from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration } from '@astrolabe/trace-generator';
 import type { WaveGroup } from './dp/wave-group.js';
 import { createHostClock, type HostClock } from './host/host-clock.js';
 import { KvCacheManager } from './kv/kv-cache-manager.js';
 import type { KvTiers } from './kv/kv-tiers.js';
-import { type MemoryBudget, memoryBudget } from './kv/memory-budget.js';
 import { TierTraffic } from './kv/tier-traffic.js';
 import type { RequestState } from './request-state.js';
 import type { InstanceView } from './routing/policies.js';

@@ -1,14 +1,13 @@
 /** The KV budget against one measured vLLM 0.19 run, and its refusals. */
 import { fileURLToPath } from 'node:url';
-import { parseModel } from '@astrolabe/config';
-import { loadCluster } from '@astrolabe/config/cli';
-import { tinyExperts } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
-import { clusterOf } from '../machine.test-helper.js';
+import { loadCluster } from './cli/load-cluster.js';
 import { memoryBudget, mostBlocks } from './memory-budget.js';
+import { parseModel } from './model.js';
+import { tinyExperts } from './tiny-model.js';
 
 const config = (name: string): string =>
-  fileURLToPath(new URL(`../../../../cluster_config/${name}`, import.meta.url));
+  fileURLToPath(new URL(`../../../cluster_config/${name}`, import.meta.url));
 
 describe('memoryBudget', () => {
   it('predicts the 2588 blocks measured on an RTX 4090 (vLLM 0.19, Llama-3.1-8B, util 0.9)', () => {
@@ -29,8 +28,8 @@ describe('memoryBudget', () => {
   it('experts in the forward pass: up and gate or the output, whichever is wider, and between them', () => {
     const peak = (hidden: number): number => {
       const model = { ...tinyExperts, hidden_size: hidden, head_dim: 16 };
-      const cluster = clusterOf([{ max_num_batched_tokens: 1000, max_num_seqs: 1 }]);
-      const [instance] = cluster.instances;
+      const flags = { max_num_batched_tokens: 1000, max_num_seqs: 1 };
+      const [instance] = loadCluster(config('rtxpro6000.json'), { flags }).instances;
       return memoryBudget({ ...instance, model: parseModel('experts', model, 'x') })
         .activationBytes;
     };

@@ -1,13 +1,12 @@
 /** Bytes of KV by model, type and parallel degrees, and blocks that follow from them. */
 import { fileURLToPath } from 'node:url';
-import { type Cluster, kvBytesPerTokenPerLayer } from '@astrolabe/config';
-import { loadCluster } from '@astrolabe/config/cli';
 import { describe, expect, it } from 'vitest';
+import { loadCluster } from './cli/load-cluster.js';
 import { memoryBudget } from './memory-budget.js';
+import { kvBytesPerTokenPerLayer } from './model-size.js';
+import type { Cluster } from './resolve-cluster.js';
 
-const config = fileURLToPath(
-  new URL('../../../../cluster_config/rtxpro6000.json', import.meta.url),
-);
+const config = fileURLToPath(new URL('../../../cluster_config/rtxpro6000.json', import.meta.url));
 
 function instanceOf(change: Partial<Cluster['instances'][number]> = {}) {
   const [instance] = loadCluster(config).instances;
