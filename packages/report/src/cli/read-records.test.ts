@@ -81,3 +81,29 @@ test('a column that is missing, and a cell that is no number', async () => {
     'intervals.csv:3: output_tokens: expected a number, got "x"',
   );
 });
+
+test('intervals that are not equally long, or not of this run', async () => {
+  write(iteration, { ...completion, finishNs: 1e10 });
+  const intervals = join(folder, 'intervals.csv');
+  const header = 'start_ns,output_tokens,prompt_tokens,running,waiting,kv_usage';
+  const cells = '1,1,1,1,0';
+  const lines = (...startsNs: number[]): void =>
+    writeFileSync(intervals, [header, ...startsNs.map((start) => `${start},${cells}`)].join('\n'));
+  for (const [startsNs, line] of [
+    [[0, 0], 3],
+    [[5, 0], 3],
+    [[0, 1e-300], 3],
+    [[0, 1e9, 3e9], 4],
+  ] as const) {
+    lines(...startsNs);
+    await expect(readRecords(folder)).rejects.toThrow(
+      `intervals.csv:${line}: start_ns: expected rows a fixed time apart`,
+    );
+  }
+  lines(0, 1, 2);
+  await expect(readRecords(folder)).rejects.toThrow(
+    'intervals.csv: intervals of 1 ns, but the run ends at 10000000000 ns',
+  );
+  lines(0, 1e9, 2e9);
+  expect((await readRecords(folder)).counters[0]?.intervalNs).toBe(1e9);
+});

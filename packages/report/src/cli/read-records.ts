@@ -8,7 +8,7 @@ import { iterationSchema } from '@astrolabe/trace-generator';
 import { z } from 'zod';
 import type { CounterSeries, RequestSpan, RunRecords, StepSpan } from '../timeline/run-records.js';
 import { trafficCounters } from '../timeline/traffic-counters.js';
-import { cell, readTable, type TableRow } from './read-table.js';
+import { cell, checkReach, intervalNsOf, readTable, type TableRow } from './read-table.js';
 
 /** @throws UserError naming the file that is missing or broken */
 export async function readRecords(folder: string): Promise<RunRecords> {
@@ -17,6 +17,8 @@ export async function readRecords(folder: string): Promise<RunRecords> {
   const steps = await readSteps(folder);
   const intervals = intervalCounters(folder);
   const intervalNs = intervals[0]?.intervalNs ?? 1e9;
+  const endNs = steps.reduce((end, step) => Math.max(end, step.finishNs), 0);
+  checkReach(intervalNs, endNs, join(folder, 'intervals.csv'));
   return {
     source: folder,
     requests,
@@ -115,8 +117,7 @@ function intervalCounters(folder: string): CounterSeries[] {
   if (!existsSync(path)) return [];
   const rows = readTable(path, ',');
   if (rows.length === 0) return [];
-  const second = rows[1] ?? { start_ns: '1000000000' };
-  const intervalNs = cell(second, 'start_ns', path) - cell(rows[0], 'start_ns', path);
+  const intervalNs = intervalNsOf(rows, path);
   const series = (name: string, unit: string, column: string, scale: number): CounterSeries => ({
     name,
     unit,
@@ -138,12 +139,11 @@ function powerCounters(folder: string): CounterSeries[] {
   if (!existsSync(path)) return [];
   const rows = readTable(path, ',').filter((row) => row.scope === 'system');
   if (rows.length === 0) return [];
-  const second = rows[1] ?? { start_ns: '1000000000' };
   return [
     {
       name: 'power',
       unit: 'W',
-      intervalNs: cell(second, 'start_ns', path) - cell(rows[0], 'start_ns', path),
+      intervalNs: intervalNsOf(rows, path),
       values: rows.map((row) => cell(row, 'power_w', path)),
     },
   ];

@@ -5,7 +5,7 @@ import { UserError } from '@astrolabe/base';
 import { parseWith, readJson } from '@astrolabe/base/cli';
 import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../run-data.js';
-import { cell, readTable, type TableRow } from './read-table.js';
+import { cell, intervalNsOf, readTable, type TableRow } from './read-table.js';
 
 /** Of the summary and the manifest, also of other versions. */
 const blocksSchema = z.looseObject({
@@ -49,7 +49,7 @@ function readIntervals(path: string): Series | undefined {
   const rows = readTable(path, ',');
   if (rows.length < 2) return undefined;
   return {
-    intervalNs: cell(rows[1], 'start_ns', path) - cell(rows[0], 'start_ns', path),
+    intervalNs: intervalNsOf(rows, path),
     promptTokens: rows.map((row) => cell(row, 'prompt_tokens', path)),
     outputTokens: rows.map((row) => cell(row, 'output_tokens', path)),
   };

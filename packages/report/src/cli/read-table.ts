@@ -39,3 +39,24 @@ export function cell(row: TableRow, column: string, path: string): number {
     at: `${path}:${lineOf.get(row)}`,
   });
 }
+
+/** As many as a run writes. */
+const mostIntervals = 5e6;
+
+/** Time between the rows of a series, ns; of a single row 1 s. @throws UserError rows not equally far apart */
+export function intervalNsOf(rows: readonly TableRow[], path: string): number {
+  const startsNs = rows.map((row) => cell(row, 'start_ns', path));
+  const intervalNs = rows.length < 2 ? 1e9 : startsNs[1] - startsNs[0];
+  const wrong = startsNs.findIndex((startNs, i) => startNs !== startsNs[0] + i * intervalNs);
+  if (intervalNs >= 1 && wrong < 0) return intervalNs;
+  const at = `${path}:${lineOf.get(rows[wrong < 0 ? 1 : wrong])}`;
+  throw new UserError('start_ns: expected rows a fixed time apart', { at });
+}
+
+/** @throws UserError a run of more intervals than are ever written, so these are not its own */
+export function checkReach(intervalNs: number, endNs: number, path: string): void {
+  if (endNs / intervalNs <= mostIntervals) return;
+  throw new UserError(`intervals of ${intervalNs} ns, but the run ends at ${endNs} ns`, {
+    at: path,
+  });
+}
