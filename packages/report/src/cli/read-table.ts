@@ -43,7 +43,7 @@ export function cell(row: TableRow, column: string, path: string): number {
 /** As many as a run writes. */
 const mostIntervals = 5e6;
 
-/** Time between the rows of a series, ns; of a single row 1 s. @throws UserError rows not equally far apart */
+/** Time between the rows of a series, ns; 1 s of a single one. @throws UserError not equally far apart */
 export function intervalNsOf(rows: readonly TableRow[], path: string): number {
   const startsNs = rows.map((row) => cell(row, 'start_ns', path));
   const intervalNs = rows.length < 2 ? 1e9 : startsNs[1] - startsNs[0];
