@@ -42,7 +42,7 @@ const instanceSummarySchema = z.strictObject({
 const lookupShareSchema = z
   .strictObject({
     total: count,
-    extrapolatedShare: z.number(),
+    extrapolatedShare: z.number().min(0).max(1),
     profiles: z.array(profileUseSchema).readonly().describe('where operator times came from'),
   })
   .describe('how latency lookups were answered, over all devices');

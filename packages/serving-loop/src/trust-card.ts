@@ -34,6 +34,8 @@ export const trustCardSchema = z.strictObject({
     .describe('fitted: every device has constants fitted on a real run; partly: some'),
   extrapolatedShare: z
     .number()
+    .min(0)
+    .max(1)
     .nullable()
     .describe('of operator lookups outside what was measured; null when nobody counted'),
   profiles: z

@@ -25,6 +25,10 @@ test('what a summary lacks or has in another form is named', () => {
     [older, 'trust: missing, expected object'],
     [{ ...exampleSummary, makespanS: '4' }, 'makespanS: expected number, received string'],
     [{ ...exampleSummary, ttftMs: { mean: 1 } }, 'ttftMs.count: missing, expected number'],
+    [
+      { ...exampleSummary, trust: { ...trust, extrapolatedShare: 1e308 } },
+      'trust.extrapolatedShare: expected number to be <=1, got 1e+308',
+    ],
     [{ ...exampleSummary, makespan: 4 }, 'unknown key "makespan"'],
     [
       { ...exampleSummary, instances: [{ ...instance, kvBlocks: -1 }] },
