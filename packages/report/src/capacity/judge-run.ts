@@ -1,0 +1,72 @@
+/** Whether a run was borne: everybody served, targets met often enough, and waiting did not grow. */
+import type { Summary } from '@astrolabe/serving-loop';
+import type { Probe } from './find-capacity.js';
+
+/** One simulated rate; `met` where the service bears it. */
+export interface RateRun extends Probe {
+  /** What was not met; empty when all was. */
+  readonly failed: readonly string[];
+  /** Lowest over the classes of requests; null without targets. */
+  readonly attainment: number | null;
+  readonly requests: number;
+  readonly ttftP99Ms: number | null;
+  readonly tpotP99Ms: number | null;
+  readonly outputTokensPerS: number;
+  /** Null without power constants. */
+  readonly energyPerOutputTokenJ: number | null;
+  /** What limits the instances, each once, from most to fewest. */
+  readonly limits: readonly string[];
+}
+
+/** @param atLeast share of requests that must meet their targets */
+export function judgeRun(ratePerS: number, summary: Summary, atLeast: number): RateRun {
+  const { requests, slo = [], trust, ttftMs, tpotMs, throughput, power } = summary;
+  const failed: string[] = [];
+  const unserved = requests.total - requests.finished;
+  if (unserved > 0) failed.push(`${unserved} of ${requests.total} requests not served`);
+  for (const { class: name, attainment, attainmentOf } of slo) {
+    if (attainment >= atLeast) continue;
+    const shares = Object.entries(attainmentOf)
+      .filter(([, share]) => share < atLeast)
+      .map(([metric, share]) => `${metric} ${percent(share)}`);
+    const of = name === '*' ? '' : `${name}: `;
+    failed.push(`${of}${shares.join(', ') || `all targets ${percent(attainment)}`}`);
+  }
+  if (trust.overloaded) failed.push('waiting grows');
+  return {
+    ratePerS,
+    met: failed.length === 0,
+    failed,
+    attainment: slo.length === 0 ? null : Math.min(...slo.map(({ attainment }) => attainment)),
+    requests: requests.total,
+    ttftP99Ms: ttftMs?.p99 ?? null,
+    tpotP99Ms: tpotMs?.p99 ?? null,
+    outputTokensPerS: throughput.outputTokensPerS,
+    energyPerOutputTokenJ: power?.energyPerOutputTokenJ ?? null,
+    limits: limitsOf(summary),
+  };
+}
+
+type Limit = Exclude<Summary['saturation'][number]['binds'], 'none'>;
+
+const limitText: Record<Limit, string> = {
+  kv: 'KV blocks',
+  seats: 'seats',
+  budget: 'the token budget',
+  bandwidth: 'memory bandwidth',
+  compute: 'compute',
+};
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function limitsOf({ saturation }: Summary): string[] {
+  const counts = new Map<string, number>();
+  for (const { binds } of saturation) {
+    if (binds === 'none') continue;
+    const limit = limitText[binds];
+    counts.set(limit, (counts.get(limit) ?? 0) + 1);
+  }
+  return [...counts].sort(([, a], [, b]) => b - a).map(([binds]) => binds);
+}

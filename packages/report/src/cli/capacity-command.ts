@@ -1,0 +1,120 @@
+/** `report capacity`: the highest rate of a workload that each cluster bears. */
+import { basename } from 'node:path';
+import { UserError } from '@astrolabe/base';
+import { fraction, positiveNumber, Verdict, writeStdout } from '@astrolabe/base/cli';
+import { loadCluster } from '@astrolabe/config/cli';
+import {
+  addBehaviourOptions,
+  addInputOptions,
+  type ServingOptions,
+  serve,
+  servingOptions,
+  shippedProfiles,
+} from '@astrolabe/serving-loop/cli';
+import { atRate, type Request } from '@astrolabe/workload';
+import { readWorkload } from '@astrolabe/workload/cli';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { findCapacity } from '../capacity/find-capacity.js';
+import { type ClusterCapacity, formatCapacities } from '../capacity/format-capacities.js';
+import { judgeRun, type RateRun } from '../capacity/judge-run.js';
+
+interface Flags {
+  workload: string;
+  attainment: number;
+  rates?: readonly [number, number];
+  seconds: number;
+  precision: number;
+  format: 'text' | 'ndjson';
+  quiet: boolean;
+}
+
+export function addCapacity(program: Command): void {
+  const command = program
+    .command('capacity')
+    .description(
+      'the highest rate of a workload at which a cluster meets its targets and waiting does not grow',
+    )
+    .argument('<cluster...>', 'cluster files to compare')
+    .optionsGroup('Inputs:')
+    .requiredOption('--workload <file>', 'requests whose rate is changed; - = stdin; required');
+  addInputOptions(command)
+    .optionsGroup('Search:')
+    .option('--attainment <share>', 'of requests that must meet every --slo', fraction, 0.99)
+    .option('--rates <low:high>', 'requests/s to look between (default: until found)', rates)
+    .option('--seconds <s>', 'of arrivals in every run', positiveNumber, 60)
+    .option('--precision <share>', 'how close the answer must be', positiveNumber, 0.05)
+    .addOption(
+      new Option('--format <format>', 'a table, or a line per cluster with every rate tried')
+        .choices(['text', 'ndjson'])
+        .default('text'),
+    )
+    .option('--quiet', 'no line per rate on stderr', false);
+  addBehaviourOptions(command);
+  command.action(async (clusters: string[], flags: Flags) => {
+    const requests = await readWorkload(flags.workload);
+    const options = servingOptions(command, shippedProfiles);
+    const found: ClusterCapacity[] = [];
+    for (const cluster of clusters) found.push(await capacityOf(cluster, requests, options, flags));
+    await writeStdout(
+      flags.format === 'text'
+        ? formatCapacities(found, {
+            workload: flags.workload === '-' ? 'the workload' : basename(flags.workload),
+            seconds: flags.seconds,
+            attainment: flags.attainment,
+            targets: options.engine?.slo !== undefined,
+          })
+        : found.map((one) => `${JSON.stringify(one)}\n`).join(''),
+    );
+    const none = found.filter(({ best }) => best === undefined);
+    if (none.length > 0) {
+      throw new Verdict(`no rate was borne by ${none.map(({ cluster }) => cluster).join(', ')}`);
+    }
+  });
+}
+
+function rates(text: string): readonly [number, number] {
+  const parts = text.split(':').map(Number);
+  const [low, high] = parts;
+  if (parts.length !== 2 || !(low > 0 && high >= low && Number.isFinite(high))) {
+    throw new InvalidArgumentError('expected LOW:HIGH in requests/s, as in 1:64');
+  }
+  return [low, high];
+}
+
+async function capacityOf(
+  cluster: string,
+  requests: readonly Request[],
+  options: ServingOptions,
+  flags: Flags,
+): Promise<ClusterCapacity> {
+  const probe = async (ratePerS: number): Promise<RateRun> => {
+    const { summary } = await serve({
+      ...options,
+      clusterConfig: cluster,
+      requests: atRate(requests, ratePerS, flags.seconds),
+      output: undefined,
+      stages: undefined,
+      intervalS: flags.seconds,
+      quiet: true,
+    });
+    const run = judgeRun(ratePerS, summary, flags.attainment);
+    if (!flags.quiet) process.stderr.write(`report: ${cluster}: ${describe(run)}\n`);
+    return run;
+  };
+  const devices = deviceCount(cluster);
+  const { rates: range, precision } = flags;
+  return { cluster, devices, ...(await findCapacity(probe, { range, precision })) };
+}
+
+function describe({ ratePerS, requests, met, failed }: RateRun): string {
+  const rate = `${ratePerS} requests/s, ${requests} requests`;
+  return met ? `${rate}: borne` : `${rate}: not borne, ${failed.join('; ')}`;
+}
+
+/** @throws UserError a cluster without devices to serve on */
+function deviceCount(cluster: string): number {
+  const { instances } = loadCluster(cluster);
+  const devices = instances.flatMap(({ npus, ffn }) => [...npus, ...(ffn?.npus ?? [])]);
+  if (devices.length === 0) throw new UserError('has no devices', { at: cluster });
+  return new Set(devices).size;
+}

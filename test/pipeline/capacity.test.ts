@@ -1,0 +1,61 @@
+/** Goal: the rate found is borne and the next is not, also when each is simulated by itself. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { inFolder, isBuilt, root, run } from './commands.js';
+
+const cluster = join(root, 'cluster_config/rtxpro6000.json');
+const workload = join(root, 'cluster_config/workloads/sharegpt-like-300.ndjson');
+const targets = ['--slo', 'ttft=1s,tpot=30ms'];
+
+/** The first requests of the workload for 20 s at a rate. */
+function dense(ratePerS: number): string {
+  const lines = readFileSync(workload, 'utf8').trim().split('\n');
+  const requests = lines.map((line) => JSON.parse(line));
+  const firstNs = requests[0].arrivalNs;
+  const gapNs = (requests[requests.length - 1].arrivalNs - firstNs) / (requests.length - 1);
+  const scale = 1e9 / ratePerS / gapNs;
+  return requests
+    .slice(0, Math.round(20 * ratePerS))
+    .map((one) => ({ ...one, arrivalNs: Math.round((one.arrivalNs - firstNs) * scale) }))
+    .map((one) => JSON.stringify(one))
+    .join('\n');
+}
+
+describe.skipIf(!isBuilt)('report capacity (needs a build)', () => {
+  test('finds a rate that serving-loop bears, and one beside it that it does not', async () => {
+    const search = ['--seconds', '20', '--precision', '0.2', '--format', 'ndjson', ...targets];
+    const flags = ['capacity', cluster, '--workload', workload, ...search];
+    const { code, stdout, stderr } = await run('report', flags);
+    expect(code, stderr).toBe(0);
+    const { best, beyond, probes, ...about } = JSON.parse(stdout.toString());
+    expect(about).toEqual({ cluster, devices: 1 });
+    expect(beyond.ratePerS / best.ratePerS).toBeLessThanOrEqual(1.21);
+    expect(stderr.trim().split('\n')).toHaveLength(probes.length);
+    await inFolder(async (folder) => {
+      for (const { ratePerS, attainment, met } of [best, beyond]) {
+        const path = join(folder, 'dense.ndjson');
+        writeFileSync(path, dense(ratePerS));
+        const alone = ['--cluster-config', cluster, '--workload', path, ...targets];
+        const outcome = await run('serving-loop', [...alone, '--summary-format', 'json']);
+        const summary = JSON.parse(outcome.stdout.toString());
+        expect(summary.slo[0].attainment).toBe(attainment);
+        expect(attainment >= 0.99 && !summary.trust.overloaded).toBe(met);
+      }
+    });
+  });
+
+  test('says no where even the lowest rate is too high, and what flags must be', async () => {
+    const flags = ['capacity', cluster, '--workload', workload, '--seconds', '5', '--quiet'];
+    const none = await run('report', [...flags, '--rates', '2:4', '--slo', 'ttft=1ms']);
+    expect(none.code).toBe(1);
+    expect(none.stdout.toString()).toMatch(
+      /rtxpro6000\.json +- .*ttft 0\.0 % at 2 \(limited by memory bandwidth\)$/m,
+    );
+    expect(none.stderr).toMatch(/^report: no rate was borne by .*rtxpro6000\.json$/m);
+    const wrong = await run('report', [...flags, '--rates', '4:2']);
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toMatch(/expected LOW:HIGH in requests\/s, as in 1:64/);
+    expect(wrong.stdout).toHaveLength(0);
+  });
+});
