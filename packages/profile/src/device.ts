@@ -18,6 +18,16 @@ export const deviceSchema = z
       .describe('dense matrix peak per dtype (no sparsity), 10^12 operations/s'),
     memory_bandwidth_gb_s: positive.describe('GB = 10^9'),
     memory_gib: positive,
+    tdp_watts: positive.optional().describe('power of the board'),
+    link: z
+      .strictObject({
+        name: z.string(),
+        gb_s: positive.describe('GB = 10^9, per direction and device, all its links together'),
+      })
+      .optional()
+      .describe('between the devices of a node; absent: PCIe'),
+    pcie_gb_s: positive.optional().describe('GB = 10^9, per direction'),
+    board_source: z.string().optional().describe('which data sheet power and links are from'),
     compute_units: z.number().int().positive().describe('SMs, CUs, tensor cores sharing one tile'),
     cache_mib: positive.describe('last-level on-chip cache or scratchpad'),
     launch_ns: positive.default(2200).describe('shortest kernel'),

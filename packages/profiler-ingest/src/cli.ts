@@ -1,6 +1,7 @@
 /** profiler-ingest: measurements of any profiler to profiles, and what can be derived from them. */
 import { makeCommand, runMain } from '@astrolabe/base/cli';
 import { addCheckingCommands } from './cli/commands-check.js';
+import { addClusterCommand } from './cli/commands-cluster.js';
 import { addDerivingCommands } from './cli/commands-derive.js';
 import { addLinkCommand } from './cli/commands-links.js';
 import { addReadingCommands } from './cli/commands-read.js';
@@ -10,6 +11,7 @@ const examples = [
   'profiler-ingest inspect llama.arrow',
   'profiler-ingest fit llama.arrow -o profiles/RTX4090/meta-llama/Llama-3.1-8B/bf16.json',
   'profiler-ingest roofline --device H200 --model config.json --tp 1,2 -o h200.arrow',
+  'profiler-ingest cluster H200:tp=4 --model meta-llama/Llama-3.1-70B -o h200.json',
   'profiler-ingest diff measured.arrow h200.arrow',
   'profiler-ingest collectives all_reduce.csv send_recv.csv --mem-bw 2039 -o links.json --thin',
 ];
@@ -24,5 +26,6 @@ await runMain('profiler-ingest', async () => {
   addDerivingCommands(program);
   addCheckingCommands(program);
   addLinkCommand(program);
+  addClusterCommand(program);
   await program.parseAsync();
 });

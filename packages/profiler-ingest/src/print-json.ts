@@ -18,6 +18,19 @@ export function printJson(value: unknown): string {
   return `${filled}\n`;
 }
 
+const innermostObject = /^( *)(.*?)\{\n([^{}[\]]*)\n *\}(,?)$/gm;
+
+/** With objects of plain values on one line where they fit, as people write cluster files. */
+export function printShortJson(value: unknown): string {
+  return printJson(value).replace(
+    innermostObject,
+    (whole, indent: string, head: string, inner: string, comma: string) => {
+      const line = `${indent}${head}{ ${inner.trim().replace(/\n\s*/g, ' ')} }${comma}`;
+      return line.length <= lineWidth ? line : whole;
+    },
+  );
+}
+
 function fill(items: readonly string[], indent: string): string[] {
   const lines: string[] = [];
   let line = indent;

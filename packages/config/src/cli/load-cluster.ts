@@ -83,7 +83,11 @@ function findPim(name: string, base: string): PimDevice {
 }
 
 /** A model by its name in one of the folders, or by the path of its config.json. */
-export function findModel(name: string, base: string, folders: readonly string[]): ModelShape {
+export function findModel(
+  name: string,
+  base: string,
+  folders: readonly string[] = [shippedModels],
+): ModelShape {
   if (name.endsWith('.json')) {
     const path = isAbsolute(name) ? name : join(base, name);
     return parseModel(name, readJson(path), path);

@@ -57,9 +57,18 @@ async function runRoofline(options: RooflineOptions): Promise<void> {
   if (options.list === true) {
     await printLines(
       readDevices().map(
-        ({ name, memory_bandwidth_gb_s: bandwidth, peak_tflops: peak, source }) =>
+        ({
+          name,
+          memory_bandwidth_gb_s: bandwidth,
+          memory_gib: size,
+          peak_tflops: peak,
+          ...sheet
+        }) =>
           `${name.padEnd(12)} ${String(peak.bf16).padStart(6)} TFLOP/s bf16 ` +
-          `${String(bandwidth).padStart(5)} GB/s  ${source}`,
+          `${String(bandwidth).padStart(5)} GB/s ${String(size).padStart(4)} GiB ` +
+          `${String(sheet.tdp_watts ?? '?').padStart(5)} W ` +
+          `${String(sheet.link?.gb_s ?? sheet.pcie_gb_s ?? '?').padStart(4)} GB/s link  ` +
+          sheet.source,
       ),
     );
     return;

@@ -141,6 +141,11 @@ const shortDtypes: Record<string, string> = {
   float8_e4m3fn: 'fp8',
 };
 
+/** As profiles are called: `bf16` for `bfloat16`. */
+export function shortDtype(dtype: string): string {
+  return shortDtypes[dtype] ?? dtype;
+}
+
 function choose(
   directory: string,
   entries: readonly ProfileEntry[],
@@ -156,7 +161,7 @@ function choose(
   if (ofModel.length === 0) {
     throw unknown(`${directory}/${hardware}`, 'model', model, names(ofHardware, 'model'));
   }
-  const short = dtype === undefined ? undefined : (shortDtypes[dtype] ?? dtype);
+  const short = dtype === undefined ? undefined : shortDtype(dtype);
   const exact = ofModel.find((entry) => entry.dtype === (short ?? 'bf16'));
   if (exact !== undefined) return exact;
   const dtypes = names(ofModel, 'dtype');
