@@ -370,9 +370,9 @@ export class InstanceGenerator {
 }
 
 /** @throws UserError interleaving without offload, or through a pipeline */
-function checkInterleaving({ name, engine, pp }: Instance): void {
+function checkInterleaving({ place, engine, pp }: Instance): void {
   if (!engine.subBatchInterleaving) return;
-  const at = `instance "${name}": enable_sub_batch_interleaving`;
+  const at = `${place}.enable_sub_batch_interleaving`;
   if (!engine.attentionOffload) {
     throw new UserError('needs enable_attn_offloading: halves take turns with PIM', { at });
   }
@@ -380,7 +380,7 @@ function checkInterleaving({ name, engine, pp }: Instance): void {
 }
 
 /** @throws UserError feed-forward blocks larger than their devices */
-function checkFfnMemory({ name, model, tp, ep, memory, engine }: Instance): void {
+function checkFfnMemory({ place, model, tp, ep, memory, engine }: Instance): void {
   const needed = feedForwardBytes(model, tp, ep, engine.dtype);
   const available = memory.utilization * memory.sizeBytes;
   if (needed <= available) return;
@@ -388,6 +388,6 @@ function checkFfnMemory({ name, model, tp, ep, memory, engine }: Instance): void
   throw new UserError(
     `feed-forward blocks of ${model.name} take ${gib(needed)} per device: that does not fit ` +
       `into ${gib(available)}`,
-    { at: `instance "${name}": ffn` },
+    { at: `${place}.ffn` },
   );
 }
