@@ -29,6 +29,18 @@ export const deviceSchema = z
     pcie_gb_s: positive.optional().describe('GB = 10^9, per direction'),
     board_source: z.string().optional().describe('which data sheet power and links are from'),
     compute_units: z.number().int().positive().describe('SMs, CUs, tensor cores sharing one tile'),
+    vector_units: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe('that decodes are spread over, where they are more than compute_units'),
+    works_in_tiles: z
+      .boolean()
+      .default(true)
+      .describe(
+        'false: one row costs its own arithmetic, not that of a tile (processing in memory)',
+      ),
     cache_mib: positive.describe('last-level on-chip cache or scratchpad'),
     launch_ns: positive.default(2200).describe('shortest kernel'),
     gemm_efficiency: share.default(0.9).describe('of peak, on a full wave of tiles'),

@@ -83,6 +83,22 @@ test('experts: weights of the activated ones, arithmetic of all tokens', () => {
   expect((many - few) / moreNs).toBeLessThan(1.1);
 });
 
+test('units without tiles do the arithmetic of one row; decodes start on vector units', () => {
+  const few = { ...device, compute_units: 8 };
+  const model = (change: object) =>
+    modelOfTable(rooflineTable({ ...few, ...change }, shape, 'bf16', [1]));
+  // Slow enough for arithmetic to decide: 4096 x 4096 products at 0.09 a ps.
+  const slow = { peak_tflops: { bf16: 0.1 }, works_in_tiles: false };
+  const rowNs = (2 * 4096 * 4096) / (100 * 0.9);
+  expect(model(slow).denseNs('o_proj', 1, 1) / rowNs).toBeCloseTo(1, 1);
+  const tiled = { ...slow, works_in_tiles: true };
+  expect(model(tiled).denseNs('o_proj', 1, 1)).toBeGreaterThan(16 * rowNs);
+  const starts = (change: object): number =>
+    model(change).attentionNs(1, decodes(64, 128)) -
+    model(change).attentionNs(1, decodes(1, 64 * 128));
+  expect(starts({ vector_units: 64 }) / starts({})).toBeCloseTo(8 / 64, 3);
+});
+
 test('what the device cannot do is said', () => {
   expect(() => rooflineTable(device, shape, 'fp8', [1])).toThrow(/Unit has no fp8 peak/);
   expect(() => rooflineTable(device, shape, 'bf16', [3])).toThrow(/32 heads .* TP 3/);

@@ -171,7 +171,15 @@ function latentProjections(
 /** t rows by k by n, with the tile shape and split of k that suit it best, as libraries choose. */
 function gemm(rank: Rank, t: number, k: number, n: number): number {
   const { device, bytes } = rank;
-  const unitPerNs = (rank.peakPerNs * device.gemm_efficiency) / device.compute_units;
+  const traffic = (k * n + t * (k + n)) * bytes;
+  const memoryNs = traffic / (rank.bandwidthBytesPerNs * device.memory_efficiency);
+  return device.launch_ns + softMax(gemmComputeNs(rank, t, k, n), memoryNs);
+}
+
+function gemmComputeNs({ device, peakPerNs }: Rank, t: number, k: number, n: number): number {
+  const perNs = peakPerNs * device.gemm_efficiency;
+  if (!device.works_in_tiles) return (2 * t * k * n) / perNs;
+  const unitPerNs = perNs / device.compute_units;
   let computeNs = Number.POSITIVE_INFINITY;
   for (const { rows, columns, efficiency } of gemmTiles) {
     const tileNs = (2 * rows * columns * k) / (unitPerNs * efficiency);
@@ -181,9 +189,7 @@ function gemm(rank: Rank, t: number, k: number, n: number): number {
       computeNs = Math.min(computeNs, ns);
     }
   }
-  const traffic = (k * n + t * (k + n)) * bytes;
-  const memoryNs = traffic / (rank.bandwidthBytesPerNs * device.memory_efficiency);
-  return device.launch_ns + softMax(computeNs, memoryNs);
+  return computeNs;
 }
 
 /** Fewer rows than a tile still take the tile's time, in which memory usually decides. */
@@ -249,11 +255,12 @@ function batchNs(rank: Rank, chunk: number, context: number, n: number, k: numbe
   const { device, shape, tp } = rank;
   const heads = shape.numHeads / tp;
   const kvHeads = Math.max(1, Math.floor(shape.numKvHeads / tp));
+  const tile = device.works_in_tiles ? attentionTile : 1;
   // ns per key seen by one tile on one unit; 4 d operations per query row and key.
   const keyNs =
-    (4 * attentionTile * shape.headDim * device.compute_units) /
+    (4 * tile * shape.headDim * device.compute_units) /
     (rank.peakPerNs * device.attention_efficiency);
-  const chunkTiles = Math.ceil(chunk / attentionTile) * heads;
+  const chunkTiles = Math.ceil(chunk / tile) * heads;
   const chunkKeys = windowed(shape, context + chunk / 2);
   const decodeTiles = n * (device.packs_query_heads ? kvHeads : heads);
   const decodeKeys = windowed(shape, k);
@@ -264,8 +271,12 @@ function batchNs(rank: Rank, chunk: number, context: number, n: number, k: numbe
   const computeNs = keyNs * Math.max(longest, work / device.compute_units + idle * chunkKeys);
   const traffic = kvBytes(rank) * (windowed(shape, context + chunk) + n * decodeKeys);
   const memoryNs = traffic / (rank.bandwidthBytesPerNs * device.kv_efficiency);
-  const startNs = n * decodeStartNs * (heads / 32) * (128 / device.compute_units);
+  const startNs = n * decodeStartNs * (heads / 32) * (128 / decodeUnits(device));
   return attentionLaunches * device.launch_ns + startNs + softMax(computeNs, memoryNs);
+}
+
+function decodeUnits(device: Device): number {
+  return device.vector_units ?? device.compute_units;
 }
 
 /** Reads every sequence's KV cache once. */
@@ -273,7 +284,7 @@ function decodeNs(rank: Rank, sequences: number, context: number): number {
   const { device, shape, tp } = rank;
   const traffic = sequences * windowed(shape, context) * kvBytes(rank);
   const heads = Math.max(1, Math.floor(shape.numKvHeads / tp));
-  const startNs = (sequences - 1) * decodeStartNs * (heads / 8) * (128 / device.compute_units);
+  const startNs = (sequences - 1) * decodeStartNs * (heads / 8) * (128 / decodeUnits(device));
   const streamNs = traffic / (rank.bandwidthBytesPerNs * device.kv_efficiency);
   const computeNs = latentDecodeNs(rank, sequences * windowed(shape, context));
   const readNs = computeNs === 0 ? streamNs : softMax(streamNs, computeNs);
@@ -309,7 +320,8 @@ function addMoe(rank: Rank, into: ProfileTableBuilder): void {
     const most = Math.min(moe.numExperts, tokens * moe.expertsPerToken);
     for (let activated = 1; activated <= most; activated *= 2) {
       const rows = (tokens * moe.expertsPerToken) / activated;
-      const tileRows = Math.ceil(rows / expertTile) * expertTile;
+      const tile = device.works_in_tiles ? expertTile : 1;
+      const tileRows = Math.ceil(rows / tile) * tile;
       const flops = 6 * activated * tileRows * h * inner;
       const weights = activated * 3 * h * inner * rank.bytes;
       const memoryNs = weights / (rank.bandwidthBytesPerNs * device.memory_efficiency);
