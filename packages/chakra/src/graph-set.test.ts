@@ -164,9 +164,10 @@ describe('sets', () => {
 
 describe('metadata', () => {
   test('a clock frame', () => {
-    const [graph] = decodeGraphs(encodeGraphs([advanceGraph(2 ** 40)]));
-    expect(graph.nodeCount).toBe(0);
-    expect(advanceOf(graph)).toBe(2 ** 40);
+    const requests = [{ advanceNs: 2 ** 40 }, { advanceNs: 7, writtenBy: 'mine 2.1' }];
+    const graphs = decodeGraphs(encodeGraphs(requests.map(advanceGraph)));
+    expect(graphs.map(({ nodeCount }) => nodeCount)).toEqual([0, 0]);
+    expect(graphs.map(advanceOf)).toEqual(requests);
     expect(advanceOf(program('a'))).toBeUndefined();
   });
 

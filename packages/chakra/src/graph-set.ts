@@ -3,6 +3,7 @@
  * per-NPU graphs share their columns; only the metadata differs. Order: ascending NPU id.
  */
 import { assert, UserError } from '@astrolabe/base';
+import { z } from 'zod';
 import type { ExecutionGraph, GraphSet, Program } from './graph.js';
 import { GraphBuilder } from './graph-builder.js';
 import { readStreamMetadata, type StreamMetadata, writeStreamMetadata } from './stream-metadata.js';
@@ -37,14 +38,27 @@ export function expandGraphSet(set: GraphSet): ExecutionGraph[] {
   });
 }
 
-/** A graph without nodes that runs the clock to `advanceNs`. */
-export function advanceGraph(advanceNs: number): ExecutionGraph {
-  return new GraphBuilder(4).finish(writeStreamMetadata({ nodeCount: 0, advanceNs }));
+/** Asks the machine to run its clock: a graph without nodes, or a control line. */
+export const clockRequestSchema = z.strictObject({
+  advanceNs: z.number().int().nonnegative(),
+  writtenBy: z
+    .string()
+    .optional()
+    .describe('name and version of the program that wrote the graphs, if it says so'),
+});
+export type ClockRequest = Readonly<z.infer<typeof clockRequestSchema>>;
+
+export function advanceGraph({ advanceNs, writtenBy }: ClockRequest): ExecutionGraph {
+  const fields = { nodeCount: 0, advanceNs };
+  const named = writtenBy === undefined ? fields : { ...fields, writtenBy };
+  return new GraphBuilder(4).finish(writeStreamMetadata(named));
 }
 
-/** The time to which a graph from `advanceGraph` runs the clock, else undefined. */
-export function advanceOf(graph: ExecutionGraph): number | undefined {
-  return graph.nodeCount === 0 ? readStreamMetadata(graph.metadata).advanceNs : undefined;
+/** The request that a graph from `advanceGraph` is, else undefined. */
+export function advanceOf(graph: ExecutionGraph): ClockRequest | undefined {
+  if (graph.nodeCount > 0) return undefined;
+  const { advanceNs, writtenBy } = readStreamMetadata(graph.metadata);
+  return advanceNs === undefined ? undefined : { advanceNs, writtenBy };
 }
 
 /**

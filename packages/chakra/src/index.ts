@@ -19,7 +19,14 @@ export {
   graphFileName,
   graphFilesSchema,
 } from './graph-files.js';
-export { advanceGraph, advanceOf, expandGraphSet, GraphSetGatherer } from './graph-set.js';
+export {
+  advanceGraph,
+  advanceOf,
+  type ClockRequest,
+  clockRequestSchema,
+  expandGraphSet,
+  GraphSetGatherer,
+} from './graph-set.js';
 export { knownAttributes } from './known-attributes.js';
 export * from './lint/index.js';
 export { type IoInfo, type NodeFields, nodeFields } from './node-fields.js';

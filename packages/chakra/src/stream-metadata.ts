@@ -27,11 +27,13 @@ export interface StreamMetadata {
   readonly npuCount?: number;
   /** Communicator groups the graphs name: NPU ids in ring order. */
   readonly groups?: Readonly<Record<string, readonly number[]>>;
+  /** Beside `advanceNs`: name and version of the program that writes the stream. */
+  readonly writtenBy?: string;
   /** On a graph without nodes: run the clock to this time. */
   readonly advanceNs?: number;
 }
 
-/** Attribute names on the wire. All but `comm_groups` (JSON text, string_val) are int64_val. */
+/** Attribute names on the wire. `comm_groups` (JSON) and `written_by` are string_val, others int64_val. */
 export const streamAttribute = {
   instance: 'instance',
   npu: 'npu',
@@ -41,6 +43,7 @@ export const streamAttribute = {
   nodeCount: 'node_count',
   npuCount: 'npu_count',
   groups: 'comm_groups',
+  writtenBy: 'written_by',
   advanceNs: 'advance_ns',
 } as const;
 
@@ -59,9 +62,14 @@ export function readStreamMetadata(metadata: GraphMetadata, at = 'graph'): Strea
   for (const attribute of metadata.attributes) {
     const field = fieldOf.get(attribute.name);
     if (field === undefined || field in result) continue;
-    result[field] = field === 'groups' ? readGroups(attribute, at) : readCount(attribute, at);
+    result[field] = readField(field, attribute, at);
   }
   return result as StreamMetadata;
+}
+
+function readField(field: Field, attribute: Attribute, at: string): unknown {
+  if (field === 'groups') return readGroups(attribute, at);
+  return field === 'writtenBy' ? String(attribute.value) : readCount(attribute, at);
 }
 
 function readCount(attribute: Attribute, at: string): number {
@@ -99,6 +107,8 @@ export function writeStreamMetadata(
     if (field === 'groups') {
       if (Object.keys(value).length === 0) continue;
       attributes.push({ name, kind: 'string_val', value: JSON.stringify(value) });
+    } else if (field === 'writtenBy') {
+      attributes.push({ name, kind: 'string_val', value: value as string });
     } else {
       attributes.push({ name, kind: 'int64_val', value: value as number });
     }

@@ -56,6 +56,12 @@ export const deviceCalibrationSchema = z.strictObject({
     .array(z.string())
     .optional()
     .describe('models of those runs; other models get wider intervals. Absent: not said'),
+  tp_sizes: z
+    .array(z.number().int().positive())
+    .optional()
+    .describe(
+      'tensor-parallel degrees of those runs; others get wider intervals. Absent: not said',
+    ),
   step_overhead_ns: ns.default(0).describe('serial device time of every step outside operators'),
   step_overhead_interval_ns: interval.describe('90 % interval of its fit'),
   front_end_delay_ns: ns.default(0).describe('arrival to the engine, at idle'),
@@ -94,7 +100,9 @@ export const modelFormSchema = z.strictObject({
     .number()
     .min(1)
     .default(1)
-    .describe('factor on the errors above, links apart, for models that nothing was fitted on'),
+    .describe(
+      'factor on the errors above, links apart, for models and TP degrees that nothing was fitted on',
+    ),
 });
 
 export const calibrationSchema = z.strictObject({

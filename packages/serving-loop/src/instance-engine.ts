@@ -202,7 +202,7 @@ export class InstanceEngine implements InstanceView {
     const seenNs = this.events.seenAt(nowNs, numTokens);
     this.seenNs = seenNs;
     this.busy = true;
-    this.countFirstTokens(done.batch);
+    this.countFirstTokens(done.batch, seenNs);
     const finished = (request: RequestState): void =>
       this.events.finished(request, request.isPrefillLeg ? nowNs : seenNs);
     this.scheduler.update(done.batch, nowNs, finished, seenNs);
@@ -245,11 +245,11 @@ export class InstanceEngine implements InstanceView {
     }
   }
 
-  private countFirstTokens(batch: Batch): void {
+  private countFirstTokens(batch: Batch, seenNs: number): void {
     for (let i = 0; i < batch.requests.length; i++) {
       const request = batch.requests[i];
-      if (!batch.samples[i] || request.firstTokenHere) continue;
-      request.firstTokenHere = true;
+      if (!batch.samples[i] || request.firstTokenHereNs >= 0) continue;
+      request.firstTokenHereNs = seenNs;
       this.queuedTokens -= request.promptTokens;
     }
   }
@@ -286,8 +286,8 @@ export class InstanceEngine implements InstanceView {
   private dropAborted(): void {
     for (const request of this.aborts) {
       this.scheduler.abort(request);
-      if (request.firstTokenHere) continue;
-      request.firstTokenHere = true;
+      if (request.firstTokenHereNs >= 0) continue;
+      request.firstTokenHereNs = this.nowNs;
       this.queuedTokens -= request.promptTokens;
     }
     this.aborts = [];

@@ -1,6 +1,6 @@
 /** Intervals: fit and form in quadrature, and none where nothing was fitted. */
 import { describe, expect, it } from 'vitest';
-import { predictionIntervals } from './prediction-intervals.js';
+import { predictionIntervals, usesElsewhere } from './prediction-intervals.js';
 
 const means = {
   ttftMs: 100,
@@ -29,7 +29,8 @@ const device = {
   warm_up_ns: 0,
 };
 
-const serving = (...hardware: string[]) => hardware.map((name) => ({ hardware: name, model: 'm' }));
+const serving = (...hardware: string[]) =>
+  hardware.map((name) => ({ hardware: name, model: 'm', tp: 2 }));
 
 describe('predictionIntervals', () => {
   it('adds the fit and the form in quadrature', () => {
@@ -44,15 +45,30 @@ describe('predictionIntervals', () => {
     expect(found?.metrics).not.toHaveProperty('itlMeanMs');
   });
 
-  it('is wider for a model that nothing was fitted on', () => {
-    const width = (models?: string[]) => {
-      const devices = { H: models === undefined ? device : { ...device, models } };
+  it('is wider for a model or a TP degree that nothing was fitted on', () => {
+    const width = (models?: string[], degrees?: number[]) => {
+      const devices = { H: { ...device, models, tp_sizes: degrees } };
       const found = predictionIntervals(means, serving('H'), { model_form_pct: form, devices });
       return 1 - (found?.metrics.tpotMeanMs[0] ?? 0) / 10;
     };
     expect(width(['m', 'n'])).toBeCloseTo(width(), 12);
     // 3 % and three times 4 %.
     expect(width(['n'])).toBeCloseTo(Math.hypot(0.03, 0.12), 9);
+    expect(width(['m'], [1, 2])).toBeCloseTo(width(), 12);
+    expect(width(['m'], [4])).toBeCloseTo(width(['n']), 12);
+  });
+
+  it('names each use of constants that they were not fitted on, once', () => {
+    const [models, other] = [['m', 'n'], ['o']];
+    const devices = {
+      H: { ...device, models, tp_sizes: [4] },
+      I: device,
+      J: { ...device, models: other, tp_sizes: [2] },
+    };
+    expect(usesElsewhere(serving('H', 'H', 'I', 'J', 'X'), { devices })).toEqual([
+      'H: fitted at TP 4, used at TP 2',
+      'J: fitted on o, used for m',
+    ]);
   });
 
   it('adds the error of measured links as a third part', () => {

@@ -4,7 +4,7 @@
  * - the fit: the calibration's own 90 % intervals (bootstrap over the fitted run's requests) of the
  *   step overhead, which every token waits for, and of the front-end delay, which every TTFT has;
  * - the form of the model: a stated relative error that no fit removes (`model_form_pct`), larger for
- *   models that the device's constants were not fitted on;
+ *   models and TP degrees that the device's constants were not fitted on;
  * - links: the stated error of measured ones, or of those that a cluster file assumes, times the share
  *   of steps that is communication alone; none where the calibration fitted them.
  */
@@ -36,6 +36,8 @@ export interface Means {
 export interface ServingDevice {
   readonly hardware: string;
   readonly model: string;
+  /** Devices of a tensor-parallel group. */
+  readonly tp: number;
 }
 
 /**
@@ -52,7 +54,7 @@ export function predictionIntervals(
   if (form === undefined || serving.length === 0) return undefined;
   const known = serving.flatMap(({ hardware }) => calibration.devices[hardware] ?? []);
   if (known.length < serving.length) return undefined;
-  const isOther = serving.some(({ model }, i) => known[i].models?.includes(model) === false);
+  const isOther = serving.some((use, i) => isElsewhere(use, known[i]));
   const factor = isOther ? form.other_models : 1;
   const stepNs = widest(known, 'step_overhead_interval_ns');
   const delayNs = widest(known, 'front_end_delay_interval_ns');
@@ -73,6 +75,31 @@ export function predictionIntervals(
   add('makespanS', means.makespanS, perToken / 2, form.makespan);
   add('outputTokensPerS', means.outputTokensPerS, perToken / 2, form.makespan);
   return { source: form.source, metrics };
+}
+
+function isElsewhere({ model, tp }: ServingDevice, device: DeviceCalibration): boolean {
+  return device.models?.includes(model) === false || device.tp_sizes?.includes(tp) === false;
+}
+
+/** Where constants serve another model or TP degree than those they were fitted on, in words. */
+export function usesElsewhere(
+  serving: readonly ServingDevice[],
+  calibration: Calibration,
+): string[] {
+  const texts = serving.flatMap((use) => {
+    const device = calibration.devices[use.hardware];
+    if (device === undefined || !isElsewhere(use, device)) return [];
+    const { models, tp_sizes: degrees } = device;
+    const parts = [];
+    if (models?.includes(use.model) === false) {
+      parts.push(`fitted on ${models.join(', ')}, used for ${use.model}`);
+    }
+    if (degrees?.includes(use.tp) === false) {
+      parts.push(`fitted at TP ${degrees.join(', ')}, used at TP ${use.tp}`);
+    }
+    return [`${use.hardware}: ${parts.join('; ')}`];
+  });
+  return [...new Set(texts)];
 }
 
 /** Half of the widest interval, ns; 0 where none is given. */

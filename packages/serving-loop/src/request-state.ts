@@ -55,8 +55,8 @@ export class RequestState {
 
   /** Runs on a prefill instance on behalf of the request of the same index. */
   isPrefillLeg = false;
-  /** The instance that serves it now has given its first token. */
-  firstTokenHere = false;
+  /** When its client had the first token of the instance that serves it now; -1: not yet. */
+  firstTokenHereNs = -1;
 
   preemptions = 0;
   recomputedTokens = 0;

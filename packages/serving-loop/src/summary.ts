@@ -13,17 +13,19 @@ import { linkError } from './communication-count.js';
 import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, powerSummarySchema, summarisePower } from './power/power-report.js';
-import { predictionIntervals } from './prediction-intervals.js';
+import { predictionIntervals, usesElsewhere } from './prediction-intervals.js';
 import { type Rejection, type RunResult, rejectionSchema } from './run-result.js';
 import { saturationSchema } from './saturation.js';
 import { formatSlo, type SloTargets, sloSummarySchema, summariseSlo } from './slo.js';
 import {
-  formatTrustCard,
-  overloadLine,
+  type ForeignStages,
+  isForeign,
   type TrustCard,
   trustCard,
   trustCardSchema,
 } from './trust-card.js';
+import { formatTrustCard, overloadLine } from './trust-card-text.js';
+import { workloadFindings } from './workload-findings.js';
 
 const count = z.number().int().nonnegative();
 
@@ -103,6 +105,10 @@ export interface SummaryContext {
   readonly calibration?: Calibration | undefined;
   /** The calibration replaced the cluster file's links. */
   readonly linksFitted?: boolean | undefined;
+  /** Stages that are other programs: nothing is claimed of what they do. */
+  readonly foreign?: ForeignStages | undefined;
+  /** Flags that leave the model for which constants were fitted. */
+  readonly switched?: readonly string[] | undefined;
 }
 
 export function summarise(
@@ -169,7 +175,7 @@ export function summarise(
     ...(run.transfers.count === 0
       ? {}
       : { kvTransfers: { count: run.transfers.count, tokens: run.transfers.tokens } }),
-    fitted: context.fitted,
+    fitted: isForeign(context.foreign ?? {}) ? [] : context.fitted,
     lookups: context.lookups ?? null,
     saturation: run.saturation,
     ...sloOf(run, results, context.slo, makespanS),
@@ -183,11 +189,12 @@ function trustOf(
   summary: Omit<Summary, 'trust'>,
   run: RunResult,
   results: readonly RequestResult[],
-  { calibration = noCalibration, lookups, linksFitted = false }: SummaryContext,
+  { calibration = noCalibration, lookups, linksFitted = false, ...context }: SummaryContext,
 ): TrustCard {
   const serving = run.engines.map(({ instance }) => ({
     hardware: instance.hardware,
     model: instance.model.name,
+    tp: instance.tp,
   }));
   const hardware = [...new Set(serving.map((device) => device.hardware))];
   const means = {
@@ -206,8 +213,14 @@ function trustOf(
   };
   return trustCard({
     results,
-    requests: run.requests,
-    disaggregated: run.engines.some(({ role }) => role === 'prefill'),
+    workload: workloadFindings({
+      requests: run.requests,
+      results,
+      makespanS: summary.makespanS,
+      warmUpNs: warmUpOf(hardware, calibration, context.foreign),
+      prefixCaching: run.engines.every(({ role, kv }) => role === 'decode' || kv.prefixCaching),
+    }),
+    handedOverNs: handedOver(run),
     saturation: run.saturation,
     lookups,
     devices: hardware.length,
@@ -216,6 +229,29 @@ function trustOf(
     assumedLinksShare: linksFitted || run.measuredLinks !== undefined ? 0 : run.exposedCommShare,
     powerCaps: run.power?.caps,
     measuredLinks: run.measuredLinks,
+    foreign: context.foreign,
+    switched: context.switched,
+    constantsElsewhere: usesElsewhere(serving, calibration),
+  });
+}
+
+/** Our generator puts it into the first step; another may not. */
+function warmUpOf(
+  hardware: readonly string[],
+  { devices }: Calibration,
+  foreign: ForeignStages = {},
+): number {
+  if (foreign.traceGenerator !== undefined) return 0;
+  return Math.max(...hardware.map((name) => devices[name]?.warm_up_ns ?? 0));
+}
+
+/** When each request had its decode instance's first token; undefined unless prefill is apart. */
+function handedOver({ engines, states }: RunResult): (number | null)[] | undefined {
+  if (engines.every(({ role }) => role !== 'prefill')) return undefined;
+  return states.map(({ firstTokenHereNs, firstTokenNs }) => {
+    // One that ends with the token of its prefill goes to no decode instance.
+    const tokenNs = firstTokenHereNs < 0 ? firstTokenNs : firstTokenHereNs;
+    return tokenNs < 0 ? null : tokenNs;
   });
 }
 

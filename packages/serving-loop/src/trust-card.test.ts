@@ -1,7 +1,8 @@
 /** The trust card tells overload from a busy but steady service, and says what was fitted. */
 import { describe, expect, it } from 'vitest';
 import type { RequestResult } from './metrics.js';
-import { formatTrustCard, overloadLine, type TrustInputs, trustCard } from './trust-card.js';
+import { noHostTime, type TrustInputs, trustCard } from './trust-card.js';
+import { formatTrustCard, overloadLine } from './trust-card-text.js';
 
 /** One request a second; request i waits `queueingS(i)`. */
 function results(count: number, queueingS: (i: number) => number): RequestResult[] {
@@ -28,8 +29,7 @@ function results(count: number, queueingS: (i: number) => number): RequestResult
 function card(changes: Partial<TrustInputs>) {
   return trustCard({
     results: results(16, () => 0),
-    requests: [],
-    disaggregated: false,
+    workload: [],
     saturation: [],
     lookups: undefined,
     devices: 2,
@@ -55,10 +55,14 @@ describe('trustCard', () => {
     expect(card({ results: rows.map((row) => ({ ...row, arrivalNs: 0 })) }).load).toBeNull();
   });
 
-  it('sees the wait for a decode instance, which no queue before the prefill shows', () => {
-    const rows = results(16, (i) => i).map((row) => ({ ...row, queueingNs: 0 }));
-    expect(card({ results: rows }).overloaded).toBe(false);
-    expect(card({ results: rows, disaggregated: true }).overloaded).toBe(true);
+  it('sees the wait for a decode instance, which neither queue nor first token may show', () => {
+    const rows = results(16, () => 0);
+    expect(card({ results: rows })).toMatchObject({ overloaded: false, load: 1 });
+    const handedOverNs = rows.map(({ arrivalNs }, i) => arrivalNs + i * 1e9);
+    expect(card({ results: rows, handedOverNs })).toMatchObject({ overloaded: true, load: 2 });
+    // Those that never get there tell nothing of the rate.
+    const some = handedOverNs.map((tokenNs, i) => (i % 2 === 0 ? tokenNs : null));
+    expect(card({ results: rows, handedOverNs: some }).load).toBe(2);
   });
 
   it.each([
@@ -81,6 +85,56 @@ describe('trustCard', () => {
     expect(card({ fittedDevices: 2 }).basis).toBe('fitted');
   });
 
+  it('claims nothing for another program: no fit, no intervals, no lookups, no links', () => {
+    const vouched: Partial<TrustInputs> = {
+      fittedDevices: 2,
+      intervals90: { source: 's', metrics: { ttftMeanMs: [90, 110] } },
+      assumedLinksShare: 0.5,
+      constantsElsewhere: ['X: fitted on m, used for n'],
+    };
+    expect(card({ ...vouched, foreign: {} })).toEqual(card(vouched));
+    const traceGenerator = "jq -f 'linear.jq'";
+    const given = card({ ...vouched, foreign: { traceGenerator } });
+    expect(given).toMatchObject({
+      basis: 'predicted',
+      foreignStages: { traceGenerator },
+      intervals90: null,
+    });
+    const text = formatTrustCard(given).join('\n');
+    expect(text).toContain(
+      `basis         operator times come from another program, ${traceGenerator}:`,
+    );
+    expect(text).toContain('lookups       not said');
+    expect(text).not.toMatch(/fitted|90 %|constants/);
+    const machine = formatTrustCard(card({ ...vouched, foreign: { systemSimulator: 'mine' } }));
+    expect(machine.join('\n')).toContain(
+      'basis         step times come from another program, mine:',
+    );
+    expect(machine.join('\n')).not.toMatch(/fitted|90 %|over links/);
+  });
+
+  it('says what host time there is, and promises no error for other terms than the known', () => {
+    const text = (changes: Partial<TrustInputs>): string =>
+      formatTrustCard(card(changes)).join('\n');
+    expect(text({})).toMatch(/basis .* host with start values; expect TPOT within 4 %/);
+    const none = text({ switched: [noHostTime] });
+    expect(none).toMatch(/basis .* the host takes no time$/m);
+    expect(none).toContain(`switched      ${noHostTime}: `);
+    expect(text({ switched: ['--without decodeTail'] })).toMatch(/host with start values$/m);
+    expect(text({ fittedDevices: 1 })).toContain('for the others host with start values');
+    const intervals90 = { source: 's', metrics: { ttftMeanMs: [90, 110] } } as const;
+    const switched = ['--with decodeTail'];
+    expect(card({ fittedDevices: 2, intervals90 }).intervals90).not.toBeNull();
+    expect(card({ fittedDevices: 2, intervals90, switched }).intervals90).toBeNull();
+  });
+
+  it('says where constants serve what they were not fitted on', () => {
+    const constantsElsewhere = ['X: fitted at TP 1, used at TP 2'];
+    expect(formatTrustCard(card({ fittedDevices: 2, constantsElsewhere })).join('\n')).toContain(
+      'constants     X: fitted at TP 1, used at TP 2',
+    );
+  });
+
   it('says when a power cap slowed devices, and nothing otherwise', () => {
     const cap = { node: 1, hardware: 'X', capW: 300, activeW: 400, computeSlowdown: 1.125 };
     const text = formatTrustCard(card({ powerCaps: [cap] })).join('\n');
@@ -96,9 +150,11 @@ describe('trustCard', () => {
       measurement: 'roofline',
       source: 'sheet of X',
     } as const;
-    const odd = { id: 'a', arrivalNs: 0, promptTokens: 0, outputTokens: 1 };
     const text = formatTrustCard(
-      card({ lookups: { total: 4, extrapolatedShare: 0.25, profiles: [sheet] }, requests: [odd] }),
+      card({
+        lookups: { total: 4, extrapolatedShare: 0.25, profiles: [sheet] },
+        workload: ['request a: error: x'],
+      }),
     ).join('\n');
     expect(text).toContain('25.00 % outside the measured range');
     expect(text).toMatch(/profile {7}X, m, bf16: not measured: from a data sheet.*\(sheet of X\)/);

@@ -38,6 +38,15 @@ export const completionSchema = z
   })
   .describe('Completion: one iteration has finished on every NPU');
 
+/** Beside what an answer to a clock request says: whom it came through. */
+export const answeredBySchema = z
+  .strictObject({
+    traceGenerator: z.string().optional(),
+    systemSimulator: z.string().optional(),
+  })
+  .describe('names and versions of the programs behind an answer, of those that say so');
+
+export type AnsweredBy = Readonly<z.infer<typeof answeredBySchema>>;
 export type Completion = z.infer<typeof completionSchema>;
 export type Communications = z.infer<typeof communicationsSchema>;
 export type NpuTimes = z.infer<typeof npuTimesSchema>;

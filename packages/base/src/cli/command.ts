@@ -3,6 +3,15 @@ import { Command, InvalidArgumentError } from 'commander';
 
 export const version = '0.1.0';
 
+const project = 'astrolabe ';
+/** How our programs call themselves on the streams between them. */
+export const ourName = `${project}${version}`;
+
+/** Whether a program that calls itself so is one of ours, of any version. */
+export function isOurs(name: string | undefined): boolean {
+  return name?.startsWith(project) === true;
+}
+
 export function makeCommand(
   name: string,
   description: string,

@@ -1,18 +1,26 @@
 /**
  * What a machine in another process says. Every request to run the clock (`{"advanceNs": until}` on
  * the iteration stream) has exactly one answer: the next completion with a finish time of at most
- * `until`, or `{"advancedNs": until}`. Answers are checked against what was asked, so that a stage
- * that drops, repeats or invents something is told at once, with its place. Times ns.
+ * `until`, or `{"advancedNs": until}`, either with whom it came through (`by`), where stages say so.
+ * Answers are checked against what was asked, so that a stage that drops, repeats or invents something
+ * is told at once, with its place. Times ns.
  */
 import { parseWith, UserError } from '@astrolabe/base';
-import { type Completion, completionSchema } from '@astrolabe/system-simulator';
+import {
+  type AnsweredBy,
+  answeredBySchema,
+  type Completion,
+  completionSchema,
+} from '@astrolabe/system-simulator';
 import { type Iteration, type Transfer, transferLane } from '@astrolabe/trace-generator';
 import { z } from 'zod';
 
 /** Stands for "until nothing is left to run" on the wire, where infinity has no integer. */
 export const foreverNs = Number.MAX_SAFE_INTEGER;
 
-const advancedSchema = z.strictObject({ advancedNs: z.number().int().nonnegative() });
+const by = answeredBySchema.optional();
+const advancedSchema = z.strictObject({ advancedNs: z.number().int().nonnegative(), by });
+const answerSchema = completionSchema.extend({ by });
 
 /** The line that asks the machine to run to `untilNs`. */
 export function advanceLine(untilNs: number): string {
@@ -20,12 +28,14 @@ export function advanceLine(untilNs: number): string {
 }
 
 /** The line that says nothing finished until then. */
-export function advancedLine(untilNs: number): string {
-  return JSON.stringify({ advancedNs: Math.min(untilNs, foreverNs) });
+export function advancedLine(untilNs: number, by?: AnsweredBy): string {
+  return JSON.stringify({ advancedNs: Math.min(untilNs, foreverNs), by });
 }
 
 /** Iterations on their way, and the checks of answers against them. */
 export class AnswerChecker {
+  /** Whom the last answer came through, as far as it says so. */
+  by: AnsweredBy = {};
   private readonly outstanding = new Map<string, number>();
   private clockNs = 0;
 
@@ -49,11 +59,13 @@ export class AnswerChecker {
    */
   check(value: unknown, untilNs: number, at: string): Completion | undefined {
     if (typeof value === 'object' && value !== null && 'advancedNs' in value) {
-      const { advancedNs } = parseWith(advancedSchema, value, at);
+      const { advancedNs, by = {} } = parseWith(advancedSchema, value, at);
+      this.by = by;
       this.checkAdvanced(advancedNs, Math.min(untilNs, foreverNs), at);
       return undefined;
     }
-    const completion = parseWith(completionSchema, value, at);
+    const { by = {}, ...completion } = parseWith(answerSchema, value, at);
+    this.by = by;
     const { finishNs } = completion;
     const name = nameOf(completion.lane, completion.instance, completion.iteration);
     const releaseNs = this.outstanding.get(name);

@@ -1,7 +1,8 @@
 /** Which host model a device gets. */
 import { type Calibration, hostStepSchema, outputPathSchema } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
-import { hostModel } from './engine-options.js';
+import { noHostTime } from '../trust-card.js';
+import { hostModel, hostModelFlag } from './engine-options.js';
 
 const starts = hostStepSchema.parse({});
 const own = { ...starts, schedule_ns: 1 };
@@ -23,5 +24,16 @@ describe('hostModel', () => {
     const { steps } = hostModel('vllm', calibration, ['fitted', 'stepped']);
     expect(steps).toEqual({ fitted: starts, stepped: own });
     expect(hostModel('none', calibration, ['unknown'])).toEqual({});
+  });
+});
+
+describe('hostModelFlag', () => {
+  it('names the flag where it changes the host time of a device, and only there', () => {
+    expect(hostModelFlag('calibrated', calibration, ['unknown'])).toEqual([]);
+    expect(hostModelFlag('vllm', calibration, ['unknown', 'stepped'])).toEqual([]);
+    expect(hostModelFlag('vllm', calibration, ['fitted'])).toEqual(['--host-model vllm']);
+    expect(hostModelFlag('none', calibration, ['fitted'])).toEqual([]);
+    expect(hostModelFlag('none', calibration, ['stepped'])).toEqual([noHostTime]);
+    expect(hostModelFlag('none', calibration, ['unknown'])).toEqual([noHostTime]);
   });
 });

@@ -76,6 +76,19 @@ export function engineOverrides(raw: Readonly<Record<string, unknown>>): EngineO
   };
 }
 
+/** The flag, where these devices' hosts take another time than as calibrated; else nothing. */
+export function hostModelFlag(
+  name: EngineFlags['hostModel'],
+  calibration: Calibration,
+  hardware: readonly string[],
+): string[] {
+  const hostOf = (model: EngineFlags['hostModel']): string => {
+    const { steps = {}, output } = hostModel(model, calibration, hardware);
+    return JSON.stringify([steps, output]);
+  };
+  return hostOf(name) === hostOf('calibrated') ? [] : [`--host-model ${name}`];
+}
+
 /**
  * Host work by hardware, and the way to the client, which the slowest device's constants decide. As
  * calibrated means the start values for a device of which nothing is: a host takes some time.

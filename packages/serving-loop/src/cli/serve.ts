@@ -6,7 +6,11 @@ import { type Calibration, type Cluster, calibrateLinks } from '@astrolabe/confi
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import type { LatencyModel, LookupCounts } from '@astrolabe/profile';
 import { openProfiles } from '@astrolabe/profiler-ingest/cli';
-import { createTraceGenerator } from '@astrolabe/trace-generator';
+import {
+  createTraceGenerator,
+  type TermSwitches,
+  termSwitchesSchema,
+} from '@astrolabe/trace-generator';
 import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type RequestResult, requestResults } from '../metrics.js';
@@ -15,8 +19,8 @@ import type { RunResult } from '../run-result.js';
 import { runServing } from '../serving-run.js';
 import { type LookupShare, type Summary, summarise } from '../summary.js';
 import { openBackend } from './carriers/open-backend.js';
-import type { OpenedBackend } from './carriers/opened-backend.js';
-import { type EngineFlags, hostModel } from './engine-options.js';
+import type { OpenedBackend, StageReport } from './carriers/opened-backend.js';
+import { type EngineFlags, hostModel, hostModelFlag } from './engine-options.js';
 import { idleFlags } from './idle-flags.js';
 import type { ServingOptions } from './options.js';
 import { loadRouting } from './routing-options.js';
@@ -50,7 +54,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
   const opened = await openStages(options, cluster, calibration);
   const progress = new Progress(options.quiet);
   let run: RunResult;
-  let lookups: LookupCounts | undefined;
+  let stages: StageReport;
   try {
     run = await runServing({
       cluster,
@@ -66,7 +70,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
         progress.update(finished / total, `${finished}/${total} at ${(nowNs / 1e9).toFixed(1)} s`),
       ...observers,
     });
-    lookups = await opened.finish();
+    stages = await opened.finish();
   } catch (error) {
     await opened.abort();
     throw error;
@@ -76,7 +80,9 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
   const results = requestResults(run);
   const summary = summarise(run, results, {
     fitted: fittedSources(cluster, calibration),
-    lookups: lookupShare(lookups),
+    lookups: lookupShare(stages.lookups),
+    foreign: stages.foreign,
+    switched: switchedFlags(options, cluster, calibration),
     slo: options.engine?.slo,
     calibration,
     linksFitted: cluster !== nominal,
@@ -138,6 +144,26 @@ async function openGenerator(options: ServingOptions, cluster: Cluster, calibrat
 
 function termFlags(terms: ServingOptions['terms'] = {}): string[] {
   return Object.entries(terms).flatMap(([name, on]) => [on ? '--with' : '--without', name]);
+}
+
+/** Flags that leave the model for which constants were fitted and errors are known. */
+function switchedFlags(
+  { engine, terms = {} }: ServingOptions,
+  cluster: Cluster,
+  calibration: Calibration,
+): string[] {
+  const defaults = termSwitchesSchema.parse({});
+  const names = Object.keys(terms) as (keyof TermSwitches)[];
+  return [
+    ...hostModelFlag(
+      engine?.hostModel ?? 'calibrated',
+      calibration,
+      cluster.instances.map((instance) => instance.hardware),
+    ),
+    ...names
+      .filter((name) => terms[name] !== defaults[name])
+      .map((name) => `${terms[name] ? '--with' : '--without'} ${name}`),
+  ];
 }
 
 function timeoutNs({ engine }: ServingOptions): number | undefined {

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { clusterOf, FixedMachine } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
 import { runServing } from '../serving-run.js';
+import { summarise } from '../summary.js';
 
 const ms = (value: number): number => value * nsPerMs;
 
@@ -229,5 +230,26 @@ describe('refusals', () => {
 
   it('decode without prefill', async () => {
     await expect(run([request(0, 0)], { prefill: [] })).rejects.toThrow(/all are decode instances/);
+  });
+});
+
+describe('overload', () => {
+  const overload = async (kvTransfer: object, kvBlocks: number) => {
+    // A request every 0.18 s; the decode instance has one for 0.21 s and more.
+    const requests = Array.from({ length: 40 }, (_, i) =>
+      request(i, 180 * i, { outputTokens: 22 }),
+    );
+    const { rows, result } = await run(requests, { kvTransfer, decode: [{ kv_blocks: kvBlocks }] });
+    return summarise(result, rows, { fitted: [], lookups: undefined }).trust;
+  };
+
+  it.each(['prefill', 'decode'])('of the decode instance, first token from %s', async (from) => {
+    // 3 blocks hold one request at a time.
+    const one = await overload({ first_token: from }, 4);
+    expect(one.overloaded).toBe(true);
+    expect(one.load).toBeGreaterThan(1.1);
+    const many = await overload({ first_token: from }, 40);
+    expect(many.overloaded).toBe(false);
+    expect(many.load).toBeCloseTo(1, 6);
   });
 });

@@ -1,11 +1,13 @@
 /**
  * Graph sets from a Chakra graph stream (or from control lines naming .et files) through the machine:
  * every request to run the clock (`advance_ns`, or a line `{"advanceNs": n}`) has exactly one answer,
- * the next completion by then or `{"advancedNs": n}`. At the end of input all that is left runs.
+ * the next completion by then or `{"advancedNs": n}`, and says `by` whom. At the end of input all that
+ * is left runs.
  */
 import { parseWith, UserError } from '@astrolabe/base';
 import {
   openInput,
+  ourName,
   readBytes,
   readNdjson,
   Verdict,
@@ -14,6 +16,8 @@ import {
 } from '@astrolabe/base/cli';
 import {
   advanceOf,
+  type ClockRequest,
+  clockRequestSchema,
   type Dialect,
   decodeGraph,
   type GraphSet,
@@ -22,7 +26,7 @@ import {
   graphFilesSchema,
   readGraphs,
 } from '@astrolabe/chakra';
-import { z } from 'zod';
+import type { AnsweredBy } from '../completion.js';
 import type { Machine } from '../machine.js';
 import type { StuckReport } from '../stuck.js';
 
@@ -43,13 +47,15 @@ export async function runGraphs(options: RunGraphsOptions): Promise<void> {
   const { machine } = options;
   const source = options.control ? controlLines(options) : graphStream(options);
   for await (const item of source) {
-    if (typeof item !== 'number') {
+    if (!('advanceNs' in item)) {
       machine.submit(item);
       continue;
     }
-    const completion = machine.runUntil(item);
-    if (completion === undefined) refuseStuck(machine, item);
-    await writeStdout(`${JSON.stringify(completion ?? { advancedNs: item })}\n`);
+    const { advanceNs, writtenBy } = item;
+    const completion = machine.runUntil(advanceNs);
+    if (completion === undefined) refuseStuck(machine, advanceNs);
+    const by: AnsweredBy = { traceGenerator: writtenBy, systemSimulator: ourName };
+    await writeStdout(`${JSON.stringify({ ...(completion ?? { advancedNs: advanceNs }), by })}\n`);
   }
   for (;;) {
     const completion = machine.runUntil(Number.POSITIVE_INFINITY);
@@ -76,8 +82,7 @@ export function stuckMessage({ nowNs, lines }: StuckReport): string {
   return [`deadlock at ${nowNs} ns: nothing can happen any more`, ...shown, ...more].join('\n');
 }
 
-/** Graph sets, and numbers where the clock is to run to that time. */
-async function* graphStream(options: RunGraphsOptions): AsyncGenerator<GraphSet | number> {
+async function* graphStream(options: RunGraphsOptions): AsyncGenerator<GraphSet | ClockRequest> {
   const gatherer = new GraphSetGatherer();
   let last = 'stdin';
   for (const input of options.inputs) {
@@ -86,9 +91,9 @@ async function* graphStream(options: RunGraphsOptions): AsyncGenerator<GraphSet 
     let graphs = 0;
     for await (const graph of readGraphs(openInput(input), { at, dialect: options.dialect })) {
       const place = `${at}: graph ${graphs++}`;
-      const advanceNs = advanceOf(graph);
-      if (advanceNs !== undefined) {
-        yield advanceNs;
+      const request = advanceOf(graph);
+      if (request !== undefined) {
+        yield request;
         continue;
       }
       const set = gatherer.push(graph, place);
@@ -99,15 +104,13 @@ async function* graphStream(options: RunGraphsOptions): AsyncGenerator<GraphSet 
   if (rest !== undefined) yield rest;
 }
 
-const advanceSchema = z.strictObject({ advanceNs: z.number().int().nonnegative() });
-
-async function* controlLines(options: RunGraphsOptions): AsyncGenerator<GraphSet | number> {
+async function* controlLines(options: RunGraphsOptions): AsyncGenerator<GraphSet | ClockRequest> {
   for (const input of options.inputs) {
     const name = input === '-' ? 'stdin' : input;
     for await (const { value, line } of readNdjson(openInput(input), name)) {
       const at = `${name}:${line}`;
       if (typeof value === 'object' && value !== null && 'advanceNs' in value) {
-        yield parseWith(advanceSchema, value, at).advanceNs;
+        yield parseWith(clockRequestSchema, value, at);
       } else {
         yield setFromFiles(value, at, options.dialect);
       }

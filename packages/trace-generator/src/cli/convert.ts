@@ -1,11 +1,11 @@
 /**
  * The filter: lines of iterations and transfers in, graphs out in the same order, each line answered
  * before the next is read, so that a loop may wait for the answer. A line `{"advanceNs": n}` passes
- * through as an empty graph that runs the machine's clock to there. With `--output` graphs go to
- * files, and the lines on stdout name them.
+ * through as an empty graph that runs the machine's clock to there, and says who wrote the stream.
+ * With `--output` graphs go to files, and the lines on stdout name them.
  */
 import { askedBy, parseWith } from '@astrolabe/base';
-import { openInput, readNdjson, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
+import { openInput, ourName, readNdjson, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import {
   advanceGraph,
   describeGraphFiles,
@@ -37,10 +37,11 @@ export async function convert(options: GeneratorOptions): Promise<void> {
     const at = `${name}:${line}`;
     if (isAdvance(value)) {
       const { advanceNs } = parseWith(advanceSchema, value, at);
+      const request = { advanceNs, writtenBy: ourName };
       await writeStdout(
         output === undefined
-          ? encodeGraph(advanceGraph(advanceNs), { dialect })
-          : `${JSON.stringify({ advanceNs })}\n`,
+          ? encodeGraph(advanceGraph(request), { dialect })
+          : `${JSON.stringify(request)}\n`,
       );
       continue;
     }

@@ -16,7 +16,7 @@ import { AstraSimBackend } from './astra-sim.js';
 import { InteractiveBackend } from './interactive.js';
 import { openStages, type StageFlags } from './open-stages.js';
 import type { OpenedBackend } from './opened-backend.js';
-import { keptNames, Recorder, readLookups } from './recorder.js';
+import { keptNames, Recorder, readStages } from './recorder.js';
 import { RecordingBackend } from './recording.js';
 import { ReplayBackend } from './replay.js';
 import { makeTemporaryFolder } from './stage.js';
@@ -43,9 +43,9 @@ export async function openBackend(inputs: BackendInputs): Promise<OpenedBackend>
   return {
     backend: exporter,
     finish: async () => {
-      const lookups = await opened.finish();
+      const report = await opened.finish();
       exporter.commit();
-      return lookups;
+      return report;
     },
     abort: async () => {
       await opened.abort();
@@ -95,9 +95,9 @@ async function openInProcess({
   return {
     backend,
     finish: async () => {
-      const counts = countLookups(made.models);
-      recorder?.commit(counts);
-      return counts;
+      const report = { lookups: countLookups(made.models), foreign: {} };
+      recorder?.commit(report);
+      return report;
     },
     abort: async () => recorder?.breakOff(),
   };
@@ -123,7 +123,8 @@ async function openBinary({ options, cluster, generator }: BackendInputs): Promi
     finish: async () => {
       await backend.close();
       temporary.remove();
-      return countLookups(made.models);
+      const foreign = { systemSimulator: options.systemSimulator!.join(' ') };
+      return { lookups: countLookups(made.models), foreign };
     },
     abort: async () => {
       await backend.abort();
@@ -138,7 +139,7 @@ function openReplay(folder: string): OpenedBackend {
     backend,
     finish: async () => {
       await backend.close();
-      return readLookups(join(folder, keptNames.lookups));
+      return readStages(join(folder, keptNames.stages));
     },
     abort: async () => {
       await backend.close();

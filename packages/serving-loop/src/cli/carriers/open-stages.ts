@@ -2,9 +2,10 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makeFolder } from '@astrolabe/base/cli';
+import { isOurs, makeFolder } from '@astrolabe/base/cli';
 import { type GraphFiles, graphFileName } from '@astrolabe/chakra';
-import type { Completion } from '@astrolabe/system-simulator';
+import type { AnsweredBy, Completion } from '@astrolabe/system-simulator';
+import type { ForeignStages } from '../../trust-card.js';
 import type { CarrierOptions } from '../carrier-options.js';
 import type { OpenedBackend } from './opened-backend.js';
 import { PipeBackend } from './pipe.js';
@@ -52,16 +53,32 @@ export function openStages(options: CarrierOptions, flags: StageFlags): OpenedBa
     backend,
     finish: async () => {
       await backend.close();
-      const counts = generator.foreign ? undefined : readLookups(lookups);
-      recorder?.commit(counts);
+      const report = {
+        lookups: generator.foreign ? undefined : readLookups(lookups),
+        foreign: foreignStages(options, backend.by),
+      };
+      recorder?.commit(report);
       temporary.remove();
-      return counts;
+      return report;
     },
     abort: async () => {
       await backend.abort();
       recorder?.breakOff();
       temporary.remove();
     },
+  };
+}
+
+/** Commands of the user's that do not say that they are ours. A simulator says it of its generator, too. */
+function foreignStages(options: CarrierOptions, by: AnsweredBy): ForeignStages {
+  const { traceGenerator, systemSimulator } = options;
+  return {
+    ...(traceGenerator === undefined || isOurs(by.traceGenerator)
+      ? {}
+      : { traceGenerator: traceGenerator.join(' ') }),
+    ...(systemSimulator === undefined || isOurs(by.systemSimulator)
+      ? {}
+      : { systemSimulator: systemSimulator.join(' ') }),
   };
 }
 

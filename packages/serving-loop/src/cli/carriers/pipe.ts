@@ -5,7 +5,7 @@
  */
 import { UserError } from '@astrolabe/base';
 import { parseJsonLine } from '@astrolabe/base/cli';
-import type { Completion, Counters } from '@astrolabe/system-simulator';
+import type { AnsweredBy, Completion, Counters } from '@astrolabe/system-simulator';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { Backend } from '../../backend.js';
 import { AnswerChecker, advanceLine } from '../../carriers/answer.js';
@@ -54,6 +54,11 @@ export class PipeBackend implements Backend {
     if (this.chain === undefined) return undefined;
     for (const line of await this.chain.close()) await this.read(line, Infinity, this.chain);
     return undefined;
+  }
+
+  /** Whom answers came through, as far as they say so. */
+  get by(): AnsweredBy {
+    return this.checker.by;
   }
 
   async abort(): Promise<void> {

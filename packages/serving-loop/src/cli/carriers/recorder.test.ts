@@ -1,11 +1,11 @@
-/** Goal: the counts of a kept run are what our generator wrote, or are refused by name. */
+/** Goal: what a kept run says of its stages is what a recorder wrote, or is refused by name. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LookupCounts } from '@astrolabe/profile';
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { readLookups } from './recorder.js';
+import { readLookups, readStages } from './recorder.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'recorder-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -27,4 +27,15 @@ test('counts are read, or refused when they cannot be', () => {
   );
   writeFileSync(path, '{');
   expect(() => readLookups(path)).toThrow(/lookups\.json:1:2: not valid JSON/);
+});
+
+test('a report on stages is read, or refused when it cannot be', () => {
+  const path = join(folder, 'stages.json');
+  expect(() => readStages(path)).toThrow(/stages\.json: no such file/);
+  const lookups = { total: 3, extrapolated: 1, profiles: [] };
+  const report = { lookups, foreign: { systemSimulator: 'mine --fast' } };
+  writeFileSync(path, JSON.stringify(report));
+  expect(readStages(path)).toEqual(report);
+  writeFileSync(path, JSON.stringify({ foreign: { systemSimulator: 3 } }));
+  expect(() => readStages(path)).toThrow(/stages\.json: foreign\.systemSimulator: expected string/);
 });

@@ -2,14 +2,15 @@
  * `--keep DIR`: every stream of a run, as it went over the wire, so that each stage can be run again
  * alone: `trace-generator.in.ndjson` (iterations and clock requests), `system-simulator.in.et` (graphs;
  * `.ndjson` control lines with the files carrier), `system-simulator.out.ndjson` (answers). The names
- * end in `.partial` until the run is over and all is well. `lookups.json` is what our generator says
- * about itself at its end.
+ * end in `.partial` until the run is over and all is well. `stages.json` is what is known of the
+ * stages at its end: lookups of our generator, commands that are not ours.
  */
 import { closeSync, existsSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWith } from '@astrolabe/base';
 import { makeFolder, readJson, writeFileWhole, writeFully } from '@astrolabe/base/cli';
 import { type LookupCounts, lookupCountsSchema } from '@astrolabe/profile';
+import { type StageReport, stageReportSchema } from './opened-backend.js';
 
 const bufferBytes = 1 << 18;
 
@@ -18,7 +19,7 @@ export const keptNames = {
   graphs: 'system-simulator.in.et',
   control: 'system-simulator.in.ndjson',
   answered: 'system-simulator.out.ndjson',
-  lookups: 'lookups.json',
+  stages: 'stages.json',
 } as const;
 
 export class Recorder {
@@ -52,11 +53,9 @@ export class Recorder {
   }
 
   /** All is well: the files get their names. */
-  commit(lookups: LookupCounts | undefined): void {
+  commit(report: StageReport): void {
     for (const file of this.files) file.close(true);
-    if (lookups !== undefined) {
-      writeFileWhole(join(this.folder, keptNames.lookups), `${JSON.stringify(lookups)}\n`);
-    }
+    writeFileWhole(join(this.folder, keptNames.stages), `${JSON.stringify(report)}\n`);
   }
 
   /** Leaves the `.partial` names. */
@@ -107,6 +106,11 @@ class RecordFile {
  */
 export function readLookups(path: string): LookupCounts | undefined {
   return existsSync(path) ? parseWith(lookupCountsSchema, readJson(path), path) : undefined;
+}
+
+/** @throws UserError when it is not what a recorder writes */
+export function readStages(path: string): StageReport {
+  return parseWith(stageReportSchema, readJson(path), path);
 }
 
 function partialOf(path: string): string {

@@ -1,4 +1,5 @@
 /** Records what an in-process run would have sent, so that `--keep` gives the same files everywhere. */
+import { ourName } from '@astrolabe/base/cli';
 import {
   advanceGraph,
   encodeGraph,
@@ -11,6 +12,8 @@ import type { Iteration, TraceGenerator, Transfer } from '@astrolabe/trace-gener
 import type { Backend } from '../../backend.js';
 import { advancedLine, advanceLine, foreverNs } from '../../carriers/answer.js';
 import type { Recorder } from './recorder.js';
+
+const by = { traceGenerator: ourName, systemSimulator: ourName };
 
 export class RecordingBackend implements Backend {
   private readonly generator: TraceGenerator;
@@ -36,9 +39,10 @@ export class RecordingBackend implements Backend {
     const completion = this.machine.runUntil(untilNs);
     if (!this.started) return completion;
     this.recorder.asked(advanceLine(untilNs));
-    this.recorder.relayed(encodeGraph(advanceGraph(Math.min(untilNs, foreverNs))));
+    const request = { advanceNs: Math.min(untilNs, foreverNs), writtenBy: ourName };
+    this.recorder.relayed(encodeGraph(advanceGraph(request)));
     this.recorder.answered(
-      completion === undefined ? advancedLine(untilNs) : JSON.stringify(completion),
+      completion === undefined ? advancedLine(untilNs, by) : JSON.stringify({ ...completion, by }),
     );
     return completion;
   }

@@ -1,0 +1,101 @@
+/**
+ * What is odd about a workload, and what in it limits the answer: too few requests for a percentile, a
+ * run that is mostly beginning and end, shared prefixes without a prefix cache.
+ */
+import { nsPerS } from '@astrolabe/base';
+import { type Finding, Linter, type Request } from '@astrolabe/workload';
+import type { RequestResult } from './metrics.js';
+
+const mostFindings = 5;
+/** Of findings about the workload as a whole. */
+const place = 'workload';
+/** Shares from which on a finding is one. */
+const edgesThatCount = 0.2;
+const warmUpThatCounts = 0.01;
+const sharedThatCounts = 0.05;
+
+export interface WorkloadUse {
+  readonly requests: readonly Request[];
+  readonly results: readonly RequestResult[];
+  readonly makespanS: number;
+  /** Extra time of an instance's first step. */
+  readonly warmUpNs: number;
+  /** Every instance that serves prompts looks for known prefixes. */
+  readonly prefixCaching: boolean;
+}
+
+export function workloadFindings(use: WorkloadUse): string[] {
+  return [
+    ...lint(use.requests),
+    ...percentiles(use),
+    ...edges(use),
+    ...warmUp(use),
+    ...shared(use),
+  ];
+}
+
+function lint(requests: readonly Request[]): string[] {
+  const linter = new Linter(place);
+  const findings: Finding[] = [];
+  requests.forEach((request, i) => {
+    findings.push(...linter.add(request, `request ${request.id ?? i}`));
+  });
+  findings.push(...linter.end());
+  const texts = findings.map(({ at, level, message }) =>
+    at === place ? message : `${at}: ${level}: ${message}`,
+  );
+  if (texts.length <= mostFindings) return texts;
+  return [...texts.slice(0, mostFindings), `and ${texts.length - mostFindings} more`];
+}
+
+/** Percentiles interpolate between ranks: of n values p99 lies between the last two up to n = 101. */
+function percentiles({ results }: WorkloadUse): string[] {
+  const count = results.filter(({ status }) => status === 'finished').length;
+  if (count === 0 || count > 101) return [];
+  const which = count > 21 ? 'p99 rests' : 'p95 and p99 rest';
+  return [`${which} on the slowest two of ${count} requests`];
+}
+
+/**
+ * While the first requests are served the service fills, while the last ones are it empties. Where all
+ * came at once that is what was asked.
+ */
+function edges({ results, makespanS }: WorkloadUse): string[] {
+  const servedS = results.flatMap(({ status, latencyNs, queueingNs }) =>
+    status === 'finished' ? [((latencyNs ?? 0) - (queueingNs ?? 0)) / nsPerS] : [],
+  );
+  const arrivals = new Set(results.map(({ arrivalNs }) => arrivalNs));
+  if (servedS.length === 0 || arrivals.size < 2 || makespanS <= 0) return [];
+  const meanS = servedS.reduce((sum, value) => sum + value, 0) / servedS.length;
+  const share = Math.min(1, (2 * meanS) / makespanS);
+  if (share < edgesThatCount) return [];
+  return [
+    `the service fills or empties for up to ${percent(share)} of the makespan, as serving a request ` +
+      `takes ${meanS.toFixed(1)} s: expect more throughput of a longer run`,
+  ];
+}
+
+function warmUp({ warmUpNs, makespanS }: WorkloadUse): string[] {
+  const warmUpS = warmUpNs / nsPerS;
+  if (makespanS <= 0 || warmUpS < warmUpThatCounts * makespanS) return [];
+  const share = percent(Math.min(1, warmUpS / makespanS));
+  return [`warm-up (${warmUpS.toFixed(2)} s, once) is ${share} of the makespan`];
+}
+
+function shared({ requests, prefixCaching }: WorkloadUse): string[] {
+  if (prefixCaching) return [];
+  let prompt = 0;
+  let known = 0;
+  for (const { promptTokens, prefix } of requests) {
+    prompt += promptTokens;
+    known += Math.min(prefix?.tokens ?? 0, promptTokens);
+  }
+  if (known < sharedThatCounts * prompt) return [];
+  return [
+    `${percent(known / prompt)} of prompt tokens repeat earlier requests, and prefix caching is off`,
+  ];
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
