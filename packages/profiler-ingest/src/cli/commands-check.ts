@@ -41,7 +41,7 @@ export function addCheckingCommands(program: Command): void {
     .command('check')
     .description('what a profile lacks for a model, and how much of a workload it extrapolates')
     .argument('<profile>', 'Arrow profile, fitted JSON or bundle directory')
-    .requiredOption('--model <file>', 'Hugging Face config.json')
+    .requiredOption('--model <name>', 'a shipped model, or a Hugging Face config.json')
     .option('--tp <degree>', 'TP degree', positiveInteger, 1)
     .option('--iterations <file>', 'batches as NDJSON (newTokens, contextTokens); - is stdin')
     .action(runCheck);

@@ -35,7 +35,7 @@ export function addDerivingCommands(program: Command): void {
     .description('make a profile from a data sheet, without any measurement')
     .option('--device <name>', 'shipped device or JSON file of the same form; see --list')
     .option('--list', 'list the shipped devices')
-    .option('--model <file>', 'Hugging Face config.json')
+    .option('--model <name>', 'a shipped model, or a Hugging Face config.json')
     .option('--name <name>', "the model's name in the profile; by default from the path")
     .option('--dtype <name>', 'bf16, fp16, fp8', 'bf16')
     .option('--tp <degrees>', 'tensor-parallel degrees', degrees, [1])
