@@ -64,6 +64,7 @@ export function fitResiduals(
 
 /** One request: measured, and simulated at every grid point. */
 interface Sample {
+  /** In the simulation, where whoever measured the run does not see the queue. */
   readonly unqueued: boolean;
   readonly tpotNs: number | undefined;
   readonly ttftNs: number;
@@ -79,7 +80,7 @@ function matchSamples(grid: readonly GridPoint[], real: readonly RequestRow[]): 
     const rows = simulated as RequestRow[];
     return [
       {
-        unqueued: isUnqueued(row),
+        unqueued: isUnqueued(row.scheduledNs === undefined ? rows[0] : row),
         tpotNs: latencyMetrics.tpot(row),
         ttftNs: latencyMetrics.ttft(row),
         simulatedTpotNs: rows.map((one) => latencyMetrics.tpot(one) ?? 0),

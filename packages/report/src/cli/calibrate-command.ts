@@ -3,16 +3,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
-import {
-  fraction,
-  nonNegativeInteger,
-  positiveInteger,
-  writeFileWhole,
-  writeStdout,
-} from '@astrolabe/base/cli';
+import { nonNegativeInteger, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import type { Calibration } from '@astrolabe/config';
 import { loadCluster } from '@astrolabe/config/cli';
-import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop/cli';
+import {
+  addBehaviourOptions,
+  type Served,
+  type ServingOptions,
+  serve,
+  servingOptions,
+  shippedProfiles,
+} from '@astrolabe/serving-loop/cli';
 import type { Command } from 'commander';
 import {
   type Estimate,
@@ -23,17 +24,14 @@ import {
 import { simulatedRows } from '../calibrate/simulated-rows.js';
 import { matchRows } from '../compare.js';
 import type { RunData } from '../run-data.js';
-import { readVllmBench } from './read-real.js';
+import { readRealRun, realHelp } from './real/index.js';
 
 interface Flags {
   clusterConfig: string;
   workload: string;
-  profiles: string;
+  profiles?: string;
   real: string;
   name?: string;
-  maxNumSeqs?: number;
-  kvBlocks?: number;
-  memoryUtilization?: number;
   seed: number;
   output: string;
 }
@@ -42,31 +40,31 @@ interface Flags {
 const gridNs = [0, 0.5e6, 1e6, 1.5e6, 2e6, 3e6, 5e6];
 
 export function addCalibrate(program: Command): void {
-  program
+  const command = program
     .command('calibrate')
     .description('fits step overhead and front-end delay of a device on one real run')
     .requiredOption('--cluster-config <file>', 'the cluster the run was made on')
-    .requiredOption('--workload <file>', 'the workload of the run')
-    .requiredOption('--profiles <dir>', 'profiles of the device')
-    .requiredOption('--real <dir>', 'folder with requests.jsonl of a vLLM bench run')
-    .option('--name <text>', 'how results shall name the run (default: its folder)')
-    .option('--max-num-seqs <n>', 'as in the run', positiveInteger)
-    .option('--kv-blocks <n>', 'as in the run', positiveInteger)
-    .option('--memory-utilization <f>', 'as in the run', fraction)
+    .requiredOption('--workload <file>', 'the workload of the run; may be the measured file itself')
+    .requiredOption('--real <path>', realHelp)
+    .option('--profiles <dir>', 'profiles of the device (default: shipped)')
+    .option('--name <text>', 'how results shall name the run (default: its path)')
     .option('--seed <n>', 'seed of the resampling', nonNegativeInteger, 0)
-    .option('--output <file>', 'where the calibration goes; - = stdout', '-')
-    .action(async (flags: Flags) => {
-      const text = `${JSON.stringify(await calibrate(flags), null, 2)}\n`;
-      if (flags.output === '-') await writeStdout(text);
-      else writeFileWhole(flags.output, text);
-    });
+    .option('--output <file>', 'where the calibration goes; - = stdout', '-');
+  addBehaviourOptions(command);
+  command.action(async (flags: Flags) => {
+    const options = servingOptions(command, shippedProfiles);
+    const text = `${JSON.stringify(await calibrate(flags, options), null, 2)}\n`;
+    if (flags.output === '-') await writeStdout(text);
+    else writeFileWhole(flags.output, text);
+  });
 }
 
-async function calibrate(flags: Flags): Promise<Calibration> {
+async function calibrate(flags: Flags, given: ServingOptions): Promise<Calibration> {
   const { hardware, models } = whatServes(flags.clusterConfig);
-  const real = await readVllmBench(flags.real);
-  const plain = await fit(flags, hardware, real, false);
-  const waiting = await fit(flags, hardware, real, true);
+  const real = await readRealRun(flags.real);
+  const options = asMeasured(given, real);
+  const plain = await fit(options, hardware, real, false);
+  const waiting = await fit(options, hardware, real, true);
   // Nothing changes without skew rows: then constants hold with the term as without.
   const decodeTail = waiting.tpotErrorPct < plain.tpotErrorPct;
   const chosen = decodeTail ? waiting : plain;
@@ -95,7 +93,7 @@ async function calibrate(flags: Flags): Promise<Calibration> {
 
 /** The residuals with or without the wait for the longest decodes, which a part of them may be. */
 async function fit(
-  flags: Flags,
+  options: ServingOptions,
   hardware: string,
   real: RunData,
   decodeTail: boolean,
@@ -103,12 +101,12 @@ async function fit(
   const grid: GridPoint[] = [];
   for (const stepOverheadNs of gridNs) {
     const device = { source: 'grid', step_overhead_ns: stepOverheadNs, decode_tail: decodeTail };
-    const served = await simulate(flags, { devices: { [hardware]: device } });
+    const served = await simulate(options, { devices: { [hardware]: device } });
     const rows = simulatedRows(served.results);
-    matchRows({ rows, source: flags.workload }, real);
+    matchRows({ rows, source: options.workload }, real);
     grid.push({ stepOverheadNs, rows });
   }
-  return fitResiduals(grid, real.rows, flags.seed);
+  return fitResiduals(grid, real.rows, options.seed);
 }
 
 function interval({ intervalNs: [low, high] }: Estimate): [number, number] {
@@ -125,28 +123,25 @@ function whatServes(clusterConfig: string): { hardware: string; models: string[]
   });
 }
 
-async function simulate(flags: Flags, given: unknown): Promise<Served> {
+async function simulate(options: ServingOptions, given: unknown): Promise<Served> {
   const folder = mkdtempSync(join(tmpdir(), 'astrolabe-'));
   try {
     const calibration = join(folder, 'calibration.json');
     writeFileWhole(calibration, JSON.stringify(given));
-    return await serve(servingOptions(flags, calibration));
+    return await serve({ ...options, calibration });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function servingOptions(flags: Flags, calibration: string): ServingOptions {
+/** The options that a run needs beside what the command line says of the service. */
+function asMeasured(given: ServingOptions, real: RunData): ServingOptions {
   return {
-    clusterConfig: flags.clusterConfig,
-    workload: flags.workload,
-    profiles: flags.profiles,
-    flags: { max_num_seqs: flags.maxNumSeqs, kv_blocks: flags.kvBlocks },
-    memoryUtilization: flags.memoryUtilization,
-    routing: 'least-loaded',
-    seed: flags.seed,
+    ...given,
+    flags: { ...given.flags, kv_blocks: given.flags.kv_blocks ?? real.kvBlocks },
+    output: undefined,
+    stages: undefined,
     intervalS: 1,
-    calibration,
     summaryFormat: 'json',
     quiet: true,
   };

@@ -3,8 +3,8 @@ import { writeStdout } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { compareRuns } from '../compare.js';
 import { formatComparison } from '../format-comparison.js';
-import { readVllmBench } from './read-real.js';
 import { readLlmServingSimCsv, readSimulated } from './read-simulated.js';
+import { readRealRun, realHelp } from './real/index.js';
 
 interface Flags {
   simulated: string;
@@ -17,14 +17,14 @@ export function addCompare(program: Command): void {
     .command('compare')
     .description('a simulated run against a measured one, metric by metric')
     .requiredOption('--simulated <dir>', 'folder of serving-loop, or a sim.csv of LLMServingSim')
-    .requiredOption('--real <dir>', 'folder with requests.jsonl of a vLLM bench run')
+    .requiredOption('--real <path>', realHelp)
     .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
     .action(async (flags: Flags) => {
       const isTable = /\.csv(\.gz)?$/.test(flags.simulated);
       const simulated = isTable
         ? readLlmServingSimCsv(flags.simulated)
         : readSimulated(flags.simulated);
-      const comparison = compareRuns(simulated, await readVllmBench(flags.real));
+      const comparison = compareRuns(simulated, await readRealRun(flags.real));
       await writeStdout(
         flags.format === 'json'
           ? `${JSON.stringify(comparison, null, 2)}\n`

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { compareRuns } from '../compare.js';
 import { formatComparison } from '../format-comparison.js';
-import { readVllmBench } from './read-real.js';
 import { readLlmServingSimCsv, readSimulated } from './read-simulated.js';
+import { readRealRun } from './real/index.js';
 
 const shared = new URL('../../../../../shared/refdata/llmservingsim/v1/bench', import.meta.url)
   .pathname;
@@ -19,7 +19,7 @@ describe.skipIf(!existsSync(shared))('the peer against vLLM (needs ../shared)', 
     ['RTX4090', 0.2, 0.5, 0.5, 0.0, -32.7],
   ])('%s', async (device, tpot, latency, ttft, makespan, unqueued) => {
     const folder = join(shared, device, 'Llama-3.1-8B');
-    const real = await readVllmBench(join(folder, 'vllm'));
+    const real = await readRealRun(join(folder, 'vllm'));
     const peer = readLlmServingSimCsv(join(folder, 'llmservingsim/sim.csv.gz'));
     const comparison = compareRuns(peer, real);
     const error = (metric: string, statistic: string): number => {
@@ -86,7 +86,7 @@ function writeRuns(rows: readonly object[], requests: string): { sim: string; re
 describe('compare', () => {
   it('maps clocks and computes each metric', async () => {
     const { sim, real } = writeRuns(bench, simulated);
-    const comparison = compareRuns(readSimulated(sim), await readVllmBench(real));
+    const comparison = compareRuns(readSimulated(sim), await readRealRun(real));
     const value = (metric: string, statistic: string): [number, number] => {
       const row = comparison.metrics.find((m) => m.metric === metric && m.statistic === statistic);
       return [row?.real ?? -1, row?.simulated ?? -1];
@@ -113,7 +113,7 @@ describe('compare', () => {
       bench,
       simulated.replace('1500000000,1500000000,finished', ',,unfinished'),
     );
-    const comparison = compareRuns(readSimulated(sim), await readVllmBench(real));
+    const comparison = compareRuns(readSimulated(sim), await readRealRun(real));
     expect(comparison.matched).toBe(1);
     expect(comparison.notes.join('\n')).toContain('1 requests finished in both runs, of 2');
   });
@@ -151,12 +151,12 @@ describe('compare', () => {
     ['empty', [], simulated, 'requests.jsonl: no requests'],
   ])('refuses: %s', async (_name, rows, csv, message) => {
     const { sim, real } = writeRuns(rows, csv);
-    const run = async () => compareRuns(readSimulated(sim), await readVllmBench(real));
+    const run = async () => compareRuns(readSimulated(sim), await readRealRun(real));
     await expect(run()).rejects.toThrow(message);
   });
 
   it('refuses a missing folder', async () => {
     expect(() => readSimulated('/nowhere')).toThrow('/nowhere/requests.csv: no such file');
-    await expect(readVllmBench('/nowhere')).rejects.toThrow('requests.jsonl: no such file');
+    await expect(readRealRun('/nowhere')).rejects.toThrow('requests.jsonl: no such file');
   });
 });

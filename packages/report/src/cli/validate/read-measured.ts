@@ -5,8 +5,8 @@ import { isUnqueued } from '../../latency-metrics.js';
 import { type RunData, requestKey } from '../../run-data.js';
 import { type Figures, inlineFigures, runFigures, tableFigures } from '../../validate/figures.js';
 import type { RealRun, RealSeries } from '../../validate/manifest.js';
-import { readVllmBench } from '../read-real.js';
 import { cell, readTable, type TableRow } from '../read-table.js';
+import { readRealRun } from '../real/index.js';
 
 export interface MeasuredFigures {
   readonly figures: Figures;
@@ -21,7 +21,7 @@ export async function readReal(real: RealRun, folder: string): Promise<MeasuredF
   if (real.kind === 'metrics') return { figures: inlineFigures(real.values) };
   const path = resolve(folder, real.path);
   if (real.kind === 'summary-tsv') return { figures: summaryRow(path, real.row) };
-  const read = await readVllmBench(path);
+  const read = await readRealRun(path);
   const run = { ...read, kvBlocks: real.kvBlocks ?? read.kvBlocks };
   const unqueued = new Set(run.rows.filter(isUnqueued).map((row) => requestKey(row.id)));
   return { figures: runFigures(run), run, unqueued };

@@ -1,5 +1,5 @@
 /**
- * Measured runs: a folder of LLMServingSim's vLLM bench with `requests.jsonl`, and `timeseries.csv` and
+ * A run measured by LLMServingSim's vLLM bench: a folder with `requests.jsonl`, and `timeseries.csv` and
  * `meta.json` where present. `arrival_time` is epoch seconds, the `_ts` are monotonic seconds: arrivals
  * are mapped with the smallest queued - arrival of the run.
  */
@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { parseWith, UserError } from '@astrolabe/base';
 import { openInput, readJson, readNdjson } from '@astrolabe/base/cli';
 import { z } from 'zod';
-import type { RequestRow, RunData, Series } from '../run-data.js';
-import { cell, readTable } from './read-table.js';
+import type { RequestRow, RunData, Series } from '../../run-data.js';
+import { cell, readTable } from '../read-table.js';
 
 /** Epoch or monotonic; a larger number is in ms or ns. */
 const seconds = z.number().nonnegative().max(1e11);
@@ -27,7 +27,7 @@ const benchRowSchema = z.looseObject({
 type BenchRow = z.infer<typeof benchRowSchema>;
 
 /** @throws UserError with file and line */
-export async function readVllmBench(folder: string): Promise<RunData> {
+export async function readBenchFolder(folder: string): Promise<RunData> {
   const path = join(folder, 'requests.jsonl');
   const rows: BenchRow[] = [];
   const seen = new Set<string>();

@@ -1,0 +1,42 @@
+/** Measured runs, whoever measured them: what a path holds decides how it is read. */
+import { statSync } from 'node:fs';
+import { UserError } from '@astrolabe/base';
+import { openInput, readJson, readNdjson } from '@astrolabe/base/cli';
+import type { RunData } from '../../run-data.js';
+import { readAiperf } from './aiperf.js';
+import { readBenchFolder } from './llmservingsim-bench.js';
+import { readVllmBench } from './vllm-bench.js';
+
+/** For `--real`. */
+export const realHelp =
+  'measured run: a folder with requests.jsonl, a vLLM bench result (JSON), AIPerf\u2019s JSONL';
+
+/** @throws UserError with file and line or key */
+export async function readRealRun(path: string): Promise<RunData> {
+  if (!isFile(path)) return await readBenchFolder(path);
+  const first = await firstObject(path);
+  if ('ttfts' in first || 'input_lens' in first) return readVllmBench(readJson(path), path);
+  if ('metadata' in first && 'metrics' in first) return await readAiperf(path);
+  throw new UserError(
+    'is no measured run that is known: expected the lists of a vLLM bench result (input_lens, ttfts, ...) ' +
+      'or the lines of AIPerf (metadata, metrics)',
+    { at: path },
+  );
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** A result that was written over several lines is read whole. */
+async function firstObject(path: string): Promise<object> {
+  const lines = readNdjson(openInput(path), path);
+  try {
+    const { value } = await lines.next();
+    return Object(value?.value);
+  } catch {
+    return Object(readJson(path));
+  } finally {
+    await lines.return(undefined);
+  }
+}
