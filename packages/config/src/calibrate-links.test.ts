@@ -8,7 +8,12 @@ import { tinyModel } from './tiny-model.js';
 
 const model = parseModel('m', tinyModel, 'test');
 
-function cluster(bandwidth: number, latency: number, hardware = ['H', 'H']): Cluster {
+function cluster(
+  bandwidth: number,
+  latency: number,
+  hardware = ['H', 'H'],
+  node: object = {},
+): Cluster {
   const instances = hardware.map((name) => ({
     model_name: 'm',
     hardware: name,
@@ -17,7 +22,7 @@ function cluster(bandwidth: number, latency: number, hardware = ['H', 'H']): Clu
   const file = {
     link_bw: bandwidth,
     link_latency: latency,
-    nodes: [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances }],
+    nodes: [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances, ...node }],
   };
   return resolveCluster(file, 'c.json', { findModel: () => model });
 }
@@ -37,6 +42,7 @@ describe('calibrateLinks', () => {
     ['another bandwidth', cluster(450, 0)],
     ['a latency of its own', cluster(900, 500)],
     ['another device', cluster(900, 0, ['X'])],
+    ['a node with links of its own', cluster(900, 0, ['H'], { link_bw: 800 })],
     ['devices that differ', cluster(900, 0, ['H', 'X'])],
   ])('leaves %s as it is', (_, given) => {
     expect(calibrateLinks(given, calibration)).toBe(given);

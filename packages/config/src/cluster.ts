@@ -186,6 +186,9 @@ export const nodeSchema = z.strictObject({
   host_link_bw: amount
     .default(defaultHostLinkGBps)
     .describe('GB/s between each device and host memory, each way; PCIe'),
+  link_bw: amount
+    .optional()
+    .describe('GB/s per direction between devices of this node; default: as the cluster says'),
   instances: z.array(instanceSchema).min(1).describe('model replicas'),
   power: powerSchema.optional().describe('constants of the power meter'),
 });

@@ -78,6 +78,8 @@ export interface ClusterNode {
   readonly hostMemory: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
   /** Between each device and host memory, each way. */
   readonly hostLinkGBps: number;
+  /** GB/s of 2^30 between devices of the node; absent: as the cluster's links. */
+  readonly linkGBps?: number;
   readonly power: PowerFile | undefined;
   /** Only when an instance of the node uses it; then it is the host memory. */
   readonly pim?: PimMemory;
@@ -130,6 +132,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
       index,
       ...hostMemory(node, instances, index, at, options),
       hostLinkGBps: node.host_link_bw,
+      ...(node.link_bw === undefined ? {} : { linkGBps: node.link_bw }),
       power: node.power,
       ...(node.storage === undefined ? {} : { storage: memoryOf(node.storage) }),
     })),

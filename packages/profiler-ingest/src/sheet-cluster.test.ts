@@ -137,10 +137,12 @@ describe('a cluster file of data sheets', () => {
       // 400 Gbit/s / 8 / 2^30; the B200 node has two devices.
       nic: { per_node: 2, bw: 46.6, latency: 5000 },
     });
-    expect(notes).toContain('B200 has 838 (NVLink 5); a file has one link_bw, the least');
-    resolved(file);
-    const slow = clusterOf(['L40S:prefill', 'H200:decode'], { nicGbps: 100 }).file.topology;
-    expect(slow).toEqual({
+    expect(file.nodes.map(({ link_bw: link }) => link)).toEqual([838, undefined]);
+    expect(notes[0]).toMatch(/^link_bw 838: NVLink 5 of B200, 900 GB/);
+    expect(resolved(file).nodes.map(({ linkGBps }) => linkGBps)).toEqual([838, undefined]);
+    const slow = clusterOf(['L40S:prefill', 'H200:decode'], { nicGbps: 100 }).file;
+    expect(slow.nodes.map(({ link_bw: link }) => link)).toEqual([undefined, 419]);
+    expect(slow.topology).toEqual({
       pcie: { bw: 29.8, latency: 2000 },
       nic: { per_node: 1, bw: 11.6, latency: 5000 },
     });

@@ -65,16 +65,21 @@ export function sheetCluster(
   const nodes = nodesOf(instances, options.perNode);
   const devices = [...new Map(nodes.map(({ device }) => [device.name, device])).values()];
   const notes: string[] = [];
-  const link = slowestLink(devices, notes);
+  const links = linksOf(devices, notes);
+  const least = Math.min(...links.values());
   const power = powerOf(devices, notes);
   const host = `host memory ${hostMemory.mem_size} GiB at ${hostMemory.mem_bw} GB/s a node`;
   notes.push(`assumed: ${host}, links ${linkLatencyNs} ns a hop`);
   const transfers = nodes.length > 1 && instances.some(({ role }) => role !== undefined);
   const file: ClusterInput = {
-    link_bw: link,
+    link_bw: least,
     link_latency: linkLatencyNs,
-    ...(transfers ? { topology: topologyOf(nodes, link, options.nicGbps, notes) } : {}),
-    nodes: nodes.map((node) => nodeOf(node, power.get(node.device.name), options)),
+    ...(transfers ? { topology: topologyOf(nodes, least, options.nicGbps, notes) } : {}),
+    nodes: nodes.map((node) => {
+      const { name } = node.device;
+      const link = links.get(name);
+      return nodeOf(node, link === least ? undefined : link, power.get(name), options);
+    }),
   };
   return { file, instances: nodes.flatMap((node) => node.instances), notes };
 }
@@ -119,20 +124,19 @@ function threeDigits(value: number): number {
   return Number(value.toPrecision(3));
 }
 
-/** Cluster files have one figure for the links inside nodes: the least of the devices'. */
-function slowestLink(devices: readonly Device[], notes: string[]): number {
-  const links = devices.map((device) => ({ device: device.name, ...linkOf(device, notes) }));
-  const slowest = links.reduce((least, one) => (one.gb_s < least.gb_s ? one : least));
-  const bandwidth = linkGBps(slowest.gb_s);
-  notes.push(
-    `link_bw ${bandwidth}: ${slowest.name} of ${slowest.device}, ${slowest.gb_s} GB/s of 10^9 per ` +
-      'direction, in GB/s of 2^30',
+/** GB/s of 2^30 by device. */
+function linksOf(devices: readonly Device[], notes: string[]): Map<string, number> {
+  return new Map(
+    devices.map((device) => {
+      const { name, gb_s: decimal } = linkOf(device, notes);
+      const bandwidth = linkGBps(decimal);
+      notes.push(
+        `link_bw ${bandwidth}: ${name} of ${device.name}, ${decimal} GB/s of 10^9 per direction, ` +
+          'in GB/s of 2^30',
+      );
+      return [device.name, bandwidth];
+    }),
   );
-  for (const { device, name, gb_s: other } of links) {
-    if (other === slowest.gb_s) continue;
-    notes.push(`${device} has ${linkGBps(other)} (${name}); a file has one link_bw, the least`);
-  }
-  return bandwidth;
 }
 
 function linkOf(device: Device, notes: string[]): { name: string; gb_s: number } {
@@ -192,6 +196,7 @@ function topologyOf(
 
 function nodeOf(
   { device, instances }: SheetNode,
+  ownLink: number | undefined,
   power: DevicePower | undefined,
   options: SheetClusterOptions,
 ): NodeInput {
@@ -202,6 +207,7 @@ function nodeOf(
     ...(pcie === assumedPcieGBps
       ? {}
       : { host_link_bw: threeDigits((defaultHostLinkGBps * pcie) / assumedPcieGBps) }),
+    ...(ownLink === undefined ? {} : { link_bw: ownLink }),
     ...(power === undefined ? {} : { power: { npu: { [device.name]: power } } }),
     instances: instances.map(({ tp, pp, ep, role }) => ({
       model_name: options.modelName,

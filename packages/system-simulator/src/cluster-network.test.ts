@@ -7,14 +7,19 @@ import { clusterMachine } from './cluster-machine.js';
 import { clusterNetwork } from './cluster-network.js';
 import { createMachine } from './machine.js';
 
-/** Nodes of so many one-device instances. */
-function cluster(nodes: readonly number[], topology: object): Cluster {
+/** Nodes of so many one-device instances. @param links of nodes that have their own */
+function cluster(
+  nodes: readonly number[],
+  topology: object | undefined,
+  links: readonly (number | undefined)[] = [],
+): Cluster {
   const instance = { model_name: 'tiny', hardware: 'X', npu_mem: { mem_size: 1, mem_bw: 1 } };
   const file = {
     link_bw: 1,
     link_latency: 0,
     topology,
-    nodes: nodes.map((count) => ({
+    nodes: nodes.map((count, i) => ({
+      ...(links[i] === undefined ? {} : { link_bw: links[i] }),
       cpu_mem: { mem_size: 1, mem_bw: 1 },
       instances: Array.from({ length: count }, () => instance),
     })),
@@ -61,6 +66,28 @@ function finishTimes(
 }
 
 describe('clusterNetwork', () => {
+  const twoNodes = { pcie: { bw: 1 }, nic: { per_node: 2, bw: 0.25 } };
+
+  it.each([
+    ['without topology', undefined, 1000],
+    ['without contention', { ...twoNodes, congestion: 'unaware' }, 4000],
+    ['with contention', twoNodes, 4000],
+  ])('a node with links of its own, %s', (_, topology, betweenMs) => {
+    const times = finishTimes(cluster([2, 2, 2, 2], topology, [2, undefined, 4, 2]), [
+      [0, 1],
+      [2, 3],
+      [4, 5],
+      [6, 7],
+    ]);
+    expect(times).toEqual([500, 1000, 250, 500]);
+    // Like links join no nodes.
+    const between = finishTimes(cluster([2, 2, 2], topology, [2, 2, 4]), [
+      [0, 2],
+      [3, 5],
+    ]);
+    expect(between).toEqual([betweenMs, betweenMs]);
+  });
+
   it('finds the innermost link two devices share', () => {
     const network = clusterNetwork(
       cluster([4, 4], {

@@ -2,7 +2,8 @@
  * Links of a cluster file. With `topology`: NVLink or NVSwitch domains, PCIe within a node, network
  * cards and the switch between nodes, each a level; two NPUs talk over the innermost they share.
  * Without: one level per entry of `link_bw`, innermost the NPUs of one pipeline stage, outermost
- * everything, and no contention, as LLMServingSim sets ASTRA-sim up. Link bandwidth is GB/s of 2^30.
+ * everything, and no contention, as LLMServingSim sets ASTRA-sim up. Nodes may have links of their
+ * own. Link bandwidth is GB/s of 2^30.
  */
 import { UserError } from '@astrolabe/base';
 import type { Cluster, Instance, TopologyFile } from '@astrolabe/config';
@@ -11,8 +12,31 @@ import type { LevelSpec, NetworkSpec } from './network/topology.js';
 /** @throws UserError a node with more network cards than devices */
 export function clusterNetwork(cluster: Cluster): NetworkSpec {
   const { topology } = cluster;
-  if (topology === undefined) return { congestion: 'unaware', levels: levels(cluster) };
-  return { congestion: topology.congestion, levels: topologyLevels(cluster, topology) };
+  if (topology === undefined) {
+    const own = nodeLevels(cluster, cluster.linkLatencyNs[0]);
+    return { congestion: 'unaware', levels: [...own, ...levels(cluster)] };
+  }
+  const own = nodeLevels(cluster, (topology.nvlink ?? topology.pcie).latency);
+  return {
+    congestion: topology.congestion,
+    levels: [...own, ...topologyLevels(cluster, topology)],
+  };
+}
+
+/** Nodes with links of their own: in place of all others between their devices. */
+function nodeLevels(cluster: Cluster, latencyNs: number): LevelSpec[] {
+  const { nodes } = cluster;
+  const bandwidths = new Set(nodes.flatMap(({ linkGBps }) => linkGBps ?? []));
+  if (bandwidths.size === 0) return [];
+  const places = placesOf(cluster);
+  return [...bandwidths].map((bandwidthGBps) => ({
+    // The devices of other nodes are each alone here.
+    domain: places.map(({ node }, npu) =>
+      nodes[node].linkGBps === bandwidthGBps ? node : nodes.length + npu,
+    ),
+    bandwidthGBps,
+    latencyNs,
+  }));
 }
 
 function topologyLevels(cluster: Cluster, topology: TopologyFile): LevelSpec[] {
