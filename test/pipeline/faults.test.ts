@@ -4,7 +4,7 @@
  * fails at a random point in a random way; seeded, the seed of a failing trial is in its name.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -161,8 +161,12 @@ describe.skipIf(!isBuilt)('stages that fail (needs a build)', () => {
     }),
   );
 
-  test('a signal to the loop ends its stages, and their files go', () =>
+  // A shell sees 128 and the signal's number of what a signal ends.
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s to the loop ends its stages, too', (signal) =>
     inFolder(async (place) => {
+      const output = join(place, 'out');
+      const temporary = join(place, 'tmp');
+      mkdirSync(temporary);
       const words = stage('simulator', 'stall', 3)
         .words.map((word) => `'${word}'`)
         .join(' ');
@@ -172,19 +176,28 @@ describe.skipIf(!isBuilt)('stages that fail (needs a build)', () => {
           ...[binOf('serving-loop'), '--quiet', '--carrier', 'pipe', '--system-simulator', words],
           ...['--cluster-config', join(folder, 'cluster.json')],
           ...['--workload', join(folder, 'workload.ndjson')],
+          ...['--output', output],
         ],
-        { env: { ...process.env, TMPDIR: place } },
+        { env: { ...process.env, TMPDIR: temporary } },
       );
-      const ended = new Promise((resolve) => child.once('close', (_, signal) => resolve(signal)));
-      while (!leftovers().some((command) => command.includes('faulty-stage'))) {
+      const ended = new Promise((resolve) => child.once('close', (_, by) => resolve(by)));
+      // The loop's own command names the stage, too.
+      const isStage = (command: string): boolean =>
+        command.includes('faulty-stage') && !command.includes('serving-loop');
+      while (!leftovers().some(isStage)) {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
-      child.kill('SIGTERM');
-      expect(await ended).toBe('SIGTERM');
+      child.kill(signal);
+      expect(await ended).toBe(signal);
       for (let i = 0; i < 100 && leftovers().length > 0; i++) {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       expect(leftovers()).toEqual([]);
-      expect(readdirSync(place)).toEqual([]);
-    }));
+      expect(readdirSync(temporary)).toEqual([]);
+      const results = contents(output);
+      expect(Object.keys(results)).toEqual(['run.json']);
+      const error = `ended by ${signal}`;
+      expect(JSON.parse(results['run.json'])).toMatchObject({ complete: false, error });
+    }),
+  );
 });

@@ -1,10 +1,18 @@
 /** `serving-loop`: the main job. Flags in, results out; the loop itself is in `serving-run.ts`. */
 import { runMain, Verdict, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
-import { servingCommand, servingOptions } from './cli/options.js';
+import { guard } from './cli/carriers/guard.js';
+import { StageError } from './cli/carriers/stage.js';
+import { type ServingOptions, servingCommand, servingOptions } from './cli/options.js';
 import { checkRequestsOutput, encodeRequests, ResultFolder } from './cli/result-folder.js';
 import { type Served, serve } from './cli/serve.js';
 import { shippedProfiles } from './cli/shipped-profiles.js';
 import { formatSummary } from './summary.js';
+
+/** A signal to a run that waits for stages leaves what their failure leaves. @returns ends that */
+function guardResults(folder: ResultFolder, options: ServingOptions): () => void {
+  if (options.stages === undefined || options.stages.carrier === 'in-process') return () => {};
+  return guard((why) => folder.discard(new StageError(why), options));
+}
 
 await runMain('serving-loop', async () => {
   const command = servingCommand();
@@ -12,6 +20,7 @@ await runMain('serving-loop', async () => {
   const options = servingOptions(command, shippedProfiles);
   checkRequestsOutput(options.requestsOutput);
   const folder = options.output === undefined ? undefined : new ResultFolder(options.output);
+  const release = folder === undefined ? () => {} : guardResults(folder, options);
   let served: Served;
   try {
     served = await serve(
@@ -25,9 +34,11 @@ await runMain('serving-loop', async () => {
           },
     );
   } catch (error) {
+    release();
     folder?.discard(error, options);
     throw error;
   }
+  release();
   folder?.commit(served, options);
   const { summary, results } = served;
   const text =

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { UserError } from '@astrolabe/base';
+import { guard } from './guard.js';
 
 /** stderr lines shown with a failure. */
 const shownLines = 8;
@@ -42,6 +43,7 @@ export class Stage {
   private readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
   private stderrLines: string[] = [];
   private stderrRest = '';
+  private readonly release: () => void;
 
   constructor(name: string, command: StageCommand) {
     this.name = name;
@@ -60,7 +62,7 @@ export class Stage {
     this.child.stderr.setEncoding('utf8');
     this.child.stderr.on('data', (text: string) => this.takeStderr(text));
     this.ended = this.watch();
-    guard(this);
+    this.release = guard(() => this.kill());
   }
 
   /** The stage as its user knows it. */
@@ -104,7 +106,7 @@ export class Stage {
       const finish = (end: StageEnd): void => {
         if (this.end !== undefined) return;
         this.end = end;
-        unguard(this);
+        this.release();
         // What it started and left behind goes with it.
         this.kill();
         resolve(end);
@@ -130,47 +132,16 @@ export class Stage {
   }
 }
 
-const liveStages = new Set<Stage>();
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-/** While stages run, a signal that ends us ends them first. */
-function guard(stage: Stage): void {
-  if (liveStages.size === 0) {
-    for (const signal of signals) process.on(signal, onSignal);
-    process.on('exit', killAll);
-  }
-  liveStages.add(stage);
-}
-
-function unguard(stage: Stage): void {
-  liveStages.delete(stage);
-  if (liveStages.size > 0) return;
-  for (const signal of signals) process.off(signal, onSignal);
-  process.off('exit', killAll);
-}
-
-function killAll(): void {
-  for (const stage of liveStages) stage.kill();
-  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true });
-}
-
-const temporaryFolders = new Set<string>();
-
 /** A folder for the stages' files; it goes when they are ended by a signal to us, too. */
 export function makeTemporaryFolder(): { readonly path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), 'serving-loop-'));
-  temporaryFolders.add(path);
+  const removeNow = (): void => rmSync(path, { recursive: true, force: true });
+  const release = guard(removeNow);
   return {
     path,
     remove: () => {
-      temporaryFolders.delete(path);
-      rmSync(path, { recursive: true, force: true });
+      release();
+      removeNow();
     },
   };
-}
-
-function onSignal(signal: NodeJS.Signals): void {
-  killAll();
-  for (const name of signals) process.off(name, onSignal);
-  process.kill(process.pid, signal);
 }
