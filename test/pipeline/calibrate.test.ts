@@ -7,8 +7,6 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { inFolder, isBuilt, root, run } from './commands.js';
 
-const cluster = join(root, 'cluster_config/rtxpro6000.json');
-
 interface Row {
   readonly promptTokens: number;
   readonly outputTokens: number;
@@ -29,38 +27,57 @@ function asBench(rows: readonly Row[]): string {
   });
 }
 
+/** A run with known constants, told by its client, calibrated with more flags. */
+async function recovered(folder: string, cluster: string, made: object, ...flags: string[]) {
+  const file = (name: string): string => join(folder, name);
+  writeFileSync(file('made.json'), JSON.stringify({ devices: { RTXPRO6000: made } }));
+  const shape = ['--shape', 'single', '--requests', '60', '--rate', '2'];
+  const requests = await run('workload', ['generate', ...shape]);
+  writeFileSync(file('requests.ndjson'), requests.stdout);
+  const simulated = await run('serving-loop', [
+    ...['--cluster-config', cluster, '--workload', file('requests.ndjson'), '--quiet'],
+    ...['--calibration', file('made.json'), '--requests-output', file('rows.ndjson')],
+  ]);
+  expect(simulated.code, simulated.stderr).toBe(0);
+  const lines = readFileSync(file('rows.ndjson'), 'utf8').trim().split('\n');
+  writeFileSync(file('bench.json'), asBench(lines.map((line) => JSON.parse(line))));
+  const { code, stdout, stderr } = await run('report', [
+    ...['calibrate', '--cluster-config', cluster, '--name', 'our own run', ...flags],
+    ...['--workload', file('bench.json'), '--real', file('bench.json')],
+  ]);
+  expect(code, stderr).toBe(0);
+  return { found: JSON.parse(stdout.toString()).devices.RTXPRO6000, stderr };
+}
+
 describe.skipIf(!isBuilt)('report calibrate (needs a build)', () => {
+  const made = { source: 'made', step_overhead_ns: 1_200_000, front_end_delay_ns: 5_000_000 };
+
   test('recovers step overhead and front-end delay from a client\u2019s view', () =>
     inFolder(async (folder) => {
-      const file = (name: string): string => join(folder, name);
-      const made = { source: 'made', step_overhead_ns: 1_200_000, front_end_delay_ns: 5_000_000 };
-      writeFileSync(file('made.json'), JSON.stringify({ devices: { RTXPRO6000: made } }));
-      const requests = await run('workload', [
-        'generate',
-        '--requests',
-        '60',
-        '--rate',
-        '2',
-        '--shape',
-        'single',
-      ]);
-      writeFileSync(file('requests.ndjson'), requests.stdout);
-      const simulated = await run('serving-loop', [
-        ...['--cluster-config', cluster, '--workload', file('requests.ndjson'), '--quiet'],
-        ...['--calibration', file('made.json'), '--requests-output', file('rows.ndjson')],
-      ]);
-      expect(simulated.code, simulated.stderr).toBe(0);
-      const lines = readFileSync(file('rows.ndjson'), 'utf8').trim().split('\n');
-      writeFileSync(file('bench.json'), asBench(lines.map((line) => JSON.parse(line))));
-      const { stdout, stderr } = await run('report', [
-        ...['calibrate', '--cluster-config', cluster, '--name', 'our own run'],
-        ...['--workload', file('bench.json'), '--real', file('bench.json')],
-      ]);
-      const found = JSON.parse(stdout.toString()).devices.RTXPRO6000;
+      const one = join(root, 'cluster_config/rtxpro6000.json');
+      const { found, stderr } = await recovered(folder, one, made);
       expect(found.source).toMatch(/fitted on our own run: 60 requests, \d+ of them unqueued/);
       expect(Math.abs(found.step_overhead_ns / made.step_overhead_ns - 1)).toBeLessThan(0.02);
       expect(Math.abs(found.front_end_delay_ns - made.front_end_delay_ns)).toBeLessThan(2e6);
       expect(found.decode_tail).toBe(false);
+      expect(found.link).toBeUndefined();
       expect(stderr).toMatch(/^report: TPOT of single requests within .*: it is off$/m);
+    }));
+
+  test('recovers the link of a tensor-parallel group, too', () =>
+    inFolder(async (folder) => {
+      const shipped = readFileSync(join(root, 'cluster_config/tp2.json'), 'utf8');
+      const cluster = join(folder, 'cluster.json');
+      writeFileSync(cluster, JSON.stringify({ ...JSON.parse(shipped), link_latency: 0 }));
+      const link = { nominal_gb_s: 16, bandwidth_gb_s: 6, latency_ns: 2000 };
+      const { found } = await recovered(folder, cluster, { ...made, link }, '--fit-link');
+      expect(found.link).toMatchObject({ nominal_gb_s: 16, latency_ns: 2000 });
+      expect(Math.abs(found.link.bandwidth_gb_s / link.bandwidth_gb_s - 1)).toBeLessThan(0.05);
+      expect(Math.abs(found.step_overhead_ns / made.step_overhead_ns - 1)).toBeLessThan(0.1);
+      const given = join(root, 'cluster_config/tp2.json');
+      const flags = ['calibrate', '--cluster-config', given, '--workload', 'w', '--real', 'r'];
+      const refused = await run('report', [...flags, '--fit-link']);
+      expect(refused.code).toBe(2);
+      expect(refused.stderr).toMatch(/tp2\.json: has no link to fit: expected tensor parallelism/);
     }));
 });

@@ -24,6 +24,8 @@ export interface Residuals {
   readonly frontEndDelay: Estimate;
   /** Mean absolute error of single requests' TPOT that the fitted step overhead leaves, percent. */
   readonly tpotErrorPct: number;
+  /** By which measured TTFTs of unqueued requests grow faster with the prompt, ns per token. */
+  readonly ttftSlopeNs: number;
   readonly requests: number;
   readonly unqueuedRequests: number;
 }
@@ -57,6 +59,7 @@ export function fitResiduals(
     stepOverhead: { valueNs: stepOverheadNs, intervalNs: central90(stepOverheads) },
     frontEndDelay: { valueNs: frontEndDelayNs, intervalNs: central90(delays) },
     tpotErrorPct: tpotError(grid, samples, stepOverheadNs),
+    ttftSlopeNs: ttftSlope(samples, nearestPoint(grid, stepOverheadNs)),
     requests: samples.length,
     unqueuedRequests: samples.filter((sample) => sample.unqueued).length,
   };
@@ -66,6 +69,7 @@ export function fitResiduals(
 interface Sample {
   /** In the simulation, where whoever measured the run does not see the queue. */
   readonly unqueued: boolean;
+  readonly promptTokens: number;
   readonly tpotNs: number | undefined;
   readonly ttftNs: number;
   readonly simulatedTpotNs: readonly number[];
@@ -81,6 +85,7 @@ function matchSamples(grid: readonly GridPoint[], real: readonly RequestRow[]): 
     return [
       {
         unqueued: isUnqueued(row.scheduledNs === undefined ? rows[0] : row),
+        promptTokens: row.promptTokens,
         tpotNs: latencyMetrics.tpot(row),
         ttftNs: latencyMetrics.ttft(row),
         simulatedTpotNs: rows.map((one) => latencyMetrics.tpot(one) ?? 0),
@@ -136,16 +141,36 @@ function frontEndDelay(
   chosen: readonly number[],
   stepOverheadNs: number,
 ): number {
-  let nearest = 0;
-  grid.forEach((point, g) => {
-    const best = Math.abs(grid[nearest].stepOverheadNs - stepOverheadNs);
-    if (Math.abs(point.stepOverheadNs - stepOverheadNs) < best) nearest = g;
-  });
+  const nearest = nearestPoint(grid, stepOverheadNs);
   const gaps = chosen
     .filter((index) => samples[index].unqueued)
     .map((index) => samples[index].ttftNs - samples[index].simulatedTtftNs[nearest])
     .sort((a, b) => a - b);
   return gaps.length === 0 ? 0 : Math.max(0, quantileSorted(gaps, 0.5));
+}
+
+function nearestPoint(grid: readonly GridPoint[], stepOverheadNs: number): number {
+  let nearest = 0;
+  grid.forEach((point, g) => {
+    const best = Math.abs(grid[nearest].stepOverheadNs - stepOverheadNs);
+    if (Math.abs(point.stepOverheadNs - stepOverheadNs) < best) nearest = g;
+  });
+  return nearest;
+}
+
+/** Least squares of the TTFT gap over prompt tokens; 0 where all prompts are of one length. */
+function ttftSlope(samples: readonly Sample[], g: number): number {
+  const chosen = [...samples.keys()].filter((index) => samples[index].unqueued);
+  const meanTokens = mean(chosen, (index) => samples[index].promptTokens);
+  let product = 0;
+  let square = 0;
+  for (const index of chosen) {
+    const { promptTokens, ttftNs, simulatedTtftNs } = samples[index];
+    const tokens = promptTokens - meanTokens;
+    product += tokens * (ttftNs - simulatedTtftNs[g]);
+    square += tokens * tokens;
+  }
+  return square === 0 ? 0 : product / square;
 }
 
 function mean(indices: readonly number[], pick: (index: number) => number): number {

@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '@astrolabe/base';
 import { nonNegativeInteger, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
-import type { Calibration } from '@astrolabe/config';
+import {
+  type Calibration,
+  calibrateLinks,
+  type DeviceCalibration,
+  deviceCalibrationSchema,
+} from '@astrolabe/config';
 import { loadCluster } from '@astrolabe/config/cli';
 import {
   addBehaviourOptions,
@@ -15,6 +20,7 @@ import {
   shippedProfiles,
 } from '@astrolabe/serving-loop/cli';
 import type { Command } from 'commander';
+import { fitLink, type LinkPoint } from '../calibrate/fit-link.js';
 import {
   type Estimate,
   fitResiduals,
@@ -32,6 +38,7 @@ interface Flags {
   profiles?: string;
   real: string;
   name?: string;
+  fitLink: boolean;
   seed: number;
   output: string;
 }
@@ -48,6 +55,7 @@ export function addCalibrate(program: Command): void {
     .requiredOption('--real <path>', realHelp)
     .option('--profiles <dir>', 'profiles of the device (default: shipped)')
     .option('--name <text>', 'how results shall name the run (default: its path)')
+    .option('--fit-link', 'the bandwidth inside a tensor-parallel group, too', false)
     .option('--seed <n>', 'seed of the resampling', nonNegativeInteger, 0)
     .option('--output <file>', 'where the calibration goes; - = stdout', '-');
   addBehaviourOptions(command);
@@ -60,67 +68,128 @@ export function addCalibrate(program: Command): void {
 }
 
 async function calibrate(flags: Flags, given: ServingOptions): Promise<Calibration> {
-  const { hardware, models } = whatServes(flags.clusterConfig);
+  const { hardware, models, link } = whatServes(flags.clusterConfig);
+  if (flags.fitLink && link === undefined) throw noLink(flags.clusterConfig);
   const real = await readRealRun(flags.real);
-  const options = asMeasured(given, real);
-  const plain = await fit(options, hardware, real, false);
-  const waiting = await fit(options, hardware, real, true);
-  // Nothing changes without skew rows: then constants hold with the term as without.
-  const decodeTail = waiting.tpotErrorPct < plain.tpotErrorPct;
-  const chosen = decodeTail ? waiting : plain;
-  process.stderr.write(
-    `report: TPOT of single requests within ${waiting.tpotErrorPct.toFixed(2)} % with the wait for the ` +
-      `longest decodes, ${plain.tpotErrorPct.toFixed(2)} % without: it is ` +
-      `${decodeTail ? 'on' : 'off'}\n`,
-  );
+  const fit = fitterOf(asMeasured(given, real), hardware, real);
+  const device = { decode_tail: await waitsForLongest(fit) };
+  const links =
+    flags.fitLink && link !== undefined ? { link: await linkOf(fit, device, link) } : {};
+  const fitted = await fit({ ...device, ...links });
+  const what = flags.fitLink
+    ? 'step overhead, front-end delay and link'
+    : 'step overhead and front-end delay';
   return {
     devices: {
       [hardware]: {
         source:
-          `step overhead and front-end delay fitted on ${flags.name ?? flags.real}: ` +
-          `${chosen.requests} requests, ${chosen.unqueuedRequests} of them unqueued`,
+          `${what} fitted on ${flags.name ?? flags.real}: ${fitted.requests} requests, ` +
+          `${fitted.unqueuedRequests} of them unqueued`,
         models,
-        step_overhead_ns: Math.round(chosen.stepOverhead.valueNs),
-        step_overhead_interval_ns: interval(chosen.stepOverhead),
-        front_end_delay_ns: Math.round(chosen.frontEndDelay.valueNs),
-        front_end_delay_interval_ns: interval(chosen.frontEndDelay),
-        decode_tail: decodeTail,
+        step_overhead_ns: Math.round(fitted.stepOverhead.valueNs),
+        step_overhead_interval_ns: interval(fitted.stepOverhead),
+        front_end_delay_ns: Math.round(fitted.frontEndDelay.valueNs),
+        front_end_delay_interval_ns: interval(fitted.frontEndDelay),
+        ...device,
+        ...links,
         warm_up_ns: 0,
       },
     },
   };
 }
 
-/** The residuals with or without the wait for the longest decodes, which a part of them may be. */
-async function fit(
-  options: ServingOptions,
-  hardware: string,
-  real: RunData,
-  decodeTail: boolean,
-): Promise<Residuals> {
-  const grid: GridPoint[] = [];
-  for (const stepOverheadNs of gridNs) {
-    const device = { source: 'grid', step_overhead_ns: stepOverheadNs, decode_tail: decodeTail };
-    const served = await simulate(options, { devices: { [hardware]: device } });
-    const rows = simulatedRows(served.results);
-    matchRows({ rows, source: options.workload }, real);
-    grid.push({ stepOverheadNs, rows });
+type Device = Pick<DeviceCalibration, 'decode_tail' | 'link'>;
+
+/** The residuals that given constants of the device leave. */
+type Fitter = (device: Device) => Promise<Residuals>;
+
+function fitterOf(options: ServingOptions, hardware: string, real: RunData): Fitter {
+  return async (device) => {
+    const grid: GridPoint[] = [];
+    for (const stepOverheadNs of gridNs) {
+      const tried = { source: 'grid', step_overhead_ns: stepOverheadNs, ...device };
+      const served = await simulate(options, { devices: { [hardware]: tried } });
+      const rows = simulatedRows(served.results);
+      matchRows({ rows, source: options.workload }, real);
+      grid.push({ stepOverheadNs, rows });
+    }
+    return fitResiduals(grid, real.rows, options.seed);
+  };
+}
+
+/** Whichever describes single requests better; a part of the step overhead may be the wait. */
+async function waitsForLongest(fit: Fitter): Promise<boolean> {
+  const { tpotErrorPct: without } = await fit({ decode_tail: false });
+  const { tpotErrorPct: waiting } = await fit({ decode_tail: true });
+  // Without skew rows nothing changes: then constants hold with the term as without.
+  const decodeTail = waiting < without;
+  note(
+    `TPOT of single requests within ${waiting.toFixed(2)} % with the wait for the longest decodes, ` +
+      `${without.toFixed(2)} % without: it is ${decodeTail ? 'on' : 'off'}`,
+  );
+  return decodeTail;
+}
+
+/** Latency cannot be told from the step overhead: it is taken as what a fast link has. */
+async function linkOf(fit: Fitter, device: Device, nominalGBps: number) {
+  const link = { nominal_gb_s: nominalGBps, latency_ns: 2000 };
+  const points: LinkPoint[] = [];
+  for (const share of [1, 1 / 2, 1 / 4, 1 / 8]) {
+    const bandwidthGBps = nominalGBps * share;
+    const { ttftSlopeNs } = await fit({
+      ...device,
+      link: { ...link, bandwidth_gb_s: bandwidthGBps },
+    });
+    points.push({ bandwidthGBps, ttftSlopeNs });
   }
-  return fitResiduals(grid, real.rows, options.seed);
+  const { bandwidthGBps, inside } = fitLink(points);
+  const figure = Number(bandwidthGBps.toPrecision(3));
+  note(
+    `link: ${figure} GB/s of ${nominalGBps}` +
+      (inside ? '' : ', the nearest that was tried: TTFTs ask for another'),
+  );
+  return { ...link, bandwidth_gb_s: figure };
+}
+
+function note(text: string): void {
+  process.stderr.write(`report: ${text}\n`);
 }
 
 function interval({ intervalNs: [low, high] }: Estimate): [number, number] {
   return [Math.round(low), Math.round(high)];
 }
 
-function whatServes(clusterConfig: string): { hardware: string; models: string[] } {
-  const { instances } = loadCluster(clusterConfig);
+interface Serving {
+  readonly hardware: string;
+  readonly models: string[];
+  /** What a fitted link replaces, GB/s; undefined where none can. */
+  readonly link: number | undefined;
+}
+
+function whatServes(clusterConfig: string): Serving {
+  const cluster = loadCluster(clusterConfig);
+  const { instances, linkBandwidthGBps } = cluster;
   const hardware = new Set(instances.map((one) => one.hardware));
   const models = new Set(instances.map((one) => one.model.name));
-  if (hardware.size === 1) return { hardware: [...hardware][0], models: [...models] };
-  throw new UserError(`has ${hardware.size} kinds of device; one run calibrates one kind`, {
-    at: clusterConfig,
-  });
+  if (hardware.size !== 1) {
+    throw new UserError(`has ${hardware.size} kinds of device; one run calibrates one kind`, {
+      at: clusterConfig,
+    });
+  }
+  const [only] = hardware;
+  const [nominal] = linkBandwidthGBps;
+  const link = { nominal_gb_s: nominal, bandwidth_gb_s: nominal, latency_ns: 0 };
+  const device = deviceCalibrationSchema.parse({ source: 'link', link });
+  const replaces = calibrateLinks(cluster, { devices: { [only]: device } }) !== cluster;
+  const grouped = instances.some(({ tp }) => tp > 1);
+  return { hardware: only, models: [...models], link: replaces && grouped ? nominal : undefined };
+}
+
+function noLink(clusterConfig: string): UserError {
+  return new UserError(
+    'has no link to fit: expected tensor parallelism, one link_bw, no link_latency and no topology',
+    { at: clusterConfig },
+  );
 }
 
 async function simulate(options: ServingOptions, given: unknown): Promise<Served> {
