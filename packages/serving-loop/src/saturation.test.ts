@@ -1,7 +1,7 @@
 /** What binds, on engines made to lack one thing each. */
 import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
-import { clusterOf, runFixed } from './machine.test-helper.js';
+import { clusterOf, FixedMachine, runFixed } from './machine.test-helper.js';
 import type { Saturation } from './saturation.js';
 
 const times = { stepNs: 10_000 };
@@ -34,6 +34,41 @@ describe('saturation', () => {
     const few = { count: 4, outputTokens: 200 };
     expect((await saturationOf({}, few)).binds).toBe('compute');
     expect((await saturationOf(slow, few)).binds).toBe('bandwidth');
+  });
+
+  it('weighs communication and memory below the device', async () => {
+    /** Steps of 10 us, of which devices do the given alone, us. */
+    const withParts = async (memBw: number, exposedComm: number, exposedMemory: number) => {
+      const backend = new FixedMachine(times);
+      const parts = {
+        computeNs: 1000 * (10 - exposedComm - exposedMemory),
+        exposedCommNs: 1000 * exposedComm,
+        exposedMemoryNs: 1000 * exposedMemory,
+      };
+      const next = backend.next.bind(backend);
+      backend.next = async (untilNs) => {
+        const answer = await next(untilNs);
+        if (answer === undefined) return undefined;
+        const { startNs, finishNs } = answer;
+        return { ...answer, npus: [{ npu: 0, startNs, finishNs, ...parts }] };
+      };
+      const cluster = clusterOf([{ npu_mem: { mem_size: 1, mem_bw: memBw } }]);
+      const requests = [{ id: 0, arrivalNs: 0, promptTokens: 100, outputTokens: 200 }];
+      return (await runFixed({ cluster, requests, backend })).saturation[0];
+    };
+    // 226 kB at 64 GB/s are 3.6 us of 10: less than half, but more than half of what is left of 6.
+    expect(await withParts(64, 0, 0)).toMatchObject({ binds: 'compute' });
+    const linked = await withParts(64, 4, 0);
+    expect(linked).toMatchObject({ binds: 'bandwidth', communication: 0.4 });
+    expect(linked).not.toHaveProperty('tiers');
+    expect(linked.statement).toMatch(
+      /device memory bandwidth binds; .*, communication alone 40 % of/,
+    );
+    const streamed = await withParts(1000, 0, 6);
+    expect(streamed).toMatchObject({ binds: 'bandwidth', tiers: 0.6 });
+    expect(streamed.statement).toMatch(
+      /: bandwidth of memory below the device binds; .*, waiting for memory below it 60 % of that$/,
+    );
   });
 
   it('says so when nothing binds', async () => {

@@ -6,7 +6,8 @@
  *   kv         a request waited for blocks, or one was preempted, in a tenth of the steps or more
  *   seats      ... for a seat
  *   budget     ... for the token budget: prefill computes as much as a step may hold
- *   bandwidth  the device was busy nine tenths of the time, half of it or more moving its memory
+ *   bandwidth  the device was busy nine tenths of the time, and of what was not communication alone
+ *              half or more went into its memory at nominal bandwidth and waits for memory below it
  *   compute    ... and less than half
  *   none       the device had time left
  */
@@ -21,6 +22,8 @@ import { deviceTraffic, type TrafficModel } from './power/memory-traffic.js';
 const shareThatBinds = 0.1;
 const busyThatBinds = 0.9;
 const bandwidthThatBinds = 0.5;
+/** Shares below this are not said. */
+const worthSaying = 0.01;
 
 export const bindings = ['kv', 'seats', 'budget', 'bandwidth', 'compute', 'none'] as const;
 export type Binding = (typeof bindings)[number];
@@ -40,6 +43,14 @@ export const saturationSchema = z.strictObject({
   bandwidth: z
     .number()
     .describe("share of busy time that the device's memory would need at its nominal bandwidth"),
+  communication: z
+    .number()
+    .optional()
+    .describe('share of busy time that is communication alone; only from 1 % on'),
+  tiers: z
+    .number()
+    .optional()
+    .describe('share of busy time that is waiting for memory below the device; only from 1 % on'),
   statement: z.string(),
 });
 export type Saturation = Readonly<z.infer<typeof saturationSchema>>;
@@ -49,6 +60,10 @@ interface Load {
   readonly pending: number[];
   busyNs: number;
   memoryNs: number;
+  /** Of all its NPUs: doing something, communication alone, memory below the device alone. */
+  activeNs: number;
+  communicationNs: number;
+  tiersNs: number;
   firstNs: number;
   lastNs: number;
 }
@@ -65,6 +80,9 @@ export class LoadMonitor {
       pending: [],
       busyNs: 0,
       memoryNs: 0,
+      activeNs: 0,
+      communicationNs: 0,
+      tiersNs: 0,
       firstNs: -1,
       lastNs: 0,
     }));
@@ -88,6 +106,11 @@ export class LoadMonitor {
     load.busyNs += busyNs;
     load.memoryNs += Math.min(memoryNs, busyNs);
     load.lastNs = Math.max(load.lastNs, completion.finishNs);
+    for (const { computeNs, exposedCommNs, exposedMemoryNs } of completion.npus) {
+      load.activeNs += computeNs + exposedCommNs + exposedMemoryNs;
+      load.communicationNs += exposedCommNs;
+      load.tiersNs += exposedMemoryNs;
+    }
   }
 
   report(engines: readonly InstanceEngine[]): Saturation[] {
@@ -95,58 +118,89 @@ export class LoadMonitor {
   }
 }
 
-function saturationOf(engine: InstanceEngine, load: Load): Saturation {
-  const { steps, kv, seats, budget } = engine.scheduler.keptOut;
-  const share = (count: number): number => (steps > 0 ? count / steps : 0);
-  const waitedFor = { kv: share(kv), seats: share(seats), budget: share(budget) };
-  const spanNs = load.lastNs - Math.max(0, load.firstNs);
-  const busy = spanNs > 0 ? load.busyNs / spanNs : 0;
-  const bandwidth = load.busyNs > 0 ? load.memoryNs / load.busyNs : 0;
-  const binds = bindingOf(waitedFor, busy, bandwidth);
-  const { name } = engine.instance;
-  const statement = `${name}: ${sentence(binds, engine, waitedFor, load.busyNs, busy, bandwidth)}`;
-  return { instance: name, binds, waitedFor, busy, bandwidth, statement };
+/** Of a run's steps, and of busy time. */
+interface Shares {
+  readonly waitedFor: Saturation['waitedFor'];
+  readonly busy: number;
+  readonly bandwidth: number;
+  readonly communication: number;
+  readonly tiers: number;
 }
 
-function bindingOf(waitedFor: Saturation['waitedFor'], busy: number, bandwidth: number): Binding {
+function saturationOf(engine: InstanceEngine, load: Load): Saturation {
+  const { steps, ...keptOut } = engine.scheduler.keptOut;
+  const share = (part: number, of: number): number => (of > 0 ? part / of : 0);
+  const shares: Shares = {
+    waitedFor: {
+      kv: share(keptOut.kv, steps),
+      seats: share(keptOut.seats, steps),
+      budget: share(keptOut.budget, steps),
+    },
+    busy: share(load.busyNs, load.lastNs - Math.max(0, load.firstNs)),
+    bandwidth: share(load.memoryNs, load.busyNs),
+    communication: share(load.communicationNs, load.activeNs),
+    tiers: share(load.tiersNs, load.activeNs),
+  };
+  const { waitedFor, busy, bandwidth, communication, tiers } = shares;
+  const binds = bindingOf(shares);
+  const { name } = engine.instance;
+  return {
+    instance: name,
+    binds,
+    waitedFor,
+    busy,
+    bandwidth,
+    ...(communication < worthSaying ? {} : { communication }),
+    ...(tiers < worthSaying ? {} : { tiers }),
+    statement: `${name}: ${sentence(binds, engine, shares)}; ${deviceText(shares, load.busyNs)}`,
+  };
+}
+
+function bindingOf({ waitedFor, busy, bandwidth, communication, tiers }: Shares): Binding {
   const limit = (['kv', 'seats', 'budget'] as const)
     .filter((name) => waitedFor[name] >= shareThatBinds)
     .sort((a, b) => waitedFor[b] - waitedFor[a])[0];
   if (limit !== undefined) return limit;
   if (busy < busyThatBinds) return 'none';
-  return bandwidth >= bandwidthThatBinds ? 'bandwidth' : 'compute';
+  const moves = bandwidth + tiers >= bandwidthThatBinds * (1 - communication);
+  return moves ? 'bandwidth' : 'compute';
 }
 
-function sentence(
-  binds: Binding,
-  engine: InstanceEngine,
-  waitedFor: Saturation['waitedFor'],
-  busyNs: number,
-  busy: number,
-  bandwidth: number,
-): string {
-  const percent = (value: number): string => `${(100 * value).toFixed(0)} %`;
+function sentence(binds: Binding, engine: InstanceEngine, shares: Shares): string {
+  const { waitedFor, bandwidth, tiers } = shares;
   const { maxNumSeqs, maxNumBatchedTokens } = engine.instance.engine;
   const steps = (limit: keyof typeof waitedFor): string =>
     `${percent(waitedFor[limit])} of the steps`;
-  const device =
-    `busy ${percent(busy)} (${(busyNs / nsPerS).toFixed(1)} s), ` +
-    `device memory ${percent(bandwidth)} of that`;
   switch (binds) {
     case 'kv':
-      return `KV blocks bind: requests waited for them in ${steps('kv')}; ${device}`;
+      return `KV blocks bind: requests waited for them in ${steps('kv')}`;
     case 'seats':
-      return `seats bind (max_num_seqs ${maxNumSeqs}): waited for in ${steps('seats')}; ${device}`;
+      return `seats bind (max_num_seqs ${maxNumSeqs}): waited for in ${steps('seats')}`;
     case 'budget':
       return (
         `compute binds: prompts waited for the token budget of ${maxNumBatchedTokens} ` +
-        `in ${steps('budget')}; ${device}`
+        `in ${steps('budget')}`
       );
     case 'bandwidth':
-      return `device memory bandwidth binds; ${device}`;
+      return tiers > bandwidth
+        ? 'bandwidth of memory below the device binds'
+        : 'device memory bandwidth binds';
     case 'compute':
-      return `compute binds; ${device}`;
+      return 'compute binds';
     default:
-      return `nothing binds; ${device}`;
+      return 'nothing binds';
   }
+}
+
+function deviceText({ busy, bandwidth, communication, tiers }: Shares, busyNs: number): string {
+  const parts = [
+    `device memory ${percent(bandwidth)}`,
+    ...(communication < worthSaying ? [] : [`communication alone ${percent(communication)}`]),
+    ...(tiers < worthSaying ? [] : [`waiting for memory below it ${percent(tiers)}`]),
+  ];
+  return `busy ${percent(busy)} (${(busyNs / nsPerS).toFixed(1)} s), ${parts.join(', ')} of that`;
+}
+
+function percent(value: number): string {
+  return `${(100 * value).toFixed(0)} %`;
 }
