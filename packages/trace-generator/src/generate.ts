@@ -18,6 +18,7 @@ import { engineKernels } from './engine-kernels.js';
 import { expertPeers, planGroups } from './groups.js';
 import { type FfnDevice, InstanceGenerator, type StageDevice } from './instance-generator.js';
 import type { Iteration } from './iteration.js';
+import { kvDtype } from './kv-dtype.js';
 import type { Transfer } from './kv-transfer.js';
 import type { ExpertRouter } from './moe/expert-loads.js';
 import { lowerMoves } from './moves.js';
@@ -50,7 +51,7 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
   const terms = parseTerms(options.terms);
   const latencyModelFor = (instance: Instance): LatencyModel =>
     cappedClock(
-      engineKernels(options.latencyModelFor(instance), instance, terms),
+      engineKernels(kvDtype(options.latencyModelFor(instance), instance, terms), instance, terms),
       instance,
       powerCapOf(cluster, instance),
     );

@@ -31,6 +31,9 @@ export const termSwitchesSchema = z
       'decodes beside a chunk, or with a sliding window, read the KV cache once per query head ' +
         'where attention was timed apart and the kernel packs only pure decodes',
     ),
+    kvDtype: on.describe(
+      'decodes read a KV cache of another type than the model\u2019s as one of as many bytes',
+    ),
     weightFloor: on.describe('no operator timed alone is faster than memory delivers its weights'),
     sharedExpertStream: on.describe(
       'shared experts of up to 256 tokens run beside the exchange of the routed ones (vllm.md 8)',
