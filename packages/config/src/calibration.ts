@@ -95,7 +95,9 @@ export const modelFormSchema = z.strictObject({
   makespan: percent.describe('% of the makespan, and of throughput'),
   link: percent
     .default(0)
-    .describe('of the time of communication over links as a cluster file assumes them'),
+    .describe(
+      'of the time of communication, and of waits for memory below devices, as a cluster file assumes them',
+    ),
   other_models: z
     .number()
     .min(1)

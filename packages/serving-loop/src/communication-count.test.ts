@@ -42,17 +42,27 @@ describe('CommunicationCount', () => {
       errorPct: 20,
     });
     expect(count.exposedShare).toBe(0.25);
+    expect(count.tiersShare).toBe(0.1);
   });
 
   it('is known to what tables state, what is assumed, or the fit', () => {
     const count = new CommunicationCount([{ file: 'f', table: table(20) }]);
     count.add(completion(0, [50, 30]));
-    const links = { exposedShare: 0.4, measured: count.use(), fitted: false, assumedPct: 30 };
+    const links = {
+      exposedShare: 0.4,
+      tiersShare: 0,
+      measured: count.use(),
+      fitted: false,
+      assumedPct: 30,
+    };
     expect(linkError(links)).toBeCloseTo(0.08, 12);
     const unstated = new CommunicationCount([{ file: 'f', table: table() }]).use();
     expect(linkError({ ...links, measured: unstated })).toBeCloseTo(0.12, 12);
     expect(linkError({ ...links, measured: undefined })).toBeCloseTo(0.12, 12);
     expect(linkError({ ...links, measured: undefined, fitted: true })).toBe(0);
+    // Nobody fits or measures memory below the devices.
+    expect(linkError({ ...links, tiersShare: 0.1, fitted: true })).toBeCloseTo(0.03, 12);
+    expect(linkError({ ...links, tiersShare: 0.1 })).toBeCloseTo(0.11, 12);
   });
 
   it('knows no error where one table states none, and the largest where all do', () => {

@@ -1,6 +1,7 @@
 /**
- * How much of a run is communication, how many collectives and messages a table of measured links
- * timed, and how far the error of links reaches: for the trust card and the intervals.
+ * How much of a run is communication or waits for memory below devices, how many collectives and
+ * messages a table of measured links timed, and how far the error of all that reaches: for the trust
+ * card and the intervals.
  */
 import type { MeasuredLinks } from '@astrolabe/config';
 import {
@@ -29,6 +30,7 @@ export class CommunicationCount {
   private readonly links: readonly MeasuredLinks[] | undefined;
   private total: Communications | null = null;
   private exposedNs = 0;
+  private tiersNs = 0;
   private busyNs = 0;
 
   constructor(links: readonly MeasuredLinks[] | undefined) {
@@ -47,12 +49,18 @@ export class CommunicationCount {
     for (const { computeNs, exposedCommNs, exposedMemoryNs } of npus) {
       this.busyNs += computeNs + exposedCommNs + exposedMemoryNs;
       this.exposedNs += exposedCommNs;
+      this.tiersNs += exposedMemoryNs;
     }
   }
 
   /** Of the time that devices do something in steps, communication that no computation covers. */
   get exposedShare(): number {
     return this.busyNs === 0 ? 0 : this.exposedNs / this.busyNs;
+  }
+
+  /** Of the same time, waits for memory below the devices. */
+  get tiersShare(): number {
+    return this.busyNs === 0 ? 0 : this.tiersNs / this.busyNs;
   }
 
   /** @returns undefined without measured links */
@@ -76,16 +84,18 @@ export class CommunicationCount {
 /** What is known of a run's links. */
 export interface LinkKnowledge {
   readonly exposedShare: number;
+  /** Waits for memory below the devices, whose bandwidth the cluster file always assumes. */
+  readonly tiersShare: number;
   readonly measured: MeasuredLinksUse | undefined;
   /** The calibration fitted them; their error is then in its step's interval. */
   readonly fitted: boolean;
-  /** Error of links that a cluster file assumes, percent of their time. */
+  /** Error of what a cluster file assumes, percent of its time. */
   readonly assumedPct: number;
 }
 
-/** Relative error of a step that comes from links' times, were they all off the same way. */
-export function linkError({ exposedShare, measured, fitted, assumedPct }: LinkKnowledge): number {
-  if (fitted) return 0;
-  const pct = measured === undefined ? assumedPct : (measured.errorPct ?? assumedPct);
-  return (pct / 100) * exposedShare;
+/** Relative error of a step from links' and memory tiers' times, were they all off the same way. */
+export function linkError(known: LinkKnowledge): number {
+  const { exposedShare, tiersShare, measured, fitted, assumedPct } = known;
+  const linkPct = fitted ? 0 : (measured?.errorPct ?? assumedPct);
+  return (linkPct * exposedShare + assumedPct * tiersShare) / 100;
 }

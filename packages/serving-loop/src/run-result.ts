@@ -32,6 +32,8 @@ export interface RunResult {
   readonly measuredLinks: MeasuredLinksUse | undefined;
   /** Of the time that devices do something in steps, communication alone. */
   readonly exposedCommShare: number;
+  /** Of the same, waits for memory below the devices. */
+  readonly exposedTiersShare: number;
   /** In workload order; empty unless they were asked for. */
   readonly rejections: readonly Rejection[];
   /** KV hand-overs from prefill to decode instances. */

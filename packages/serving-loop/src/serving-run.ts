@@ -162,6 +162,7 @@ class ServingRun {
       saturation: this.load.report(this.engines),
       measuredLinks: this.communications.use(),
       exposedCommShare: this.communications.exposedShare,
+      exposedTiersShare: this.communications.tiersShare,
       transfers: {
         count: this.disaggregation.numTransfers,
         tokens: this.disaggregation.transferredTokens,

@@ -6,14 +6,14 @@ import {
   nsPerMs,
   nsPerS,
 } from '@astrolabe/base';
-import { type Calibration, noCalibration } from '@astrolabe/config';
+import { type Calibration, type Instance, noCalibration } from '@astrolabe/config';
 import { profileUseSchema } from '@astrolabe/profile';
 import { z } from 'zod';
 import { linkError } from './communication-count.js';
 import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, powerSummarySchema, summarisePower } from './power/power-report.js';
-import { predictionIntervals, usesElsewhere } from './prediction-intervals.js';
+import { predictionIntervals, type ServingDevice, usesElsewhere } from './prediction-intervals.js';
 import { type Rejection, type RunResult, rejectionSchema } from './run-result.js';
 import { saturationSchema } from './saturation.js';
 import { formatSlo, type SloTargets, sloSummarySchema, summariseSlo } from './slo.js';
@@ -191,11 +191,7 @@ function trustOf(
   results: readonly RequestResult[],
   { calibration = noCalibration, lookups, linksFitted = false, ...context }: SummaryContext,
 ): TrustCard {
-  const serving = run.engines.map(({ instance }) => ({
-    hardware: instance.hardware,
-    model: instance.model.name,
-    tp: instance.tp,
-  }));
+  const serving = run.engines.flatMap(({ instance }) => servingDevices(instance));
   const hardware = [...new Set(serving.map((device) => device.hardware))];
   const means = {
     ttftMs: summary.ttftMs?.mean ?? null,
@@ -207,6 +203,7 @@ function trustOf(
   };
   const links = {
     exposedShare: run.exposedCommShare,
+    tiersShare: run.exposedTiersShare,
     measured: run.measuredLinks,
     fitted: linksFitted,
     assumedPct: calibration.model_form_pct?.link ?? 0,
@@ -226,6 +223,7 @@ function trustOf(
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
     intervals90: predictionIntervals(means, serving, calibration, linkError(links)),
+    assumedTiersShare: run.exposedTiersShare,
     assumedLinksShare: linksFitted || run.measuredLinks !== undefined ? 0 : run.exposedCommShare,
     powerCaps: run.power?.caps,
     measuredLinks: run.measuredLinks,
@@ -233,6 +231,16 @@ function trustOf(
     switched: context.switched,
     constantsElsewhere: usesElsewhere(serving, calibration),
   });
+}
+
+/** Those of an instance: of its stages, and where its feed-forward layers run. */
+function servingDevices({ hardware, stageHardware, ffn, tp, model }: Instance): ServingDevice[] {
+  const own = (stageHardware ?? [hardware]).map((name) => ({ hardware: name, tp }));
+  return [...own, ...(ffn === undefined ? [] : [ffn])].map((device) => ({
+    hardware: device.hardware,
+    tp: device.tp,
+    model: model.name,
+  }));
 }
 
 /** Our generator puts it into the first step; another may not. */

@@ -2,10 +2,8 @@
 import type { MeasurementKind } from '@astrolabe/profile';
 import type { MeasuredLinksUse } from './communication-count.js';
 import type { Binding } from './saturation.js';
-import { type ForeignStages, noHostTime, type TrustCard } from './trust-card.js';
+import { type ForeignStages, noHostTime, type TrustCard, worthSaying } from './trust-card.js';
 
-/** Communication below this share of busy time changes nothing that shows. */
-const worthSaying = 0.01;
 /** Characters of a command. */
 const longestCommand = 120;
 
@@ -54,6 +52,12 @@ export function formatTrustCard(card: TrustCard): string[] {
     lines.push(
       `links         ${percent(card.assumedLinksShare)} of devices' busy time is communication alone, ` +
         'over links as the cluster file assumes them',
+    );
+  }
+  if (card.assumedTiersShare !== undefined) {
+    lines.push(
+      `memory        ${percent(card.assumedTiersShare)} of devices' busy time is waiting for memory below ` +
+        'them, as fast as the cluster file assumes it',
     );
   }
   for (const text of card.workload) lines.push(`workload      ${text}`);

@@ -140,6 +140,8 @@ describe('trustCard', () => {
     const text = formatTrustCard(card({ powerCaps: [cap] })).join('\n');
     expect(text).toContain('node 1, X: 300 W of 400 W at full clock; compute up to 12.50 % slower');
     expect(card({ powerCaps: [] })).toEqual(card({}));
+    const intervals90 = { source: 's', metrics: { ttftMeanMs: [90, 110] } } as const;
+    expect(card({ powerCaps: [cap], intervals90 }).intervals90).toBeNull();
   });
 
   it('gives lookups outside what was measured, and odd workloads', () => {
@@ -167,6 +169,15 @@ describe('trustCard', () => {
       "links         26.00 % of devices' busy time is communication alone, over links",
     );
     expect(formatTrustCard(card({ assumedLinksShare: 0.001 })).join('\n')).not.toContain('links');
+  });
+
+  it('says how much hangs on memory below the devices', () => {
+    const lines = (changes: Partial<TrustInputs>): string =>
+      formatTrustCard(card(changes)).join('\n');
+    expect(lines({ assumedTiersShare: 0.26 })).toContain('memory        26.00 % of');
+    expect(lines({ assumedTiersShare: 0.001 })).not.toContain('memory');
+    const foreign = { systemSimulator: 'mine' };
+    expect(lines({ assumedTiersShare: 0.26, foreign })).not.toContain('memory');
   });
 
   it('says what measured links timed, and what lay beyond them', () => {

@@ -18,6 +18,8 @@ import { type PredictionIntervals, predictionIntervalsSchema } from './predictio
 import { bindingSchema, type Saturation } from './saturation.js';
 import type { LookupShare } from './summary.js';
 
+/** Shares of busy time below this change nothing that shows. */
+export const worthSaying = 0.01;
 const queueThatGrowsNs = 0.5 * nsPerS;
 const fewestRequests = 8;
 
@@ -74,6 +76,13 @@ export const trustCardSchema = z.strictObject({
     .describe(
       "of devices' busy time, communication alone over links that nobody measured or fitted",
     ),
+  assumedTiersShare: z
+    .number()
+    .optional()
+    .describe(
+      "of devices' busy time, waits for memory below them, whose bandwidth nobody measured; only " +
+        'from 1 % on',
+    ),
   workload: z
     .array(z.string())
     .readonly()
@@ -81,7 +90,9 @@ export const trustCardSchema = z.strictObject({
   metrics: z.record(z.string(), z.string()).readonly().describe('what each metric means'),
   intervals90: predictionIntervalsSchema
     .nullable()
-    .describe('90 % intervals of means; null unless every device is as its constants were fitted'),
+    .describe(
+      '90 % intervals of means; null unless every device runs as its constants were fitted',
+    ),
   powerCaps: z
     .array(bindingCapSchema)
     .readonly()
@@ -117,6 +128,7 @@ export interface TrustInputs {
   readonly intervals90: PredictionIntervals | undefined;
   readonly measuredLinks: MeasuredLinksUse | undefined;
   readonly assumedLinksShare: number;
+  readonly assumedTiersShare?: number | undefined;
   readonly powerCaps?: readonly BindingCap[] | undefined;
   readonly foreign?: ForeignStages | undefined;
   readonly switched?: readonly string[] | undefined;
@@ -133,7 +145,9 @@ export function trustCard(inputs: TrustInputs): TrustCard {
   const foreignGenerator = foreign.traceGenerator !== undefined;
   // What a cap slows is computed by our generator.
   const powerCaps = foreignGenerator ? [] : (inputs.powerCaps ?? []);
-  const vouched = !isForeign(foreign) && switched.length === 0;
+  const vouched = !isForeign(foreign) && switched.length === 0 && powerCaps.length === 0;
+  const ourSimulator = foreign.systemSimulator === undefined;
+  const { assumedTiersShare = 0 } = inputs;
   return {
     overloaded: isOverloaded(inputs),
     load: offeredOverServed(inputs),
@@ -145,7 +159,8 @@ export function trustCard(inputs: TrustInputs): TrustCard {
     extrapolatedShare: inputs.lookups?.extrapolatedShare ?? null,
     profiles: inputs.lookups?.profiles ?? null,
     measuredLinks: inputs.measuredLinks ?? null,
-    assumedLinksShare: foreign.systemSimulator === undefined ? inputs.assumedLinksShare : 0,
+    assumedLinksShare: ourSimulator ? inputs.assumedLinksShare : 0,
+    ...(ourSimulator && assumedTiersShare >= worthSaying ? { assumedTiersShare } : {}),
     workload: inputs.workload,
     metrics: metricDefinitions,
     intervals90: vouched ? (inputs.intervals90 ?? null) : null,

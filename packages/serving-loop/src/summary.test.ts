@@ -1,0 +1,47 @@
+/** What the summary tells the trust card of a run. */
+import type { Calibration } from '@astrolabe/config';
+import { describe, expect, it } from 'vitest';
+import { clusterOf, runFixed } from './machine.test-helper.js';
+import { requestResults } from './metrics.js';
+import { type SummaryContext, summarise } from './summary.js';
+
+const device = { source: 's', step_overhead_ns: 0, front_end_delay_ns: 0, warm_up_ns: 2e9 };
+
+async function trustOf(instance: object, context: Partial<SummaryContext>) {
+  const requests = [{ id: 0, arrivalNs: 0, promptTokens: 100, outputTokens: 3 }];
+  const run = await runFixed({ cluster: clusterOf([instance]), requests });
+  const { trust, fitted } = summarise(run, requestResults(run), {
+    fitted: ['X: s'],
+    lookups: undefined,
+    ...context,
+  });
+  return { ...trust, fitted };
+}
+
+describe('summarise', () => {
+  it('counts the devices of all stages and of a feed-forward pool', async () => {
+    const calibration: Calibration = { devices: { X: { ...device, models: ['other'] } } };
+    expect(await trustOf({}, { calibration })).toMatchObject({
+      basis: 'fitted',
+      constantsElsewhere: ['X: fitted on other, used for example'],
+    });
+    const stages = { pp_size: 2, stage_hardware: ['X', 'Y'] };
+    expect((await trustOf(stages, { calibration })).basis).toBe('partly fitted');
+    expect((await trustOf({ ...stages, stage_hardware: ['X', 'X'] }, { calibration })).basis).toBe(
+      'fitted',
+    );
+    const ffn = { hardware: 'Y', tp_size: 1, npu_mem: { mem_size: 1, mem_bw: 1000 } };
+    expect((await trustOf({ ffn }, { calibration })).basis).toBe('partly fitted');
+  });
+
+  it('leaves out what only our stages do where they are others', async () => {
+    const calibration: Calibration = { devices: { X: device } };
+    const warmUp = /warm-up \(2.00 s/;
+    const ours = await trustOf({}, { calibration });
+    expect(ours.workload.join()).toMatch(warmUp);
+    expect(ours.fitted).toEqual(['X: s']);
+    const theirs = await trustOf({}, { calibration, foreign: { traceGenerator: 'jq' } });
+    expect(theirs).toMatchObject({ basis: 'predicted', fitted: [] });
+    expect(theirs.workload.join()).not.toMatch(warmUp);
+  });
+});
