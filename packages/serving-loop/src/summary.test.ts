@@ -34,6 +34,27 @@ describe('summarise', () => {
     expect((await trustOf({ ffn }, { calibration })).basis).toBe('partly fitted');
   });
 
+  it('says what is assumed of drafts, and gives no intervals for it', async () => {
+    const calibration: Calibration = {
+      devices: { X: device },
+      model_form_pct: {
+        source: 's',
+        ttft: 1,
+        tpot: 1,
+        latency: 1,
+        makespan: 1,
+        link: 0,
+        other_models: 1,
+      },
+    };
+    const plain = await trustOf({}, { calibration });
+    expect(plain.intervals90).not.toBeNull();
+    expect(plain).not.toHaveProperty('assumed');
+    const drafts = await trustOf({ speculative_tokens: 2 }, { calibration });
+    expect(drafts.intervals90).toBeNull();
+    expect(drafts.assumed?.join()).toMatch(/accepted with chance 0.7 and takes no time/);
+  });
+
   it('leaves out what only our stages do where they are others', async () => {
     const calibration: Calibration = { devices: { X: device } };
     const warmUp = /warm-up \(2.00 s/;

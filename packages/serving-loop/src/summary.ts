@@ -9,6 +9,7 @@ import {
 import { type Calibration, type Instance, noCalibration } from '@astrolabe/config';
 import { profileUseSchema } from '@astrolabe/profile';
 import { z } from 'zod';
+import { assumptions } from './assumptions.js';
 import { linkError } from './communication-count.js';
 import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
@@ -191,7 +192,9 @@ function trustOf(
   results: readonly RequestResult[],
   { calibration = noCalibration, lookups, linksFitted = false, ...context }: SummaryContext,
 ): TrustCard {
-  const serving = run.engines.flatMap(({ instance }) => servingDevices(instance));
+  const instances = run.engines.map(({ instance }) => instance);
+  const serving = instances.flatMap(servingDevices);
+  const speculates = instances.some(({ engine }) => engine.speculation !== undefined);
   const hardware = [...new Set(serving.map((device) => device.hardware))];
   const means = {
     ttftMs: summary.ttftMs?.mean ?? null,
@@ -222,7 +225,10 @@ function trustOf(
     lookups,
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
-    intervals90: predictionIntervals(means, serving, calibration, linkError(links)),
+    // Nothing is known of the error of an assumed acceptance.
+    intervals90: speculates
+      ? undefined
+      : predictionIntervals(means, serving, calibration, linkError(links)),
     assumedTiersShare: run.exposedTiersShare,
     assumedLinksShare: linksFitted || run.measuredLinks !== undefined ? 0 : run.exposedCommShare,
     powerCaps: run.power?.caps,
@@ -230,6 +236,7 @@ function trustOf(
     foreign: context.foreign,
     switched: context.switched,
     constantsElsewhere: usesElsewhere(serving, calibration),
+    assumed: assumptions(instances),
   });
 }
 

@@ -60,6 +60,7 @@ export function formatTrustCard(card: TrustCard): string[] {
         'them, as fast as the cluster file assumes it',
     );
   }
+  for (const text of card.assumed ?? []) lines.push(`assumed       ${text}`);
   for (const text of card.workload) lines.push(`workload      ${text}`);
   if (card.workload.length === 0) lines.push('workload      nothing odd');
   return [...lines, ...metricLines(card)];

@@ -65,6 +65,14 @@ describe('trustCard', () => {
     expect(card({ results: rows, handedOverNs: some }).load).toBe(2);
   });
 
+  it('leaves those out that went away or were rejected before their turn', () => {
+    const gone = { scheduledNs: null, queueingNs: null, firstTokenNs: null, ttftNs: null } as const;
+    const rows = results(32, (i) => i).map((row, i) => (i < 24 ? row : { ...row, ...gone }));
+    expect(card({ results: rows }).overloaded).toBe(true);
+    // Seven that were served are too few to tell.
+    expect(card({ results: [...rows.slice(0, 7), ...rows.slice(-8)] }).overloaded).toBe(false);
+  });
+
   it.each([
     ['no waiting', () => 0],
     ['waiting that stays as it is', () => 3],
@@ -126,6 +134,11 @@ describe('trustCard', () => {
     const switched = ['--with decodeTail'];
     expect(card({ fittedDevices: 2, intervals90 }).intervals90).not.toBeNull();
     expect(card({ fittedDevices: 2, intervals90, switched }).intervals90).toBeNull();
+  });
+
+  it('says what is assumed', () => {
+    const text = formatTrustCard(card({ assumed: ['experts are chosen by a zipf gate'] }));
+    expect(text).toContain('assumed       experts are chosen by a zipf gate');
   });
 
   it('says where constants serve what they were not fitted on', () => {

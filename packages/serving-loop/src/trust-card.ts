@@ -83,6 +83,11 @@ export const trustCardSchema = z.strictObject({
       "of devices' busy time, waits for memory below them, whose bandwidth nobody measured; only " +
         'from 1 % on',
     ),
+  assumed: z
+    .array(z.string())
+    .readonly()
+    .optional()
+    .describe('only with speculation or experts: what the cluster file says of them, right or not'),
   workload: z
     .array(z.string())
     .readonly()
@@ -133,6 +138,7 @@ export interface TrustInputs {
   readonly foreign?: ForeignStages | undefined;
   readonly switched?: readonly string[] | undefined;
   readonly constantsElsewhere?: readonly string[] | undefined;
+  readonly assumed?: readonly string[] | undefined;
 }
 
 /** Whether a stage is another program, of which nothing is known here. */
@@ -147,7 +153,7 @@ export function trustCard(inputs: TrustInputs): TrustCard {
   const powerCaps = foreignGenerator ? [] : (inputs.powerCaps ?? []);
   const vouched = !isForeign(foreign) && switched.length === 0 && powerCaps.length === 0;
   const ourSimulator = foreign.systemSimulator === undefined;
-  const { assumedTiersShare = 0 } = inputs;
+  const { assumedTiersShare = 0, assumed = [] } = inputs;
   return {
     overloaded: isOverloaded(inputs),
     load: offeredOverServed(inputs),
@@ -161,6 +167,7 @@ export function trustCard(inputs: TrustInputs): TrustCard {
     measuredLinks: inputs.measuredLinks ?? null,
     assumedLinksShare: ourSimulator ? inputs.assumedLinksShare : 0,
     ...(ourSimulator && assumedTiersShare >= worthSaying ? { assumedTiersShare } : {}),
+    ...(assumed.length === 0 ? {} : { assumed }),
     workload: inputs.workload,
     metrics: metricDefinitions,
     intervals90: vouched ? (inputs.intervals90 ?? null) : null,
@@ -174,13 +181,16 @@ function basisOf({ devices, fittedDevices, foreign = {} }: TrustInputs): TrustCa
 }
 
 function isOverloaded({ results, handedOverNs }: TrustInputs): boolean {
-  if (results.length < fewestRequests) return false;
   const waits = results
-    .map(({ arrivalNs, queueingNs }, row) => {
-      if (handedOverNs === undefined) return { arrivalNs, waitNs: queueingNs ?? 0 };
-      return { arrivalNs, waitNs: (handedOverNs[row] ?? arrivalNs) - arrivalNs };
+    .flatMap(({ arrivalNs, queueingNs }, row) => {
+      const tokenNs = handedOverNs?.[row] ?? null;
+      const handOverNs = tokenNs === null ? null : tokenNs - arrivalNs;
+      const waitNs = handedOverNs === undefined ? queueingNs : handOverNs;
+      // Rejected, or gone before its turn: how long it would have waited nobody knows.
+      return waitNs === null ? [] : [{ arrivalNs, waitNs }];
     })
     .sort((a, b) => a.arrivalNs - b.arrivalNs);
+  if (waits.length < fewestRequests) return false;
   const quarter = Math.ceil(waits.length / 4);
   const meanNs = (rows: typeof waits): number =>
     rows.reduce((sum, { waitNs }) => sum + waitNs, 0) / rows.length;

@@ -1,0 +1,44 @@
+/** What is assumed is said, once, and only where it is. */
+import { type Instance, parseModel } from '@astrolabe/config';
+import { describe, expect, it } from 'vitest';
+import { assumptions } from './assumptions.js';
+import { clusterOf, exampleModel } from './machine.test-helper.js';
+
+const moe = parseModel(
+  'moe',
+  {
+    ...exampleModel,
+    model_type: 'qwen3_moe',
+    num_experts: 8,
+    num_experts_per_tok: 2,
+    moe_intermediate_size: 64,
+  },
+  'moe',
+);
+const instancesOf = (...entries: object[]): readonly Instance[] => clusterOf(entries).instances;
+const withExperts = (routing?: string): Instance => {
+  const experts = routing === undefined ? {} : { experts: { routing } };
+  return { ...instancesOf({})[0], model: moe, ...experts } as Instance;
+};
+
+describe('assumptions', () => {
+  it('are none without drafts and experts', () => {
+    expect(assumptions(instancesOf({}, {}))).toEqual([]);
+  });
+
+  it('of drafts: their chance and time, once', () => {
+    const entry = { speculative_tokens: 3, speculative_acceptance: 0.8, speculative_draft_ns: 9e5 };
+    const found = assumptions(instancesOf(entry, { name: 'b', ...entry }));
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain('accepted with chance 0.8 and takes 0.9 ms a token');
+    expect(assumptions(instancesOf({ speculative_tokens: 3 }))[0]).toContain('takes no time');
+  });
+
+  it('of experts: the gate, unless it was recorded or is the user\u2019s', () => {
+    expect(assumptions([withExperts(), withExperts('zipf')])).toEqual([
+      'experts are chosen by a uniform gate, not as recorded from the model',
+      'experts are chosen by a zipf gate, not as recorded from the model',
+    ]);
+    expect(assumptions([withExperts('file'), withExperts('module')])).toEqual([]);
+  });
+});
