@@ -33,6 +33,8 @@ export interface LatencyModel {
   readonly source: string;
   /** How its times were taken; absent: unknown. */
   readonly measurement?: MeasurementKind | undefined;
+  /** Engine and version that ran the operators; absent: not said. */
+  readonly engine?: string | undefined;
   readonly tpDegrees: readonly number[];
   readonly counters: LookupCounters;
   /** Present when operators were timed alone, not as an engine runs them. */

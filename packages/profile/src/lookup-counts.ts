@@ -6,7 +6,7 @@ import { profileInfoSchema } from './profile-table.js';
 const count = z.number().int().nonnegative();
 
 export const profileUseSchema = profileInfoSchema
-  .pick({ hardware: true, model: true, dtype: true, measurement: true, source: true })
+  .pick({ hardware: true, model: true, dtype: true, measurement: true, engine: true, source: true })
   .describe('a profile that was looked up');
 
 export const lookupCountsSchema = z
@@ -27,10 +27,12 @@ export function countLookups(models: Iterable<LatencyModel>): LookupCounts {
   let total = 0;
   let extrapolated = 0;
   const profiles: ProfileUse[] = [];
-  for (const { counters, hardware, model, dtype, source, measurement = 'unknown' } of models) {
+  for (const { counters, hardware, model, dtype, source, engine, ...about } of models) {
+    const { measurement = 'unknown' } = about;
     total += counters.exact + counters.interpolated + counters.extrapolated;
     extrapolated += counters.extrapolated;
-    profiles.push({ hardware, model, dtype, measurement, source });
+    const by = engine === undefined ? {} : { engine };
+    profiles.push({ hardware, model, dtype, measurement, ...by, source });
   }
   const nameOf = (use: ProfileUse): string => `${use.hardware} ${use.model} ${use.dtype}`;
   profiles.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));

@@ -71,6 +71,7 @@ export class TableModel implements LatencyModel {
   readonly dtype: string;
   readonly source: string;
   readonly measurement: ProfileInfo['measurement'];
+  readonly engine: ProfileInfo['engine'];
   readonly tpDegrees: readonly number[];
   readonly isolated: ProfileInfo['isolated'];
   readonly counters: LookupCounters = { exact: 0, interpolated: 0, extrapolated: 0 };
@@ -85,6 +86,7 @@ export class TableModel implements LatencyModel {
     this.dtype = tables.info.dtype;
     this.source = tables.info.source;
     this.measurement = tables.info.measurement;
+    this.engine = tables.info.engine;
     this.isolated = tables.info.isolated;
     this.tpDegrees = tables.tpDegrees;
   }

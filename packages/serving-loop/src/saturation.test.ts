@@ -64,6 +64,10 @@ describe('saturation', () => {
     expect(linked.statement).toMatch(
       /device memory bandwidth binds; .*, communication alone 40 % of/,
     );
+    expect(await withParts(64, 5, 0)).toMatchObject({
+      binds: 'links',
+      statement: expect.stringMatching(/links bind: .*, communication alone 50 % of that$/),
+    });
     const streamed = await withParts(1000, 0, 6);
     expect(streamed).toMatchObject({ binds: 'bandwidth', tiers: 0.6 });
     expect(streamed.statement).toMatch(

@@ -6,6 +6,7 @@
  *   kv         a request waited for blocks, or one was preempted, in a tenth of the steps or more
  *   seats      ... for a seat
  *   budget     ... for the token budget: prefill computes as much as a step may hold
+ *   links      the device was busy nine tenths of the time, half of it or more with communication alone
  *   bandwidth  the device was busy nine tenths of the time, and of what was not communication alone
  *              half or more went into its memory at nominal bandwidth and waits for memory below it
  *   compute    ... and less than half
@@ -22,10 +23,11 @@ import { deviceTraffic, type TrafficModel } from './power/memory-traffic.js';
 const shareThatBinds = 0.1;
 const busyThatBinds = 0.9;
 const bandwidthThatBinds = 0.5;
+const communicationThatBinds = 0.5;
 /** Shares below this are not said. */
 const worthSaying = 0.01;
 
-export const bindings = ['kv', 'seats', 'budget', 'bandwidth', 'compute', 'none'] as const;
+export const bindings = ['kv', 'seats', 'budget', 'links', 'bandwidth', 'compute', 'none'] as const;
 export type Binding = (typeof bindings)[number];
 
 export const bindingSchema = z.enum(bindings);
@@ -162,6 +164,7 @@ function bindingOf({ waitedFor, busy, bandwidth, communication, tiers }: Shares)
     .sort((a, b) => waitedFor[b] - waitedFor[a])[0];
   if (limit !== undefined) return limit;
   if (busy < busyThatBinds) return 'none';
+  if (communication >= communicationThatBinds) return 'links';
   const moves = bandwidth + tiers >= bandwidthThatBinds * (1 - communication);
   return moves ? 'bandwidth' : 'compute';
 }
@@ -181,6 +184,8 @@ function sentence(binds: Binding, engine: InstanceEngine, shares: Shares): strin
         `compute binds: prompts waited for the token budget of ${maxNumBatchedTokens} ` +
         `in ${steps('budget')}`
       );
+    case 'links':
+      return 'links bind: communication that nothing hides takes half the time or more';
     case 'bandwidth':
       return tiers > bandwidth
         ? 'bandwidth of memory below the device binds'

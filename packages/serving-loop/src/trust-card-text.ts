@@ -24,8 +24,9 @@ export function formatTrustCard(card: TrustCard): string[] {
     'trust card',
     ...basisLines(card),
     ...(card.profiles ?? []).map(
-      ({ hardware, model, dtype, measurement, source }) =>
-        `profile       ${hardware}, ${model}, ${dtype}: ${measurementText[measurement]} (${source})`,
+      ({ hardware, model, dtype, measurement, engine, source }) =>
+        `profile       ${hardware}, ${model}, ${dtype}: ${measurementText[measurement]}` +
+        `${engine === undefined ? '' : ` in ${engine}`} (${source})`,
     ),
     `lookups       ${lookupsText(card)}`,
     `saturation    ${Object.entries(card.saturation)
@@ -189,6 +190,7 @@ const bindingText: Record<Binding, string> = {
   kv: 'KV-bound',
   seats: 'bound by seats (max_num_seqs)',
   budget: 'compute-bound (token budget)',
+  links: 'bound by links between devices',
   bandwidth: 'bound by memory bandwidth',
   compute: 'compute-bound',
   none: 'not saturated',

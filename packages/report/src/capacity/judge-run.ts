@@ -53,6 +53,7 @@ const limitText: Record<Limit, string> = {
   kv: 'KV blocks',
   seats: 'seats',
   budget: 'the token budget',
+  links: 'links between devices',
   bandwidth: 'memory bandwidth',
   compute: 'compute',
 };

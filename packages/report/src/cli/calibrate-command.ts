@@ -68,7 +68,7 @@ export function addCalibrate(program: Command): void {
 }
 
 async function calibrate(flags: Flags, given: ServingOptions): Promise<Calibration> {
-  const { hardware, models, link } = whatServes(flags.clusterConfig);
+  const { hardware, models, degrees, link } = whatServes(flags.clusterConfig);
   if (flags.fitLink && link === undefined) throw noLink(flags.clusterConfig);
   const real = await readRealRun(flags.real);
   const fit = fitterOf(asMeasured(given, real), hardware, real);
@@ -86,6 +86,7 @@ async function calibrate(flags: Flags, given: ServingOptions): Promise<Calibrati
           `${what} fitted on ${flags.name ?? flags.real}: ${fitted.requests} requests, ` +
           `${fitted.unqueuedRequests} of them unqueued`,
         models,
+        tp_sizes: degrees,
         step_overhead_ns: Math.round(fitted.stepOverhead.valueNs),
         step_overhead_interval_ns: interval(fitted.stepOverhead),
         front_end_delay_ns: Math.round(fitted.frontEndDelay.valueNs),
@@ -162,6 +163,7 @@ function interval({ intervalNs: [low, high] }: Estimate): [number, number] {
 interface Serving {
   readonly hardware: string;
   readonly models: string[];
+  readonly degrees: number[];
   /** What a fitted link replaces, GB/s; undefined where none can. */
   readonly link: number | undefined;
 }
@@ -171,6 +173,7 @@ function whatServes(clusterConfig: string): Serving {
   const { instances, linkBandwidthGBps } = cluster;
   const hardware = new Set(instances.map((one) => one.hardware));
   const models = new Set(instances.map((one) => one.model.name));
+  const degrees = [...new Set(instances.map(({ tp }) => tp))].sort((a, b) => a - b);
   if (hardware.size !== 1) {
     throw new UserError(`has ${hardware.size} kinds of device; one run calibrates one kind`, {
       at: clusterConfig,
@@ -182,7 +185,12 @@ function whatServes(clusterConfig: string): Serving {
   const device = deviceCalibrationSchema.parse({ source: 'link', link });
   const replaces = calibrateLinks(cluster, { devices: { [only]: device } }) !== cluster;
   const grouped = instances.some(({ tp }) => tp > 1);
-  return { hardware: only, models: [...models], link: replaces && grouped ? nominal : undefined };
+  return {
+    hardware: only,
+    models: [...models],
+    degrees,
+    link: replaces && grouped ? nominal : undefined,
+  };
 }
 
 function noLink(clusterConfig: string): UserError {
