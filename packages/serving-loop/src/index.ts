@@ -12,4 +12,4 @@ export type { RunResult } from './run-result.js';
 export { runServing } from './serving-run.js';
 export { formatSummary, type Summary, summarise, summarySchema } from './summary.js';
 export type { TrustCard } from './trust-card.js';
-export { overloadLine } from './trust-card-text.js';
+export { overloadLine, trustCardRows } from './trust-card-text.js';

@@ -4,6 +4,8 @@ import type { MeasuredLinksUse } from './communication-count.js';
 import type { Binding } from './saturation.js';
 import { type ForeignStages, noHostTime, type TrustCard, worthSaying } from './trust-card.js';
 
+/** Of the labels before the text. */
+const labelWidth = 14;
 /** Characters of a command. */
 const longestCommand = 120;
 
@@ -15,6 +17,13 @@ export function overloadLine({ overloaded, load }: TrustCard): string | undefine
       ? 'all requests came at once'
       : `requests came ${load.toFixed(1)} times as fast as they were served`;
   return `OVERLOAD: ${rate}; waiting grew to the end, so latencies measure the backlog`;
+}
+
+/** What the card says, apart from the words that it files it under; a text goes on under none. */
+export function trustCardRows(card: TrustCard): (readonly [label: string, text: string])[] {
+  return formatTrustCard(card)
+    .slice(2)
+    .map((line) => [line.slice(0, labelWidth).trim(), line.slice(labelWidth)]);
 }
 
 /** Lines for people. */
@@ -130,7 +139,7 @@ function metricLines({ metrics }: TrustCard): string[] {
   const half = Math.ceil(texts.length / 2);
   return [
     `metrics       ${texts.slice(0, half).join('; ')}`,
-    `${' '.repeat(14)}${texts.slice(half).join('; ')}`,
+    `${' '.repeat(labelWidth)}${texts.slice(half).join('; ')}`,
   ];
 }
 

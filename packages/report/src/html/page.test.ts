@@ -59,10 +59,11 @@ describe('renderPage', () => {
       'i&lt;0&gt;',
       'x &amp; y',
       'limits: i: seats bind',
-      '10 latency lookups, 10.00 % extrapolated',
-      'measured links: a.json: X &amp; Y',
-      'operator times of H, m: roofline, a &lt; b',
-      '4 collectives and messages by them, 1 beyond their sizes',
+      '<dt>lookups</dt><dd>10.00 % outside the measured range',
+      '<dt>links</dt><dd>measured, a.json: X &amp; Y</dd>',
+      '<dt>profile</dt><dd>H, m, bf16: not measured: from a data sheet',
+      'a &lt; b',
+      '<dd>4 collectives and messages timed by the table, 1 of them (25.00 %) beyond',
       '+0.00',
     ]) {
       expect(page).toContain(text);

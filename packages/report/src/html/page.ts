@@ -1,5 +1,5 @@
 /** A run as one HTML page without script or network: figures, charts, and a measured run beside it. */
-import { overloadLine, type Summary } from '@astrolabe/serving-loop';
+import { overloadLine, type Summary, trustCardRows } from '@astrolabe/serving-loop';
 import type { Comparison } from '../compare.js';
 import { formatError, formatNumber } from '../format-comparison.js';
 import { type LatencyMetric, latencyMetrics } from '../latency-metrics.js';
@@ -34,6 +34,7 @@ export function renderPage(input: PageInput): string {
     instanceTable(summary),
     input.comparison === undefined ? '' : comparisonTable(input.comparison.errors),
     notes(input),
+    trustCard(summary),
   ];
   return [
     '<!doctype html>',
@@ -48,7 +49,7 @@ export function renderPage(input: PageInput): string {
 }
 
 function overloadWarning({ trust }: Summary): string {
-  const line = trust === undefined ? undefined : overloadLine(trust);
+  const line = overloadLine(trust);
   return line === undefined ? '' : `<p class="warning">${escapeHtml(line)}</p>`;
 }
 
@@ -201,33 +202,21 @@ function comparisonTable(errors: Comparison): string {
   return `<h2>Against ${escapeHtml(errors.real.source)}</h2>${table(head, rows)}`;
 }
 
-/** Tables in place of links, and how much of what they timed lay beyond them. */
-function measuredLinks({ trust }: Summary): string[] {
-  const used = trust?.measuredLinks;
-  if (used === null || used === undefined) return [];
-  const lines = used.tables.map((table) => `measured links: ${table}`);
-  if (used.communications === null) return lines;
-  const { measured, beyond } = used.communications;
-  return [...lines, `${measured} collectives and messages by them, ${beyond} beyond their sizes`];
-}
-
 function notes({ summary, comparison }: PageInput): string {
   const lines = [
-    ...(summary.saturation ?? []).map(({ statement }) => `limits: ${statement}`),
-    ...(summary.fitted ?? []).map((source) => `fitted: ${source}`),
-    ...(summary.trust?.profiles ?? []).map(
-      ({ hardware, model, measurement, source }) =>
-        `operator times of ${hardware}, ${model}: ${measurement}, ${source}`,
-    ),
+    ...summary.saturation.map(({ statement }) => `limits: ${statement}`),
+    ...summary.fitted.map((source) => `fitted: ${source}`),
     ...(comparison?.errors.notes ?? []),
   ];
-  if (summary.lookups !== null && summary.lookups !== undefined) {
-    const share = (100 * summary.lookups.extrapolatedShare).toFixed(2);
-    lines.push(`${summary.lookups.total} latency lookups, ${share} % extrapolated`);
-  }
-  lines.push(...measuredLinks(summary));
   if (lines.length === 0) return '';
   return `<h2>Notes</h2><ul>${lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`;
+}
+
+function trustCard({ trust }: Summary): string {
+  const rows = trustCardRows(trust).map(
+    ([label, text]) => `<dt>${escapeHtml(label)}</dt><dd>${escapeHtml(text)}</dd>`,
+  );
+  return `<h2>Trust card</h2><dl class="card">${rows.join('')}</dl>`;
 }
 
 const style = `
@@ -251,5 +240,7 @@ figure { margin: 0; } figcaption { font-weight: 600; } figure > svg { width: 100
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 4px 14px 4px 0; text-align: right; border-bottom: 1px solid var(--rule); }
 th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child { text-align: left; }
-li { overflow-wrap: anywhere; }
+li, .card dd { overflow-wrap: anywhere; }
+.card { display: grid; grid-template-columns: max-content 1fr; gap: 2px 18px; }
+.card dt { color: var(--soft); } .card dd { margin: 0; }
 `;
