@@ -21,6 +21,9 @@ export interface GridShape {
  */
 const doubtOfShapes = 3;
 
+/** Gaps narrower than this (logarithm of the ratio of keys) are straight on every axis. */
+const straightGap = 1;
+
 export class Grid {
   readonly axes: readonly Float64Array[];
   /** Row-major, last axis fastest. */
@@ -303,12 +306,14 @@ export class Grid {
       const low = at + (below - place) * stride;
       const high = at + (above - place) * stride;
       const weight = (keys[place] - keys[below]) / (keys[above] - keys[below]);
+      const width = logs[axis][above] - logs[axis][below];
       const isLine = axis % 2 === 1;
-      // Straight over contexts; over the others it is the ratio to the shape.
-      const [a, b, here] = isLine ? [1, 1, 1] : [shapes[low], shapes[high], shapes[at]];
+      // Straight over contexts; over wide gaps of the others it is the ratio to the shape.
+      const [a, b, here] =
+        isLine || width < straightGap ? [1, 1, 1] : [shapes[low], shapes[high], shapes[at]];
       const ratio = known[low] / a;
       const value = (ratio + weight * (known[high] / b - ratio)) * here;
-      const gap = (logs[axis][above] - logs[axis][below]) * (isLine ? 1 : doubtOfShapes);
+      const gap = width * (isLine ? 1 : doubtOfShapes);
       const trust = gap ** -4;
       sum += trust * value;
       total += trust;
