@@ -296,18 +296,20 @@ describe('results of load generators', () => {
     await expect(read(cut)).rejects.toThrow('x:1: not a complete JSON object');
   });
 
-  it('AIPerf: epoch ns exactly, warm-up and errors left out', async () => {
-    const row = (ns: string, more = ''): string =>
+  it('AIPerf: epoch ns exactly, in order of start, warm-up and errors left out', async () => {
+    const row = (ns: string, more = '', outputTokens = 2): string =>
       `{"metadata": {"request_start_ns": ${ns}, "benchmark_phase": "profiling"${more}}, "metrics": ` +
-      '{"input_sequence_length": {"value": 8, "unit": "tokens"}, "output_sequence_length": {"value": 2, "unit": "tokens"}}, "error": null}';
+      '{"input_sequence_length": {"value": 8, "unit": "tokens"}, ' +
+      `"output_sequence_length": {"value": ${outputTokens}, "unit": "tokens"}}, "error": null}`;
     const text = [
+      row('1750000000000000004', '', 3),
       row('1750000000000000001'),
       row('1750000000000000002', ', "was_cancelled": true'),
-      row('1750000000000000004'),
+      row('1750000000000000000', '', 0),
     ].join('\n');
     expect(plain(await read(text))).toEqual([
       [0, 0, 8, 2],
-      [1, 3, 8, 2],
+      [1, 3, 8, 3],
     ]);
     await expect(read(text.replaceAll('"tokens"', '"kilo"'))).rejects.toThrow('expected the unit');
   });

@@ -69,10 +69,10 @@ export const aiperfFormat: WorkloadFormat = {
 const promptMetrics = ['input_sequence_length', 'input_token_count', 'isl'];
 const outputMetrics = ['output_sequence_length', 'output_token_count', 'osl'];
 
+/** Lines come as requests end: ids are given in order of start, once all are known. */
 function openAiperf(): RowReader {
   const dropped = new Dropped();
-  let first: bigint | undefined;
-  let nextId = 0;
+  const sent: (Omit<Request, 'id' | 'arrivalNs'> & { readonly start: bigint })[] = [];
   const read = (row: Row, at: string): readonly Draft[] => {
     const metadata = objectField(row, 'metadata', at);
     if (row.error !== undefined && row.error !== null) return dropped.add('errors');
@@ -80,19 +80,21 @@ function openAiperf(): RowReader {
     if (metadata.benchmark_phase === 'warmup') return dropped.add('warm-up');
     const metrics = objectField(row, 'metrics', at);
     const start = epochNs(metadata, 'request_start_ns', at);
-    first ??= start;
-    const request: Request = {
-      id: nextId++,
-      arrivalNs: Number(start - first),
-      promptTokens: tokens(metrics, promptMetrics, at),
-      outputTokens: tokens(metrics, outputMetrics, at),
-    };
+    const promptTokens = tokens(metrics, promptMetrics, at);
+    const outputTokens = tokens(metrics, outputMetrics, at);
+    if (promptTokens === 0 || outputTokens === 0) return dropped.add('no tokens');
     const session =
       textField(metadata, 'x_correlation_id') ?? textField(metadata, 'conversation_id');
-    if (session !== undefined) request.session = session;
-    return [{ request }];
+    sent.push({ start, promptTokens, outputTokens, ...(session === undefined ? {} : { session }) });
+    return [];
   };
-  return { read, notes: () => dropped.notes() };
+  const end = (): Draft[] => {
+    sent.sort((a, b) => Number(a.start - b.start));
+    return sent.map(({ start, ...request }, id) => ({
+      request: { id, arrivalNs: Number(start - sent[0].start), ...request },
+    }));
+  };
+  return { read, end, notes: () => dropped.notes() };
 }
 
 /** Epoch ns exceed 2^53; the reader keeps such numbers as text. */

@@ -104,7 +104,29 @@ describe('AIPerf', () => {
     await checkIds(run, 0);
   });
 
+  test('orders requests by their start, whatever ended first, without those that have no tokens', async () => {
+    const prompt = (value: number): object => ({
+      input_sequence_length: { value, unit: 'tokens' },
+    });
+    const none = { output_sequence_length: { value: 0, unit: 'tokens' } };
+    const early = line(start - 1e9, {}, { ...none, time_to_first_token: undefined });
+    const run = await readRealRun(
+      write(line(start + 1e9, {}, prompt(5)), early, line(start, {}, prompt(9))),
+    );
+    expect(run.totalRequests).toBe(3);
+    expect(run.rows).toMatchObject([
+      { id: '0', promptTokens: 9, arrivalNs: 0, firstTokenNs: 25e7 },
+      { id: '1', promptTokens: 5, arrivalNs: 1e9, firstTokenNs: 125e7 },
+    ]);
+    await checkIds(run, 0);
+  });
+
   test.each([
+    [
+      'half a token',
+      { output_sequence_length: { value: 2.5, unit: 'tokens' } },
+      'output_sequence_length: value: expected int',
+    ],
     [
       'another unit',
       { request_latency: { value: 1, unit: 'h' } },
