@@ -46,6 +46,42 @@ describe('fitResiduals', () => {
     expect(fit.frontEndDelay.valueNs).toBe(0);
   });
 
+  it('takes few answers of two tokens or more for what they are, and refuses none', () => {
+    const short = (row: RequestRow): RequestRow => ({
+      ...row,
+      outputTokens: 1,
+      lastTokenNs: row.firstTokenNs,
+    });
+    const shortGrid = grid.map((point) => ({
+      ...point,
+      rows: point.rows.map((row, i) => (i === 7 ? row : short(row))),
+    }));
+    const real = rows(1.5e6, 3e6, 0).map((row, i) => (i === 7 ? row : short(row)));
+    const { stepOverhead } = fitResiduals(shortGrid, real, 1);
+    // Of 40 requests drawn, none is the one in a third of all cases.
+    for (const ns of [stepOverhead.valueNs, ...stepOverhead.intervalNs]) {
+      expect(ns).toBeCloseTo(1.5e6, -1);
+    }
+    expect(() => fitResiduals(shortGrid, real.map(short), 1)).toThrow(/^no request got two tokens/);
+  });
+
+  it('knows how TTFT grows with the prompt where unqueued prompts differ', () => {
+    const longer = (ns: number) => (row: RequestRow, i: number) => ({
+      ...row,
+      promptTokens: 10 + i,
+      firstTokenNs: row.firstTokenNs + i * ns,
+      lastTokenNs: row.lastTokenNs + i * ns,
+    });
+    const real = rows(1e6, 0, 0);
+    expect(fitResiduals(grid, real, 1).ttftSlopeNs).toBeUndefined();
+    const unlike = grid.map((point) => ({ ...point, rows: point.rows.map(longer(100)) }));
+    expect(fitResiduals(unlike, real.map(longer(350)), 1).ttftSlopeNs).toBeCloseTo(250, 6);
+    const queued = real
+      .map(longer(350))
+      .map((row) => ({ ...row, scheduledNs: row.arrivalNs + 1e9 }));
+    expect(fitResiduals(unlike, queued, 1).ttftSlopeNs).toBeUndefined();
+  });
+
   it('repeats with its seed', () => {
     const real = rows(1.2e6, 1e6, 2e5);
     expect(fitResiduals(grid, real, 3)).toEqual(fitResiduals(grid, real, 3));

@@ -3,7 +3,7 @@
  * the serial time of every step (from TPOT) and the front-end delay (from the TTFT of requests that
  * did not queue). Requests are resampled (bootstrap) for the intervals. Times ns.
  */
-import { assert, quantileSorted, Random } from '@astrolabe/base';
+import { assert, quantileSorted, Random, UserError } from '@astrolabe/base';
 import { isUnqueued, latencyMetrics } from '../latency-metrics.js';
 import { type RequestRow, requestKey } from '../run-data.js';
 
@@ -24,8 +24,11 @@ export interface Residuals {
   readonly frontEndDelay: Estimate;
   /** Mean absolute error of single requests' TPOT that the fitted step overhead leaves, percent. */
   readonly tpotErrorPct: number;
-  /** By which measured TTFTs of unqueued requests grow faster with the prompt, ns per token. */
-  readonly ttftSlopeNs: number;
+  /**
+   * By which measured TTFTs of unqueued requests grow faster with the prompt, ns per token; undefined
+   * without two unqueued prompts of unlike length.
+   */
+  readonly ttftSlopeNs: number | undefined;
   readonly requests: number;
   readonly unqueuedRequests: number;
 }
@@ -35,6 +38,7 @@ const resamples = 400;
 /**
  * @param grid at least two points, ascending; rows of the same requests as `real`
  * @param seed of the resampling
+ * @throws UserError no request has a TPOT
  */
 export function fitResiduals(
   grid: readonly GridPoint[],
@@ -44,6 +48,10 @@ export function fitResiduals(
   assert(grid.length >= 2, 'a slope needs two simulations');
   const samples = matchSamples(grid, real);
   const all = samples.map((_, index) => index);
+  const hasTpot = (index: number): boolean => samples[index].tpotNs !== undefined;
+  if (!all.some(hasTpot)) {
+    throw new UserError('no request got two tokens or more: nothing says how long a step takes');
+  }
   const random = new Random(seed, 'calibrate');
   const stepOverheads: number[] = [];
   const delays: number[] = [];
@@ -51,6 +59,7 @@ export function fitResiduals(
   const frontEndDelayNs = frontEndDelay(grid, samples, all, stepOverheadNs);
   for (let i = 0; i < resamples; i++) {
     const chosen = all.map(() => random.below(samples.length));
+    if (!chosen.some(hasTpot)) continue;
     const value = solveStepOverhead(grid, samples, chosen);
     stepOverheads.push(value);
     delays.push(frontEndDelay(grid, samples, chosen, value));
@@ -158,8 +167,8 @@ function nearestPoint(grid: readonly GridPoint[], stepOverheadNs: number): numbe
   return nearest;
 }
 
-/** Least squares of the TTFT gap over prompt tokens; 0 where all prompts are of one length. */
-function ttftSlope(samples: readonly Sample[], g: number): number {
+/** Least squares of the TTFT gap over prompt tokens. */
+function ttftSlope(samples: readonly Sample[], g: number): number | undefined {
   const chosen = [...samples.keys()].filter((index) => samples[index].unqueued);
   const meanTokens = mean(chosen, (index) => samples[index].promptTokens);
   let product = 0;
@@ -170,7 +179,7 @@ function ttftSlope(samples: readonly Sample[], g: number): number {
     product += tokens * (ttftNs - simulatedTtftNs[g]);
     square += tokens * tokens;
   }
-  return square === 0 ? 0 : product / square;
+  return square > 0 ? product / square : undefined;
 }
 
 function mean(indices: readonly number[], pick: (index: number) => number): number {

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { UserError } from '@astrolabe/base';
+import { askedBy, UserError } from '@astrolabe/base';
 import { nonNegativeInteger, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import {
   type Calibration,
@@ -74,7 +74,9 @@ async function calibrate(flags: Flags, given: ServingOptions): Promise<Calibrati
   const fit = fitterOf(asMeasured(given, real), hardware, real);
   const device = { decode_tail: await waitsForLongest(fit) };
   const links =
-    flags.fitLink && link !== undefined ? { link: await linkOf(fit, device, link) } : {};
+    flags.fitLink && link !== undefined
+      ? { link: await linkOf(fit, device, link, real.source) }
+      : {};
   const fitted = await fit({ ...device, ...links });
   const what = flags.fitLink
     ? 'step overhead, front-end delay and link'
@@ -114,7 +116,7 @@ function fitterOf(options: ServingOptions, hardware: string, real: RunData): Fit
       matchRows({ rows, source: options.workload }, real);
       grid.push({ stepOverheadNs, rows });
     }
-    return fitResiduals(grid, real.rows, options.seed);
+    return askedBy(real.source, () => fitResiduals(grid, real.rows, options.seed));
   };
 }
 
@@ -132,7 +134,7 @@ async function waitsForLongest(fit: Fitter): Promise<boolean> {
 }
 
 /** Latency cannot be told from the step overhead: it is taken as what a fast link has. */
-async function linkOf(fit: Fitter, device: Device, nominalGBps: number) {
+async function linkOf(fit: Fitter, device: Device, nominalGBps: number, real: string) {
   const link = { nominal_gb_s: nominalGBps, latency_ns: 2000 };
   const points: LinkPoint[] = [];
   for (const share of [1, 1 / 2, 1 / 4, 1 / 8]) {
@@ -141,6 +143,11 @@ async function linkOf(fit: Fitter, device: Device, nominalGBps: number) {
       ...device,
       link: { ...link, bandwidth_gb_s: bandwidthGBps },
     });
+    if (ttftSlopeNs === undefined) {
+      throw new UserError('no link can be fitted: expected unqueued requests with unlike prompts', {
+        at: real,
+      });
+    }
     points.push({ bandwidthGBps, ttftSlopeNs });
   }
   const { bandwidthGBps, inside } = fitLink(points);

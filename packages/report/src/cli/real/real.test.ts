@@ -50,6 +50,12 @@ describe('vLLM bench serve', () => {
     await checkIds(run, 1);
   });
 
+  test('counts from the first start, also of a request that failed', async () => {
+    const run = await readRealRun(write({ ...bench, start_times: [101.5, 100.5, 100, 103] }));
+    expect(run.rows.map(({ arrivalNs }) => arrivalNs)).toEqual([5e8, 1.5e9]);
+    await checkIds(run, 1);
+  });
+
   test('takes latencies where they are given, and a result over several lines', async () => {
     write();
     writeFileSync(path, JSON.stringify({ ...bench, latencies: [0.5, 0.75, 0, 1] }, null, 2));

@@ -44,7 +44,7 @@ export function readVllmBench(value: unknown, path: string): RunData {
     .filter((i) => prompts[i] > 0 && outputs[i] > 0)
     .sort((a, b) => starts[a] - starts[b]);
   if (sent.length === 0) throw new UserError('no requests with tokens', { at: path });
-  const zeroS = starts[sent[0]];
+  const zeroS = starts.reduce((least, start) => Math.min(least, start), Infinity);
   const rows = sent.flatMap((i, id): RequestRow[] => {
     // A failed request may have got some tokens before.
     if (errors?.[i]) return [];
