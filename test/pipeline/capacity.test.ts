@@ -57,5 +57,26 @@ describe.skipIf(!isBuilt)('report capacity (needs a build)', () => {
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toMatch(/expected LOW:HIGH in requests\/s, as in 1:64/);
     expect(wrong.stdout).toHaveLength(0);
+    const unknown = await run('report', [...flags, '--slo', 'ttft=1s', '--slo', 'chat:ttft=1s']);
+    expect(unknown).toMatchObject({
+      code: 2,
+      stderr: 'report: --slo: no request is of class chat\n',
+    });
+    const many = await run('report', [...flags, '--rates', '1e12:1e12']);
+    expect(many.code).toBe(2);
+    expect(many.stderr).toMatch(
+      /^report: sharegpt-like-300\.ndjson: .* requests, expected at most/,
+    );
+    const late = await run('report', [...flags, '--rates', '1:1', 'missing.json']);
+    expect(late.code).toBe(2);
+    expect(late.stderr).toMatch(/^report: missing\.json: /);
+  });
+
+  test('simulates as many requests as the overload test needs', async () => {
+    const short = ['--seconds', '0.01', '--rates', '0.5:64', '--precision', '1000'];
+    const flags = ['capacity', cluster, '--workload', workload, ...short, '--format', 'ndjson'];
+    const { stdout } = await run('report', flags);
+    const { probes } = JSON.parse(stdout.toString());
+    expect(probes.map(({ requests }: { requests: number }) => requests)).toEqual([8, 8]);
   });
 });

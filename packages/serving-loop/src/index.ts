@@ -11,5 +11,5 @@ export type { HostTerms, RunInputs } from './run-inputs.js';
 export type { RunResult } from './run-result.js';
 export { runServing } from './serving-run.js';
 export { formatSummary, type Summary, summarise, summarySchema } from './summary.js';
-export type { TrustCard } from './trust-card.js';
+export { fewestToTellOverload, type TrustCard } from './trust-card.js';
 export { overloadLine, trustCardRows } from './trust-card-text.js';

@@ -58,5 +58,7 @@ describe('SLO', () => {
       ['*', 2, 2],
     ]);
     expect(summariseSlo(rows, classes, parseSlo('chat:ttft=50ms'), 1)).toHaveLength(1);
+    const odd = ['constructor', 'toString', undefined];
+    expect(summariseSlo(rows, odd, parseSlo('chat:ttft=50ms'), 1)).toEqual([]);
   });
 });

@@ -70,8 +70,8 @@ export function summariseSlo(
   const groups = new Map<string, RequestResult[]>();
   results.forEach((row, index) => {
     const own = classes[index];
-    const name = own !== undefined && own in targets ? own : '*';
-    if (!(name in targets)) return;
+    const name = own !== undefined && Object.hasOwn(targets, own) ? own : '*';
+    if (!Object.hasOwn(targets, name)) return;
     const group = groups.get(name) ?? [];
     group.push(row);
     groups.set(name, group);

@@ -21,7 +21,8 @@ import type { LookupShare } from './summary.js';
 /** Shares of busy time below this change nothing that shows. */
 export const worthSaying = 0.01;
 const queueThatGrowsNs = 0.5 * nsPerS;
-const fewestRequests = 8;
+/** Of fewer requests nobody can say whether waiting grows. */
+export const fewestToTellOverload = 8;
 
 export const foreignStagesSchema = z
   .strictObject({
@@ -190,7 +191,7 @@ function isOverloaded({ results, handedOverNs }: TrustInputs): boolean {
       return waitNs === null ? [] : [{ arrivalNs, waitNs }];
     })
     .sort((a, b) => a.arrivalNs - b.arrivalNs);
-  if (waits.length < fewestRequests) return false;
+  if (waits.length < fewestToTellOverload) return false;
   const quarter = Math.ceil(waits.length / 4);
   const meanNs = (rows: typeof waits): number =>
     rows.reduce((sum, { waitNs }) => sum + waitNs, 0) / rows.length;

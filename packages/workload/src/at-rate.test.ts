@@ -56,6 +56,15 @@ describe('atRate', () => {
     expect(first(4)).not.toBe(first(0));
   });
 
+  it('comes again thousands of times, never with the content of before', () => {
+    const ids = [5, 6, 7, 8];
+    const two = [base(0, 0, { promptTokenIds: ids }), base(1, 1)];
+    const made = atRate(two, 100, 100).filter(({ promptTokenIds }) => promptTokenIds !== undefined);
+    expect(made).toHaveLength(5000);
+    expect(new Set(made.map(({ promptTokenIds }) => String(promptTokenIds))).size).toBe(5000);
+    expect(made[2048].promptTokenIds).toEqual([4, 7, 6, 9]);
+  });
+
   it('gives valid workloads of the asked rate, whatever rate and duration', () => {
     const gaps = fc.array(fc.integer({ min: 0, max: 1e9 }), { minLength: 1, maxLength: 20 });
     const rate = fc.double({ min: 0.1, max: 100, noNaN: true });
@@ -80,8 +89,9 @@ describe('atRate', () => {
   });
 
   it('refuses a workload without a rate', () => {
-    expect(() => atRate([four[0]], 1, 1)).toThrow(/^1 requests that arrive at one time/);
+    expect(() => atRate([four[0]], 1, 1)).toThrow(/^all requests arrive at one time/);
     expect(() => atRate([base(0, 1), base(1, 1)], 1, 1)).toThrow(/no rate to change/);
+    expect(() => atRate(four, 1e9, 60)).toThrow(/60000000000 requests, expected at most 10000000$/);
     expect(() => atRate([base(0, 0), base(1, 8e6)], 1e-7, 1e8)).toThrow(/more than 2\^53/);
   });
 });

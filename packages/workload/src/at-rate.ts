@@ -10,19 +10,21 @@ import type { Request, RequestId } from './request.js';
 export function meanGapNs(requests: readonly Request[]): number {
   const spanNs = requests[requests.length - 1].arrivalNs - requests[0].arrivalNs;
   if (requests.length < 2 || spanNs === 0) {
-    throw new UserError(
-      `${requests.length} requests that arrive at one time have no rate to change`,
-      { hint: 'a workload needs two arrival times or more' },
-    );
+    throw new UserError('all requests arrive at one time, which is no rate to change', {
+      hint: 'a workload needs two arrival times or more',
+    });
   }
   return spanNs / (requests.length - 1);
 }
+
+/** More would not fit into memory. */
+const mostRequests = 1e7;
 
 /**
  * @param requests validated and in order of arrival, as `readWorkload` returns them
  * @returns `ratePerS` x `seconds` requests (rounded, at least one) that arrive at that rate on
  *   average, the first at 0; a part of the workload, all, or several times all of it
- * @throws UserError requests without a rate; arrivals beyond 2^53 ns
+ * @throws UserError requests without a rate; too many of them; arrivals beyond 2^53 ns
  */
 export function atRate(requests: readonly Request[], ratePerS: number, seconds: number): Request[] {
   assert(ratePerS > 0 && seconds > 0, 'a rate and a duration are positive');
@@ -31,6 +33,11 @@ export function atRate(requests: readonly Request[], ratePerS: number, seconds: 
   const firstNs = requests[0].arrivalNs;
   const roundNs = gapNs * requests.length;
   const count = Math.max(1, Math.round(ratePerS * seconds));
+  if (count > mostRequests) {
+    throw new UserError(
+      `${ratePerS} requests/s for ${seconds} s are ${count} requests, expected at most ${mostRequests}`,
+    );
+  }
   const made = Array.from({ length: count }, (_, i) => {
     const round = Math.floor(i / requests.length);
     const request = requests[i % requests.length];
@@ -60,7 +67,11 @@ function again(request: Request, round: number, arrivalNs: number): Request {
   };
 }
 
-/** One to one, so what was shared within a round still is; a real vocabulary never reaches them. */
+/**
+ * One to one, so what was shared within a round still is; a real vocabulary never reaches them. The
+ * upper 11 bits tell 2048 rounds apart, and the lower ones the turns after that.
+ */
 function otherIds(ids: readonly number[], round: number): number[] {
-  return ids.map((id) => (id ^ (round << 20)) & 0x7fffffff);
+  const mask = ((round << 20) ^ (round >>> 11)) & 0x7fffffff;
+  return ids.map((id) => id ^ mask);
 }

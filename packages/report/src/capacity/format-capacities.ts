@@ -35,7 +35,9 @@ export function formatCapacities(found: readonly ClusterCapacity[], asked: Asked
 }
 
 function question({ workload, seconds, attainment, targets }: Asked): string {
-  const met = targets ? `${100 * attainment} % of requests meet their targets and ` : '';
+  const met = targets
+    ? `${Number((100 * attainment).toPrecision(6))} % of requests meet their targets and `
+    : '';
   return `Highest rate of ${workload} (${seconds} s of arrivals a run) at which ${met}waiting does not grow`;
 }
 

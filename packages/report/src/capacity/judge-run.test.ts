@@ -36,7 +36,7 @@ describe('judgeRun', () => {
     const failing: Summary = {
       ...served,
       requests: { total: 3, finished: 2 },
-      slo: [slo('*', 0.5, 1, 0.5), slo('chat', 0.99, 0.99, 0.98), slo('batch', 1, 1, 1)],
+      slo: [slo('*', 0.5, 1, 0.5), slo('chat', 0.99, 0.99, 0.98997), slo('batch', 1, 1, 1)],
       trust: { ...served.trust, overloaded: true },
     };
     expect(judgeRun(2, failing, 0.99)).toMatchObject({
@@ -45,7 +45,7 @@ describe('judgeRun', () => {
       failed: [
         '1 of 3 requests not served',
         'ttft 50.0 %',
-        'chat: all targets 98.0 %',
+        'chat: all targets 98.9 %',
         'waiting grows',
       ],
     });
@@ -106,6 +106,8 @@ describe('formatCapacities', () => {
       targets: false,
     });
     expect(text).not.toContain('targets');
+    const odd = formatCapacities([one], { ...asked, attainment: 0.57 });
+    expect(odd).toContain('at which 57 % of requests');
     const [head, line] = cellsOf(text);
     expect(head).not.toContain('J/output token');
     expect(line.at(-1)).toBe('nothing up to here');

@@ -58,8 +58,9 @@ const limitText: Record<Limit, string> = {
   compute: 'compute',
 };
 
+/** Rounded down: a share that is too low must not read as one that is not. */
 function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
+  return `${(Math.floor(1000 * share) / 10).toFixed(1)} %`;
 }
 
 function limitsOf({ saturation }: Summary): string[] {

@@ -1,8 +1,9 @@
 /** `report capacity`: the highest rate of a workload that each cluster bears. */
 import { basename } from 'node:path';
-import { UserError } from '@astrolabe/base';
+import { askedBy, UserError } from '@astrolabe/base';
 import { fraction, positiveNumber, Verdict, writeStdout } from '@astrolabe/base/cli';
 import { loadCluster } from '@astrolabe/config/cli';
+import { fewestToTellOverload } from '@astrolabe/serving-loop';
 import {
   addBehaviourOptions,
   addInputOptions,
@@ -14,7 +15,7 @@ import {
 import { atRate, type Request } from '@astrolabe/workload';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { findCapacity } from '../capacity/find-capacity.js';
+import { type Capacity, findCapacity } from '../capacity/find-capacity.js';
 import { type ClusterCapacity, formatCapacities } from '../capacity/format-capacities.js';
 import { judgeRun, type RateRun } from '../capacity/judge-run.js';
 
@@ -41,7 +42,7 @@ export function addCapacity(program: Command): void {
     .optionsGroup('Search:')
     .option('--attainment <share>', 'of requests that must meet every --slo', fraction, 0.99)
     .option('--rates <low:high>', 'requests/s to look between (default: until found)', rates)
-    .option('--seconds <s>', 'of arrivals in every run', positiveNumber, 60)
+    .option('--seconds <s>', 'of arrivals in every run, 8 requests at least', positiveNumber, 60)
     .option('--precision <share>', 'how close the answer must be', positiveNumber, 0.05)
     .addOption(
       new Option('--format <format>', 'a table, or a line per cluster with every rate tried')
@@ -53,12 +54,17 @@ export function addCapacity(program: Command): void {
   command.action(async (clusters: string[], flags: Flags) => {
     const requests = await readWorkload(flags.workload);
     const options = servingOptions(command, shippedProfiles);
+    checkClasses(Object.keys(options.engine?.slo ?? {}), requests);
+    // All files are read before the first is simulated.
+    const asked = clusters.map((cluster) => ({ cluster, devices: deviceCount(cluster) }));
     const found: ClusterCapacity[] = [];
-    for (const cluster of clusters) found.push(await capacityOf(cluster, requests, options, flags));
+    for (const one of asked) {
+      found.push({ ...one, ...(await capacityOf(one.cluster, requests, options, flags)) });
+    }
     await writeStdout(
       flags.format === 'text'
         ? formatCapacities(found, {
-            workload: flags.workload === '-' ? 'the workload' : basename(flags.workload),
+            workload: workloadName(flags),
             seconds: flags.seconds,
             attainment: flags.attainment,
             targets: options.engine?.slo !== undefined,
@@ -81,29 +87,41 @@ function rates(text: string): readonly [number, number] {
   return [low, high];
 }
 
+function workloadName({ workload }: Flags): string {
+  return workload === '-' ? 'the workload' : basename(workload);
+}
+
+/** @throws UserError a class that no request has: its targets would hold at any rate */
+function checkClasses(named: readonly string[], requests: readonly Request[]): void {
+  const classes = new Set(requests.map(({ sloClass }) => sloClass));
+  const unknown = named.find((name) => name !== '*' && !classes.has(name));
+  if (unknown === undefined) return;
+  throw new UserError(`no request is of class ${unknown}`, { at: '--slo' });
+}
+
 async function capacityOf(
   cluster: string,
   requests: readonly Request[],
   options: ServingOptions,
   flags: Flags,
-): Promise<ClusterCapacity> {
+): Promise<Capacity<RateRun>> {
   const probe = async (ratePerS: number): Promise<RateRun> => {
+    const seconds = Math.max(flags.seconds, fewestToTellOverload / ratePerS);
     const { summary } = await serve({
       ...options,
       clusterConfig: cluster,
-      requests: atRate(requests, ratePerS, flags.seconds),
+      requests: askedBy(workloadName(flags), () => atRate(requests, ratePerS, seconds)),
       output: undefined,
       stages: undefined,
-      intervalS: flags.seconds,
+      intervalS: seconds,
       quiet: true,
     });
     const run = judgeRun(ratePerS, summary, flags.attainment);
     if (!flags.quiet) process.stderr.write(`report: ${cluster}: ${describe(run)}\n`);
     return run;
   };
-  const devices = deviceCount(cluster);
   const { rates: range, precision } = flags;
-  return { cluster, devices, ...(await findCapacity(probe, { range, precision })) };
+  return await findCapacity(probe, { range, precision });
 }
 
 function describe({ ratePerS, requests, met, failed }: RateRun): string {
