@@ -50,3 +50,28 @@ export interface LatencyModel {
   /** The whole MoE block on one rank: gate, top-k, expert GEMMs, combine. */
   moeNs(tp: number, tokens: number, activatedExperts: number): number;
 }
+
+type Times = Pick<LatencyModel, 'denseNs' | 'perSequenceNs' | 'attentionNs' | 'moeNs'>;
+
+/** The same model, of which some times are others. */
+export function withTimes(base: LatencyModel, times: Partial<Times>): LatencyModel {
+  const { hardware, model, dtype, source, measurement, engine } = base;
+  const { tpDegrees, counters, isolated } = base;
+  return {
+    hardware,
+    model,
+    dtype,
+    source,
+    measurement,
+    engine,
+    tpDegrees,
+    counters,
+    isolated,
+    has: (operator, tp) => base.has(operator, tp),
+    denseNs: (operator, tp, tokens) => base.denseNs(operator, tp, tokens),
+    perSequenceNs: (operator, tp, sequences) => base.perSequenceNs(operator, tp, sequences),
+    attentionNs: (tp, batch) => base.attentionNs(tp, batch),
+    moeNs: (tp, tokens, activatedExperts) => base.moeNs(tp, tokens, activatedExperts),
+    ...times,
+  };
+}

@@ -6,7 +6,7 @@
  * such kernels aim at.
  */
 import { dtypeBytes, type Instance } from '@astrolabe/config';
-import type { AttentionBatch, LatencyModel } from '@astrolabe/profile';
+import { type AttentionBatch, type LatencyModel, withTimes } from '@astrolabe/profile';
 import type { Terms } from './terms.js';
 
 /** The model itself where the cache is of the model's type, as profiles are measured. */
@@ -18,20 +18,9 @@ export function kvDtype(
   const share = dtypeBytes[engine.kvCacheDtype] / dtypeBytes[engine.dtype];
   if (share === 1 || !terms.kvDtype) return base;
   const narrow = new NarrowDecodes(share);
-  return {
-    hardware: base.hardware,
-    model: base.model,
-    dtype: base.dtype,
-    source: base.source,
-    tpDegrees: base.tpDegrees,
-    counters: base.counters,
-    isolated: base.isolated,
-    has: (operator, tp) => base.has(operator, tp),
-    denseNs: (operator, tp, tokens) => base.denseNs(operator, tp, tokens),
-    perSequenceNs: (operator, tp, sequences) => base.perSequenceNs(operator, tp, sequences),
+  return withTimes(base, {
     attentionNs: (tp, batch) => base.attentionNs(tp, narrow.of(batch)),
-    moeNs: (tp, tokens, activatedExperts) => base.moeNs(tp, tokens, activatedExperts),
-  };
+  });
 }
 
 /** A batch whose decodes have a share of their context; one object for all. */

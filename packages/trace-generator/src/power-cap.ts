@@ -17,7 +17,7 @@
  */
 import { UserError } from '@astrolabe/base';
 import type { Cluster, Instance } from '@astrolabe/config';
-import type { LatencyModel } from '@astrolabe/profile';
+import { type LatencyModel, withTimes } from '@astrolabe/profile';
 import { operatorTraffic } from './operator-traffic.js';
 
 export interface PowerCap {
@@ -105,15 +105,7 @@ export function cappedClock(
   const { bandwidthGBps } = instance.memory;
   const slowed = (timeNs: number, sizeBytes: number): number =>
     cappedNs(cap, timeNs, sizeBytes / bandwidthGBps, sizeBytes);
-  return {
-    hardware: base.hardware,
-    model: base.model,
-    dtype: base.dtype,
-    source: base.source,
-    tpDegrees: base.tpDegrees,
-    counters: base.counters,
-    isolated: base.isolated,
-    has: (operator, tp) => base.has(operator, tp),
+  return withTimes(base, {
     denseNs: (operator, tp, tokens) =>
       slowed(base.denseNs(operator, tp, tokens), traffic.bytes(operator, tp, tokens)),
     perSequenceNs: (operator, tp, sequences) =>
@@ -125,7 +117,7 @@ export function cappedClock(
         base.moeNs(tp, tokens, activatedExperts),
         traffic.moeBytes(tokens, activatedExperts) / tp,
       ),
-  };
+  });
 }
 
 /** Energy of bytes in W ns; of bytes per ns, in W. */

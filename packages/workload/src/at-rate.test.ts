@@ -17,7 +17,7 @@ const base = (id: number, arrivalS: number, more: Partial<Request> = {}): Reques
 
 /** Four requests, one a second from 3 s; the third continues the second. */
 const four = [
-  base(0, 3, { promptTokenIds: [7, 8, 9, 10] }),
+  base(0, 3, { promptTokenIds: [7, 8, 9, 10], outputTokenIds: [3, 4] }),
   base(1, 4, { session: 's' }),
   base(2, 5, { session: 's', prefix: { of: 1, tokens: 3 }, after: [1], thinkNs: 500 }),
   base(3, 6),
@@ -54,6 +54,10 @@ describe('atRate', () => {
     expect(first(6)).toBe(first(5));
     expect(first(5)).not.toBe(first(1));
     expect(first(4)).not.toBe(first(0));
+    const { promptTokenIds = [], outputTokenIds = [] } = made[4];
+    expect([...promptTokenIds, ...outputTokenIds]).toEqual(
+      [7, 8, 9, 10, 3, 4].map((id) => id + 2 ** 20),
+    );
   });
 
   it('comes again thousands of times, never with the content of before', () => {

@@ -14,7 +14,8 @@ describe('fitLink', () => {
       inside: true,
     });
     expect(fitLink(at(20, 300))).toEqual({ bandwidthGBps: expect.closeTo(100, 9), inside: true });
-    expect(fitLink(at(100, 50)).bandwidthGBps).toBeCloseTo(100, 9);
+    expect(fitLink(at(100, 50))).toEqual({ bandwidthGBps: expect.closeTo(100, 9), inside: true });
+    expect(fitLink(at(200, 100))).toEqual({ bandwidthGBps: expect.closeTo(100, 9), inside: true });
   });
 
   it('gives the nearest bandwidth, and says so, where none agrees', () => {

@@ -82,6 +82,18 @@ describe('fitResiduals', () => {
     expect(fitResiduals(unlike, queued, 1).ttftSlopeNs).toBeUndefined();
   });
 
+  it('takes from the simulation who queued, where a client measured', () => {
+    const client = rows(1e6, 3e6, 0).map((row) => ({ ...row, scheduledNs: undefined }));
+    const half = grid.map((point) => ({
+      ...point,
+      rows: point.rows.map((row, i) =>
+        i < 20 ? row : { ...row, scheduledNs: row.arrivalNs + 1e9 },
+      ),
+    }));
+    expect(fitResiduals(grid, client, 1)).toMatchObject({ unqueuedRequests: 40 });
+    expect(fitResiduals(half, client, 1)).toMatchObject({ requests: 40, unqueuedRequests: 20 });
+  });
+
   it('repeats with its seed', () => {
     const real = rows(1.2e6, 1e6, 2e5);
     expect(fitResiduals(grid, real, 3)).toEqual(fitResiduals(grid, real, 3));

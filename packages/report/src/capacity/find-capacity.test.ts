@@ -41,6 +41,9 @@ describe('findCapacity', () => {
     expect(all.probes).toHaveLength(2);
     expect((await findCapacity(bears(8), search)).best?.ratePerS).toBeCloseTo(8, 0);
     expect((await findCapacity(bears(9), { range: [9, 9], precision: 1 })).probes).toHaveLength(1);
+    // No rate of three figures lies between these.
+    const near = { range: [1.0051, 1.0054] as const, precision: 1e-5 };
+    expect((await findCapacity(bears(1.0052), near)).probes).toHaveLength(2);
   });
 
   it('gives up on a service that bears nothing, and on one that bears everything', async () => {

@@ -67,6 +67,8 @@ describe('vLLM bench serve', () => {
     ['without details', { ...bench, ttfts: undefined }, 'ttfts: missing, expected array'],
     ['of an old version', { ...bench, start_times: undefined }, 'start_times: missing'],
     ['of other lengths', { ...bench, itls: [] }, 'itls: expected 4 as in input_lens, got 0'],
+    ['of other latencies', { ...bench, latencies: [1] }, 'latencies: expected 4 as in input_lens'],
+    ['of other errors', { ...bench, errors: [''] }, 'errors: expected 4 as in input_lens, got 1'],
     ['in ms', { ...bench, ttfts: [1, 2, 3, '4'] }, 'ttfts[3]: expected number, received string'],
     ['of nothing', { ...bench, output_lens: [0, 0, 0, 0] }, 'no requests with tokens'],
     ['of something else', { a: 1 }, 'is no measured run that is known'],
@@ -88,6 +90,24 @@ describe('AIPerf', () => {
     },
     error: null,
     ...more,
+  });
+
+  test('takes metrics by all their names, times in ns to s, and no cancelled requests', async () => {
+    const metadata = { request_start_ns: start, was_cancelled: true };
+    const named = {
+      input_sequence_length: undefined,
+      output_sequence_length: undefined,
+      isl: { value: 6, unit: 'tokens' },
+      output_token_count: { value: 2, unit: 'tokens' },
+      time_to_first_token: { value: 1500, unit: 'us' },
+      request_latency: { value: 2e6, unit: 'ns' },
+    };
+    const run = await readRealRun(write(line(start, { metadata }), line(start, {}, named)));
+    expect(run).toMatchObject({
+      totalRequests: 2,
+      rows: [{ id: '0', promptTokens: 6, outputTokens: 2, firstTokenNs: 15e5, lastTokenNs: 2e6 }],
+    });
+    await checkIds(run, 0);
   });
 
   test('gives times in whatever unit, without warm-up and failures', async () => {
