@@ -58,8 +58,8 @@ describe('share', () => {
     expect([2, 4, 8, 16, 500].map((decodes) => share(decodes, 16))).toEqual([
       0.3, 0.3, 0.4, 0.5, 0.5,
     ]);
-    expect([1, 16, 64, 256, 2048].map((chunk) => share(8, chunk))).toEqual([
-      0.4, 0.4, 0.25, 0.1, 0.1,
+    expect([1, 16, 32, 64, 256, 2048].map((chunk) => share(8, chunk))).toEqual([
+      0.4, 0.4, 0.325, 0.25, 0.1, 0.1,
     ]);
     expect(share(8, 0)).toBe(0.9);
   });

@@ -76,6 +76,7 @@ describe('trustCard', () => {
   it.each([
     ['no waiting', () => 0],
     ['waiting that stays as it is', () => 3],
+    ['long waiting that grows by less than as much again', (i: number) => 3 + i / 6],
     ['waiting that grows below half a second', (i: number) => i / 40],
   ])('does not call %s overload', (_, queueingS) => {
     expect(overloadLine(card({ results: results(16, queueingS) }))).toBeUndefined();

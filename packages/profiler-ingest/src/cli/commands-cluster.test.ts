@@ -1,7 +1,7 @@
 /** Goal: the command's files are ready to run, and refusals come before anything is written. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeCommand, writeFileWhole } from '@astrolabe/base/cli';
 import { memoryBudget } from '@astrolabe/config';
@@ -12,8 +12,12 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { addClusterCommand } from './commands-cluster.js';
 import { openProfiles } from './open-profiles.js';
 
+/** As one would type it, from here. */
 const config = (name: string): string =>
-  fileURLToPath(new URL(`../../../../cluster_config/models/${name}`, import.meta.url));
+  relative(
+    process.cwd(),
+    fileURLToPath(new URL(`../../../../cluster_config/models/${name}`, import.meta.url)),
+  );
 
 let folder = '';
 let notes = '';
