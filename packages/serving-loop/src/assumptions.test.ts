@@ -1,7 +1,7 @@
 /** What is assumed is said, once, and only where it is. */
 import { type Instance, parseModel } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
-import { assumptions } from './assumptions.js';
+import { assumptions, hasUnknownError } from './assumptions.js';
 import { clusterOf, exampleModel } from './machine.test-helper.js';
 
 const moe = parseModel(
@@ -32,6 +32,14 @@ describe('assumptions', () => {
     expect(found).toHaveLength(1);
     expect(found[0]).toContain('accepted with chance 0.8 and takes 0.9 ms a token');
     expect(assumptions(instancesOf({ speculative_tokens: 3 }))[0]).toContain('takes no time');
+  });
+
+  it('of a KV cache: its type, where it is no other name for as many bytes', () => {
+    const [fp8, same] = instancesOf({ kv_cache_dtype: 'fp8' }, { kv_cache_dtype: 'float16' });
+    expect(assumptions([fp8, fp8, same])).toEqual([
+      'operators were measured with a KV cache of bfloat16: what fp8 changes was not',
+    ]);
+    expect([fp8, same].map(hasUnknownError)).toEqual([true, false]);
   });
 
   it('of experts: the gate, unless it was recorded or is the user\u2019s', () => {

@@ -1,14 +1,35 @@
 /**
  * What a run takes from the cluster file because nobody can compute it: whether a model believes its
- * drafts, and which experts its gate chooses.
+ * drafts, and which experts its gate chooses; and times of a KV cache that nobody measured.
  */
-
 import { nsPerMs } from '@astrolabe/base';
-import type { Instance } from '@astrolabe/config';
+import { dtypeBytes, type Instance } from '@astrolabe/config';
 
 /** A sentence each, the same of several instances once. */
 export function assumptions(instances: readonly Instance[]): string[] {
-  return [...new Set(instances.flatMap((one) => [...ofDrafts(one), ...ofExperts(one)]))];
+  const ofOne = (one: Instance): string[] => [
+    ...ofDrafts(one),
+    ...ofKvCache(one),
+    ...ofExperts(one),
+  ];
+  return [...new Set(instances.flatMap(ofOne))];
+}
+
+/** Whether times rest on an assumption of whose error nothing is known. */
+export function hasUnknownError(instance: Instance): boolean {
+  return instance.engine.speculation !== undefined || hasOtherKvCache(instance);
+}
+
+function hasOtherKvCache({ engine: { dtype, kvCacheDtype } }: Instance): boolean {
+  return dtypeBytes[kvCacheDtype] !== dtypeBytes[dtype];
+}
+
+function ofKvCache(instance: Instance): string[] {
+  const { dtype, kvCacheDtype } = instance.engine;
+  if (!hasOtherKvCache(instance)) return [];
+  return [
+    `operators were measured with a KV cache of ${dtype}: what ${kvCacheDtype} changes was not`,
+  ];
 }
 
 function ofDrafts({ engine: { speculation } }: Instance): string[] {

@@ -34,7 +34,7 @@ describe('summarise', () => {
     expect((await trustOf({ ffn }, { calibration })).basis).toBe('partly fitted');
   });
 
-  it('says what is assumed of drafts, and gives no intervals for it', async () => {
+  it('says what is assumed of drafts and KV caches, and gives no intervals for it', async () => {
     const calibration: Calibration = {
       devices: { X: device },
       model_form_pct: {
@@ -53,6 +53,11 @@ describe('summarise', () => {
     const drafts = await trustOf({ speculative_tokens: 2 }, { calibration });
     expect(drafts.intervals90).toBeNull();
     expect(drafts.assumed?.join()).toMatch(/accepted with chance 0.7 and takes no time/);
+    const narrow = await trustOf({ kv_cache_dtype: 'fp8' }, { calibration });
+    expect(narrow).toMatchObject({
+      intervals90: null,
+      assumed: [expect.stringContaining('what fp8 changes')],
+    });
   });
 
   it('leaves out what only our stages do where they are others', async () => {

@@ -9,7 +9,7 @@ import {
 import { type Calibration, type Instance, noCalibration } from '@astrolabe/config';
 import { profileUseSchema } from '@astrolabe/profile';
 import { z } from 'zod';
-import { assumptions } from './assumptions.js';
+import { assumptions, hasUnknownError } from './assumptions.js';
 import { linkError } from './communication-count.js';
 import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
@@ -194,7 +194,6 @@ function trustOf(
 ): TrustCard {
   const instances = run.engines.map(({ instance }) => instance);
   const serving = instances.flatMap(servingDevices);
-  const speculates = instances.some(({ engine }) => engine.speculation !== undefined);
   const hardware = [...new Set(serving.map((device) => device.hardware))];
   const means = {
     ttftMs: summary.ttftMs?.mean ?? null,
@@ -225,8 +224,7 @@ function trustOf(
     lookups,
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
-    // Nothing is known of the error of an assumed acceptance.
-    intervals90: speculates
+    intervals90: instances.some(hasUnknownError)
       ? undefined
       : predictionIntervals(means, serving, calibration, linkError(links)),
     assumedTiersShare: run.exposedTiersShare,

@@ -88,7 +88,9 @@ export const trustCardSchema = z.strictObject({
     .array(z.string())
     .readonly()
     .optional()
-    .describe('only with speculation or experts: what the cluster file says of them, right or not'),
+    .describe(
+      'only with drafts, experts or a KV cache of another type: what nobody computed or measured',
+    ),
   workload: z
     .array(z.string())
     .readonly()
