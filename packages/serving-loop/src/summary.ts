@@ -217,6 +217,7 @@ function trustOf(
       results,
       makespanS: summary.makespanS,
       warmUpNs: warmUpOf(hardware, calibration, context.foreign),
+      sloClasses: Object.keys(context.slo ?? {}),
       prefixCaching: run.engines.every(({ role, kv }) => role === 'decode' || kv.prefixCaching),
     }),
     handedOverNs: handedOver(run),

@@ -32,13 +32,34 @@ function use(count: number, changes: Partial<WorkloadUse> = {}): string[] {
     status: 'finished',
   }));
   const makespanS = count + 2;
-  const given = { requests, results, makespanS, warmUpNs: 0, prefixCaching: true };
+  const given = {
+    requests,
+    results,
+    makespanS,
+    warmUpNs: 0,
+    prefixCaching: true,
+    sloClasses: [],
+  };
   return workloadFindings({ ...given, ...changes });
 }
 
 describe('workloadFindings', () => {
   it('has nothing to say of a long run of many requests', () => {
     expect(use(150)).toEqual([]);
+  });
+
+  it('names classes that have targets and no request', () => {
+    const classes: Request[] = ['chat', undefined].map((sloClass, id) => ({
+      id,
+      arrivalNs: id,
+      promptTokens: 1,
+      outputTokens: 2,
+      promptTokenIds: [id],
+      ...(sloClass && { sloClass }),
+    }));
+    const sloClasses = ['*', 'chat', 'chta'];
+    const none = 'no request is of class chta, which has targets';
+    expect(use(150, { requests: classes, sloClasses })).toEqual([none]);
   });
 
   it('gives the lint, the first few', () => {
@@ -50,6 +71,7 @@ describe('workloadFindings', () => {
   });
 
   it.each([
+    [1, 'all percentiles are of one request'],
     [21, 'p95 and p99 rest on the slowest two of 21 requests'],
     [22, 'p99 rests on the slowest two of 22 requests'],
     [101, 'p99 rests on the slowest two of 101 requests'],

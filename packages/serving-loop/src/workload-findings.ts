@@ -22,11 +22,14 @@ export interface WorkloadUse {
   readonly warmUpNs: number;
   /** Every instance that serves prompts looks for known prefixes. */
   readonly prefixCaching: boolean;
+  /** Classes of requests that have targets. */
+  readonly sloClasses: readonly string[];
 }
 
 export function workloadFindings(use: WorkloadUse): string[] {
   return [
     ...lint(use.requests),
+    ...withoutRequests(use),
     ...percentiles(use),
     ...edges(use),
     ...warmUp(use),
@@ -48,10 +51,18 @@ function lint(requests: readonly Request[]): string[] {
   return [...texts.slice(0, mostFindings), `and ${texts.length - mostFindings} more`];
 }
 
+function withoutRequests({ requests, sloClasses }: WorkloadUse): string[] {
+  const classes = new Set(requests.map(({ sloClass }) => sloClass));
+  return sloClasses
+    .filter((name) => name !== '*' && !classes.has(name))
+    .map((name) => `no request is of class ${name}, which has targets`);
+}
+
 /** Percentiles interpolate between ranks: of n values p99 lies between the last two up to n = 101. */
 function percentiles({ results }: WorkloadUse): string[] {
   const count = results.filter(({ status }) => status === 'finished').length;
   if (count === 0 || count > 101) return [];
+  if (count === 1) return ['all percentiles are of one request'];
   const which = count > 21 ? 'p99 rests' : 'p95 and p99 rest';
   return [`${which} on the slowest two of ${count} requests`];
 }

@@ -86,6 +86,9 @@ test('a model that does not fit is refused with figures, and with the degree tha
 test('what cannot be: a model nobody knows, degrees, a peak that the device lacks', async () => {
   await expect(run('H200', '--model', 'meta/Lama')).rejects.toThrow(/^--model: model "meta\/Lama"/);
   await expect(run('H200:tp=3', '--model', llama)).rejects.toThrow(/tp 3 does not divide/);
+  await expect(run('H200:tp=2:ep=2', '--model', llama)).rejects.toThrow(
+    /^H200:tp=2:ep=2: ep: .*Llama-3.1-70B has no experts$/,
+  );
   const fp8 = ['A100:tp=4', '--model', llama, '--dtype', 'fp8', '--rooflines', folder];
   await expect(run(...fp8)).rejects.toThrow('A100 has no fp8 peak');
   expect(readdirSync(folder)).toEqual([]);

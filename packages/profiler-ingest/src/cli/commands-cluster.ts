@@ -80,6 +80,9 @@ async function runCluster(words: string[], options: Options): Promise<void> {
 
 /** @throws UserError as the engine would, with the degree that is enough */
 function checkFit(instance: Instance, { text, ep }: SheetInstance): void {
+  if (instance.model.moe === undefined && ep !== undefined) {
+    throw new UserError(`ep: ${instance.model.name} has no experts`, { at: text });
+  }
   try {
     memoryBudget({ ...instance, place: text });
   } catch (error) {
