@@ -57,7 +57,7 @@ export function addCalibrate(program: Command): void {
     .option('--name <text>', 'how results shall name the run (default: its path)')
     .option('--fit-link', 'the bandwidth inside a tensor-parallel group, too', false)
     .option('--seed <n>', 'seed of the resampling', nonNegativeInteger, 0)
-    .option('--output <file>', 'where the calibration goes; - = stdout', '-');
+    .option('-o, --output <file>', 'where the calibration goes; - = stdout', '-');
   addBehaviourOptions(command);
   command.action(async (flags: Flags) => {
     const options = servingOptions(command, shippedProfiles);

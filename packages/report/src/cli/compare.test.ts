@@ -157,6 +157,6 @@ describe('compare', () => {
 
   it('refuses a missing folder', async () => {
     expect(() => readSimulated('/nowhere')).toThrow('/nowhere/requests.csv: no such file');
-    await expect(readRealRun('/nowhere')).rejects.toThrow('requests.jsonl: no such file');
+    await expect(readRealRun('/nowhere')).rejects.toThrow('/nowhere: no such file or folder');
   });
 });

@@ -13,7 +13,9 @@ export const realHelp =
 
 /** @throws UserError with file and line or key */
 export async function readRealRun(path: string): Promise<RunData> {
-  if (!isFile(path)) return await readBenchFolder(path);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new UserError('no such file or folder', { at: path });
+  if (found.isDirectory()) return await readBenchFolder(path);
   const first = await firstObject(path);
   if ('ttfts' in first || 'input_lens' in first) return readVllmBench(readJson(path), path);
   if ('metadata' in first && 'metrics' in first) return await readAiperf(path);
@@ -22,10 +24,6 @@ export async function readRealRun(path: string): Promise<RunData> {
       'or the lines of AIPerf (metadata, metrics)',
     { at: path },
   );
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 /** A result that was written over several lines is read whole. */

@@ -77,6 +77,11 @@ describe('vLLM bench serve', () => {
   });
 });
 
+test('refuses a path where nothing is', async () => {
+  await expect(readRealRun(join(folder, 'none'))).rejects.toThrow(/none: no such file or folder$/);
+  await expect(readRealRun(folder)).rejects.toThrow(/requests\.jsonl: no such file$/);
+});
+
 describe('AIPerf', () => {
   const start = 1_760_000_000_000_000_000;
   const line = (startNs: number, more: object = {}, metrics: object = {}): object => ({
