@@ -7,8 +7,11 @@
  *   models and TP degrees that the device's constants were not fitted on;
  * - links: the stated error of measured ones, or of those that a cluster file assumes, times the share
  *   of steps that is communication alone; none where the calibration fitted them.
+ *
+ * All of it is the error beside operator times that were measured; those of other profiles have their own.
  */
 import type { Calibration, DeviceCalibration } from '@astrolabe/config';
+import type { MeasurementKind, ProfileUse } from '@astrolabe/profile';
 import { z } from 'zod';
 
 const lowAndHigh = z.tuple([z.number(), z.number()]).readonly();
@@ -38,6 +41,17 @@ export interface ServingDevice {
   readonly model: string;
   /** Devices of a tensor-parallel group. */
   readonly tp: number;
+}
+
+const measuredKinds: ReadonlySet<MeasurementKind> = new Set([
+  'kernel',
+  'cuda_event',
+  'wall_clock',
+] as const);
+
+/** Whether all operator times were measured on the device they are used for. */
+export function areMeasured(profiles: readonly ProfileUse[]): boolean {
+  return profiles.every(({ measurement }) => measuredKinds.has(measurement));
 }
 
 /**

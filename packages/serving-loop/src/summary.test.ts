@@ -1,5 +1,6 @@
 /** What the summary tells the trust card of a run. */
 import type { Calibration } from '@astrolabe/config';
+import type { MeasurementKind } from '@astrolabe/profile';
 import { describe, expect, it } from 'vitest';
 import { clusterOf, runFixed } from './machine.test-helper.js';
 import { requestResults } from './metrics.js';
@@ -34,19 +35,33 @@ describe('summarise', () => {
     expect((await trustOf({ ffn }, { calibration })).basis).toBe('partly fitted');
   });
 
-  it('says what is assumed of drafts and KV caches, and gives no intervals for it', async () => {
-    const calibration: Calibration = {
-      devices: { X: device },
-      model_form_pct: {
-        source: 's',
-        ttft: 1,
-        tpot: 1,
-        latency: 1,
-        makespan: 1,
-        link: 0,
-        other_models: 1,
-      },
+  const calibration: Calibration = {
+    devices: { X: device },
+    model_form_pct: {
+      source: 's',
+      ttft: 1,
+      tpot: 1,
+      latency: 1,
+      makespan: 1,
+      link: 0,
+      other_models: 1,
+    },
+  };
+
+  it('gives intervals for measured operator times only, as far as is known', async () => {
+    const of = async (...kinds: MeasurementKind[]) => {
+      const about = { hardware: 'X', model: 'm', dtype: 'bf16', source: 's' };
+      const profiles = kinds.map((measurement) => ({ ...about, measurement }));
+      const lookups = { total: 1, extrapolatedShare: 0, profiles };
+      return (await trustOf({}, { calibration, lookups })).intervals90;
     };
+    expect(await of('kernel', 'cuda_event', 'wall_clock')).not.toBeNull();
+    for (const kind of ['predicted', 'simulated', 'roofline', 'derived', 'unknown'] as const) {
+      expect(await of('kernel', kind)).toBeNull();
+    }
+  });
+
+  it('says what is assumed of drafts and KV caches, and gives no intervals for it', async () => {
     const plain = await trustOf({}, { calibration });
     expect(plain.intervals90).not.toBeNull();
     expect(plain).not.toHaveProperty('assumed');

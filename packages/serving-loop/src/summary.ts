@@ -14,7 +14,12 @@ import { linkError } from './communication-count.js';
 import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, powerSummarySchema, summarisePower } from './power/power-report.js';
-import { predictionIntervals, type ServingDevice, usesElsewhere } from './prediction-intervals.js';
+import {
+  areMeasured,
+  predictionIntervals,
+  type ServingDevice,
+  usesElsewhere,
+} from './prediction-intervals.js';
 import { type Rejection, type RunResult, rejectionSchema } from './run-result.js';
 import { saturationSchema } from './saturation.js';
 import { formatSlo, type SloTargets, sloSummarySchema, summariseSlo } from './slo.js';
@@ -225,9 +230,10 @@ function trustOf(
     lookups,
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
-    intervals90: instances.some(hasUnknownError)
-      ? undefined
-      : predictionIntervals(means, serving, calibration, linkError(links)),
+    intervals90:
+      instances.some(hasUnknownError) || !areMeasured(lookups?.profiles ?? [])
+        ? undefined
+        : predictionIntervals(means, serving, calibration, linkError(links)),
     assumedTiersShare: run.exposedTiersShare,
     assumedLinksShare: linksFitted || run.measuredLinks !== undefined ? 0 : run.exposedCommShare,
     powerCaps: run.power?.caps,
