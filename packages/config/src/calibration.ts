@@ -46,7 +46,7 @@ export type OutputPath = z.infer<typeof outputPathSchema>;
  */
 export const linkCalibrationSchema = z.strictObject({
   nominal_gb_s: z.number().positive().describe('replaces this `link_bw` of a cluster file alone'),
-  bandwidth_gb_s: z.number().positive().describe('GB/s per direction'),
+  bandwidth_gb_s: z.number().positive().describe('GB/s of 2^30 per direction, as `link_bw`'),
   latency_ns: ns.describe('ns per hop'),
 });
 
