@@ -64,6 +64,18 @@ describe.skipIf(!isBuilt)('report calibrate (needs a build)', () => {
       expect(stderr).toMatch(/^report: TPOT of single requests within .*: it is off$/m);
     }));
 
+  test('refuses a switch of what it finds out', async () => {
+    const files = ['--cluster-config', 'a', '--workload', 'b', '--real', 'c'];
+    for (const flags of [
+      ['--without', 'stepOverhead'],
+      ['--with', 'decodeTail'],
+    ]) {
+      const { code, stderr } = await run('report', ['calibrate', ...files, ...flags]);
+      expect(code).toBe(2);
+      expect(stderr).toBe(`report: ${flags[0]}: ${flags[1]} is what this command finds out\n`);
+    }
+  });
+
   test('recovers the link of a tensor-parallel group, too', () =>
     inFolder(async (folder) => {
       const shipped = readFileSync(join(root, 'cluster_config/tp2.json'), 'utf8');

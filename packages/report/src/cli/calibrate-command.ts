@@ -61,9 +61,19 @@ export function addCalibrate(program: Command): void {
   addBehaviourOptions(command);
   command.action(async (flags: Flags) => {
     const options = servingOptions(command, shippedProfiles);
+    checkTerms(options.terms ?? {});
     const text = `${JSON.stringify(await calibrate(flags, options), null, 2)}\n`;
     if (flags.output === '-') await writeStdout(text);
     else writeFileWhole(flags.output, text);
+  });
+}
+
+/** @throws UserError a switch that would win over what is tried */
+function checkTerms(terms: NonNullable<ServingOptions['terms']>): void {
+  const fitted = (['stepOverhead', 'decodeTail'] as const).find((name) => name in terms);
+  if (fitted === undefined) return;
+  throw new UserError(`${fitted} is what this command finds out`, {
+    at: terms[fitted] ? '--with' : '--without',
   });
 }
 

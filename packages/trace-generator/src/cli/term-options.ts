@@ -2,7 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { parseTerms, type TermSwitches, termNames } from '../terms.js';
 
-const off = termNames.filter((name) => !parseTerms()[name]);
+/** All others are on by default. */
+const asCalibrated = termNames.filter((name) => parseTerms()[name] === undefined);
 
 export function addTermOptions(command: Command): Command {
   return command
@@ -13,7 +14,7 @@ export function addTermOptions(command: Command): Command {
     )
     .option(
       '--with <term>',
-      `switches a term on, repeatable (off by default: ${off.join(', ')})`,
+      `switches a term on, repeatable (default of ${asCalibrated.join(', ')}: as calibrated)`,
       switchTerm(true),
     );
 }
