@@ -117,6 +117,9 @@ export class DecodeTail {
   }
 }
 
+/** Counts whose waits are kept; a batch of more works them out each time. */
+const mostKept = 1024;
+
 function waitsOf({ points, waits }: Chunk, decodes: number): Float64Array {
   const known = waits.get(decodes);
   if (known !== undefined) return known;
@@ -132,7 +135,7 @@ function waitsOf({ points, waits }: Chunk, decodes: number): Float64Array {
     const low = shareAt(lower, left / decodes);
     made[left] = (decodes - left) * (low + weight * (shareAt(upper, left / decodes) - low));
   }
-  waits.set(decodes, made);
+  if (decodes <= mostKept) waits.set(decodes, made);
   return made;
 }
 

@@ -10,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { makeFolder, writeFileWhole } from './whole-file.js';
@@ -42,14 +42,19 @@ test('a file where a folder must be is named', () => {
 
 test('what a killed command left is removed by the next writer of the file, and nothing else', () => {
   const here = mkdtempSync(join(folder, 'leftovers-'));
+  const owner = hostname()
+    .replace(/[^\w-]/g, '')
+    .slice(0, 40);
   const ended = spawnSync(process.execPath, ['--eval', '']).pid;
   const kept = [
-    `a.csv.${process.ppid}.tmp`,
-    `b.csv.${ended}.tmp`,
-    `a.csv.x${ended}.tmp`,
+    `a.csv.${owner}.${process.ppid}.tmp`,
+    `b.csv.${owner}.${ended}.tmp`,
+    `a.csv.${owner}.x${ended}.tmp`,
+    `a.csv.other.${ended}.tmp`,
     'a.csv.tmp',
   ];
-  for (const name of [...kept, `a.csv.${ended}.tmp`]) writeFileSync(join(here, name), 'part');
+  for (const name of [...kept, `a.csv.${owner}.${ended}.tmp`])
+    writeFileSync(join(here, name), 'part');
   writeFileWhole(join(here, 'a.csv'), 'whole');
   expect(readdirSync(here).sort()).toEqual(['a.csv', ...kept].sort());
 });

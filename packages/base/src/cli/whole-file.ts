@@ -9,6 +9,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileError } from './io.js';
 
@@ -48,9 +49,14 @@ export function wholeFile(path: string): WholeFile {
   return { path: target, temporary: temporaryOf(target) };
 }
 
+/** Of a temporary name; other hosts and containers, whose processes are not seen here, have their own. */
+const owner = hostname()
+  .replace(/[^\w-]/g, '')
+  .slice(0, 40);
+
 function temporaryOf(path: string): string {
   removeLeftovers(path);
-  return `${path}.${process.pid}.tmp`;
+  return `${path}.${owner}.${process.pid}.tmp`;
 }
 
 /** A folder to the names in it that end as temporary ones do; read once per process. */
@@ -64,7 +70,7 @@ function removeLeftovers(path: string): void {
     names = temporaryNamesIn(folder);
     temporaryNames.set(folder, names);
   }
-  const prefix = `${basename(path)}.`;
+  const prefix = `${basename(path)}.${owner}.`;
   for (const name of names) {
     if (!name.startsWith(prefix)) continue;
     const pid = /^([1-9]\d*)\.tmp$/.exec(name.slice(prefix.length))?.[1];
