@@ -43,6 +43,11 @@ export type MeasurementKind = (typeof measurementKinds)[number];
 
 const positive = z.number().positive();
 
+/** Type of the KV cache that a profile was measured with, where it is not the model's: of `bf16-kvfp8`. */
+export function kvDtypeOfProfile(dtype: string): string | undefined {
+  return /-kv(.+)$/.exec(dtype)?.[1];
+}
+
 /** Facts of the device that tell what an engine's kernels take where the profiler timed others. */
 export const isolatedTimingSchema = z.strictObject({
   launchNs: positive.describe('shortest kernel'),

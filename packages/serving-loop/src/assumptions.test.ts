@@ -23,30 +23,34 @@ const withExperts = (routing?: string): Instance => {
 
 describe('assumptions', () => {
   it('are none without drafts and experts', () => {
-    expect(assumptions(instancesOf({}, {}))).toEqual([]);
+    expect(assumptions(instancesOf({}, {}), [])).toEqual([]);
   });
 
   it('of drafts: their chance and time, once', () => {
     const entry = { speculative_tokens: 3, speculative_acceptance: 0.8, speculative_draft_ns: 9e5 };
-    const found = assumptions(instancesOf(entry, { name: 'b', ...entry }));
+    const found = assumptions(instancesOf(entry, { name: 'b', ...entry }), []);
     expect(found).toHaveLength(1);
     expect(found[0]).toContain('accepted with chance 0.8 and takes 0.9 ms a token');
-    expect(assumptions(instancesOf({ speculative_tokens: 3 }))[0]).toContain('takes no time');
+    expect(assumptions(instancesOf({ speculative_tokens: 3 }), [])[0]).toContain('takes no time');
   });
 
   it('of a KV cache: its type, where it is no other name for as many bytes', () => {
     const [fp8, same] = instancesOf({ kv_cache_dtype: 'fp8' }, { kv_cache_dtype: 'float16' });
-    expect(assumptions([fp8, fp8, same])).toEqual([
+    expect(assumptions([fp8, fp8, same], [])).toEqual([
       'operators were measured with a KV cache of bfloat16: what fp8 changes was not',
     ]);
-    expect([fp8, same].map(hasUnknownError)).toEqual([true, false]);
+    expect([fp8, same].map((one) => hasUnknownError(one, []))).toEqual([true, false]);
+    const use = { hardware: fp8.hardware, model: 'm', measurement: 'kernel', source: 's' } as const;
+    expect(hasUnknownError(fp8, [{ ...use, dtype: 'bf16' }])).toBe(true);
+    expect(hasUnknownError(fp8, [{ ...use, dtype: 'bf16-kvfp8' }])).toBe(false);
+    expect(assumptions([fp8], [{ ...use, dtype: 'bf16-kvfp8' }])).toEqual([]);
   });
 
   it('of experts: the gate, unless it was recorded or is the user\u2019s', () => {
-    expect(assumptions([withExperts(), withExperts('zipf')])).toEqual([
+    expect(assumptions([withExperts(), withExperts('zipf')], [])).toEqual([
       'experts are chosen by a uniform gate, not as recorded from the model',
       'experts are chosen by a zipf gate, not as recorded from the model',
     ]);
-    expect(assumptions([withExperts('file'), withExperts('module')])).toEqual([]);
+    expect(assumptions([withExperts('file'), withExperts('module')], [])).toEqual([]);
   });
 });

@@ -4,29 +4,38 @@
  */
 import { nsPerMs } from '@astrolabe/base';
 import { dtypeBytes, type Instance } from '@astrolabe/config';
+import { kvDtypeOfProfile, type ProfileUse } from '@astrolabe/profile';
 
 /** A sentence each, the same of several instances once. */
-export function assumptions(instances: readonly Instance[]): string[] {
+export function assumptions(
+  instances: readonly Instance[],
+  profiles: readonly ProfileUse[],
+): string[] {
   const ofOne = (one: Instance): string[] => [
     ...ofDrafts(one),
-    ...ofKvCache(one),
+    ...ofKvCache(one, profiles),
     ...ofExperts(one),
   ];
   return [...new Set(instances.flatMap(ofOne))];
 }
 
 /** Whether times rest on an assumption of whose error nothing is known. */
-export function hasUnknownError(instance: Instance): boolean {
-  return instance.engine.speculation !== undefined || hasOtherKvCache(instance);
+export function hasUnknownError(instance: Instance, profiles: readonly ProfileUse[]): boolean {
+  return instance.engine.speculation !== undefined || hasOtherKvCache(instance, profiles);
 }
 
-function hasOtherKvCache({ engine: { dtype, kvCacheDtype } }: Instance): boolean {
-  return dtypeBytes[kvCacheDtype] !== dtypeBytes[dtype];
+function hasOtherKvCache(
+  { hardware, engine: { dtype, kvCacheDtype } }: Instance,
+  profiles: readonly ProfileUse[],
+): boolean {
+  if (dtypeBytes[kvCacheDtype] === dtypeBytes[dtype]) return false;
+  const own = profiles.filter((profile) => profile.hardware === hardware);
+  return own.length === 0 || own.some((use) => kvDtypeOfProfile(use.dtype) === undefined);
 }
 
-function ofKvCache(instance: Instance): string[] {
+function ofKvCache(instance: Instance, profiles: readonly ProfileUse[]): string[] {
   const { dtype, kvCacheDtype } = instance.engine;
-  if (!hasOtherKvCache(instance)) return [];
+  if (!hasOtherKvCache(instance, profiles)) return [];
   return [
     `operators were measured with a KV cache of ${dtype}: what ${kvCacheDtype} changes was not`,
   ];

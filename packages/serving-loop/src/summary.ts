@@ -215,6 +215,7 @@ function trustOf(
     fitted: linksFitted,
     assumedPct: calibration.model_form_pct?.link ?? 0,
   };
+  const profiles = lookups?.profiles ?? [];
   return trustCard({
     results,
     workload: workloadFindings({
@@ -231,7 +232,7 @@ function trustOf(
     devices: hardware.length,
     fittedDevices: hardware.filter((name) => calibration.devices[name] !== undefined).length,
     intervals90:
-      instances.some(hasUnknownError) || !areMeasured(lookups?.profiles ?? [])
+      instances.some((one) => hasUnknownError(one, profiles)) || !areMeasured(profiles)
         ? undefined
         : predictionIntervals(means, serving, calibration, linkError(links)),
     assumedTiersShare: run.exposedTiersShare,
@@ -241,7 +242,7 @@ function trustOf(
     foreign: context.foreign,
     switched: context.switched,
     constantsElsewhere: usesElsewhere(serving, calibration),
-    assumed: assumptions(instances),
+    assumed: assumptions(instances, profiles),
   });
 }
 

@@ -7,10 +7,15 @@ import { createTraceGenerator } from './generate.js';
 import type { TermSwitches } from './terms.js';
 
 /** Attention of one layer, 1 ns per new token and token of context, and the operator before it. */
-function attentionNs(kvCacheDtype: string, newTokens: readonly number[], terms: TermSwitches = {}) {
+function attentionNs(
+  kvCacheDtype: string,
+  newTokens: readonly number[],
+  terms: TermSwitches = {},
+  latency = exampleLatency(fusedOperators),
+) {
   const generator = createTraceGenerator({
     cluster: exampleCluster([{ kv_cache_dtype: kvCacheDtype }], tinyModel),
-    latencyModelFor: () => exampleLatency(fusedOperators),
+    latencyModelFor: () => latency,
     terms,
   });
   const { graph } = generator.generate({
@@ -33,6 +38,11 @@ test('decodes over a cache half as wide take half their context; chunks and the 
   // The chunk of 7 after 200, whole, and the decode after 100, half.
   expect(attentionNs('fp8', [1, 7])[1]).toBe(50 + 7 + 200);
   expect(attentionNs('fp8', [1, 1], { kvDtype: false })[1]).toBe(300);
+});
+
+test('a profile that was measured with the cache is taken as it is', () => {
+  const measured = { ...exampleLatency(fusedOperators), dtype: 'bf16-kvfp8' };
+  expect(attentionNs('fp8', [1, 1], {}, measured)[1]).toBe(300);
 });
 
 test('longest contexts are of the narrow cache, too', () => {

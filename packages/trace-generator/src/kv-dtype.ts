@@ -6,17 +6,23 @@
  * such kernels aim at.
  */
 import { dtypeBytes, type Instance } from '@astrolabe/config';
-import { type AttentionBatch, type LatencyModel, withTimes } from '@astrolabe/profile';
+import {
+  type AttentionBatch,
+  kvDtypeOfProfile,
+  type LatencyModel,
+  withTimes,
+} from '@astrolabe/profile';
 import type { Terms } from './terms.js';
 
-/** The model itself where the cache is of the model's type, as profiles are measured. */
+/** The model itself where the cache is of the model's type, as profiles are, or was measured. */
 export function kvDtype(
   base: LatencyModel,
   { engine }: Instance,
   terms: Pick<Terms, 'kvDtype'>,
 ): LatencyModel {
   const share = dtypeBytes[engine.kvCacheDtype] / dtypeBytes[engine.dtype];
-  if (share === 1 || !terms.kvDtype) return base;
+  const measured = kvDtypeOfProfile(base.dtype) !== undefined;
+  if (share === 1 || measured || !terms.kvDtype) return base;
   const narrow = new NarrowDecodes(share);
   return withTimes(base, {
     attentionNs: (tp, batch) => base.attentionNs(tp, narrow.of(batch)),

@@ -1,5 +1,7 @@
 /** Goal: profiles by name. Method: the real bundles, and messages about what is not there. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openProfiles } from './open-profiles.js';
 
@@ -34,4 +36,30 @@ describe.skipIf(!existsSync(bundles))('raw v1 bundles (needs ../shared)', async 
 
 test('a missing directory is named', async () => {
   await expect(openProfiles('/nonexistent/profiles')).rejects.toThrow(/no such directory/);
+});
+
+test('a profile of the KV cache\u2019s type is preferred, where there is one', async () => {
+  const shipped = new URL('../../../../profiles', import.meta.url).pathname;
+  const folder = mkdtempSync(join(tmpdir(), 'profiles-'));
+  const model = 'RTX4090/meta-llama/Llama-3.1-8B';
+  try {
+    const given = JSON.parse(readFileSync(join(shipped, model, 'bf16.json'), 'utf8'));
+    mkdirSync(join(folder, model), { recursive: true });
+    const write = (name: string, dtype: string): void => {
+      const json = { ...given, info: { ...given.info, dtype } };
+      writeFileSync(join(folder, model, `${name}.json`), JSON.stringify(json));
+    };
+    write('bf16', 'bf16');
+    write('bf16-kvfp8', 'bf16-kvfp8');
+    write('bf16-kvint8', 'bf16');
+    const profiles = await openProfiles(folder);
+    const of = (kvDtype?: string) =>
+      profiles.latencyModel('RTX4090', 'Llama-3.1-8B', 'bfloat16', kvDtype);
+    expect(of('fp8').dtype).toBe('bf16-kvfp8');
+    expect(of('bfloat16')).toBe(of());
+    expect(of('float32')).toBe(of());
+    expect(() => of('int8')).toThrow('bf16-kvint8.json: is of dtype "bf16"');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

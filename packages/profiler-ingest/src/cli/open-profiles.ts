@@ -9,6 +9,7 @@ import { assert, nearest, UserError } from '@astrolabe/base';
 import { fileError, readBytes, readJson } from '@astrolabe/base/cli';
 import {
   fittedTables,
+  kvDtypeOfProfile,
   type LatencyModel,
   modelOfTable,
   type ProfileTable,
@@ -22,9 +23,10 @@ export interface Profiles {
   /**
    * @param dtype as in a cluster config (`bfloat16`) or short (`bf16`); may be left out when there is
    *   one, or a bf16 one
+   * @param kvDtype of the KV cache: a profile that was measured with it (`bf16-kvfp8`) is preferred
    * @throws UserError unknown names, with what is there
    */
-  latencyModel(hardware: string, model: string, dtype?: string): LatencyModel;
+  latencyModel(hardware: string, model: string, dtype?: string, kvDtype?: string): LatencyModel;
   readonly entries: readonly ProfileEntry[];
 }
 
@@ -51,11 +53,12 @@ export async function openProfiles(directory: string): Promise<Profiles> {
   const models = new Map<ProfileEntry, LatencyModel>();
   return {
     entries,
-    latencyModel(hardware, model, dtype) {
-      const entry = choose(directory, entries, hardware, model, dtype);
+    latencyModel(hardware, model, dtype, kvDtype) {
+      const entry = choose(directory, entries, { hardware, model, dtype, kvDtype });
       const known = models.get(entry);
       if (known !== undefined) return known;
       const opened = openers[entry.form](entry, decode);
+      checkKvDtype(entry, opened);
       models.set(entry, opened);
       return opened;
     },
@@ -73,6 +76,14 @@ const openers: Record<Form, (entry: ProfileEntry, decode?: DecodeProfile) => Lat
   v0: (entry) => new TableModel(openV0Bundle(entry.path, entry)),
   fitted: (entry) => new TableModel(fittedTables(parseFitted(readJson(entry.path), entry.path))),
 };
+
+/** Times of another cache under a name would be scaled, or not, without anybody knowing. */
+function checkKvDtype({ path, dtype }: ProfileEntry, { dtype: inside }: LatencyModel): void {
+  if (kvDtypeOfProfile(dtype) === kvDtypeOfProfile(inside)) return;
+  throw new UserError(`is of dtype "${inside}", which its name does not say: "${dtype}"`, {
+    at: path,
+  });
+}
 
 /** Measured before fitted, ours before raw. */
 const formOrder: readonly Form[] = ['arrow', 'v1', 'v0', 'fitted'];
@@ -146,12 +157,17 @@ export function shortDtype(dtype: string): string {
   return shortDtypes[dtype] ?? dtype;
 }
 
+interface Asked {
+  readonly hardware: string;
+  readonly model: string;
+  readonly dtype: string | undefined;
+  readonly kvDtype: string | undefined;
+}
+
 function choose(
   directory: string,
   entries: readonly ProfileEntry[],
-  hardware: string,
-  model: string,
-  dtype: string | undefined,
+  { hardware, model, dtype, kvDtype }: Asked,
 ): ProfileEntry {
   const ofHardware = entries.filter((entry) => entry.hardware === hardware);
   if (ofHardware.length === 0) {
@@ -162,7 +178,10 @@ function choose(
     throw unknown(`${directory}/${hardware}`, 'model', model, names(ofHardware, 'model'));
   }
   const short = dtype === undefined ? undefined : shortDtype(dtype);
-  const exact = ofModel.find((entry) => entry.dtype === (short ?? 'bf16'));
+  const own = `${short ?? 'bf16'}-kv${shortDtype(kvDtype ?? '')}`;
+  const exact =
+    ofModel.find((entry) => entry.dtype === own) ??
+    ofModel.find((entry) => entry.dtype === (short ?? 'bf16'));
   if (exact !== undefined) return exact;
   const dtypes = names(ofModel, 'dtype');
   if (short === undefined && dtypes.length === 1) return ofModel[0];

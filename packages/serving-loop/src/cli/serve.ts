@@ -133,7 +133,7 @@ async function openGenerator(options: ServingOptions, cluster: Cluster, calibrat
     expertRouterFor: await loadExpertRouters(cluster),
     latencyModelFor: ({ hardware, model, engine, place }) => {
       const latency = askedBy(place, () =>
-        profiles.latencyModel(hardware, model.name, engine.dtype),
+        profiles.latencyModel(hardware, model.name, engine.dtype, engine.kvCacheDtype),
       );
       models.add(latency);
       return latency;
