@@ -86,13 +86,18 @@ describe('model sizes', () => {
 
 const refdata = fileURLToPath(new URL('../../../../shared/refdata/llmservingsim', import.meta.url));
 
-describe.skipIf(!existsSync(refdata))('LLMServingSim cluster files (needs ../shared)', () => {
-  const files = ['v0', 'v1'].flatMap((generation) =>
+/** A suite that is skipped is still collected: without the folder it has one test to skip. */
+function clusterFiles(): readonly string[] {
+  if (!existsSync(refdata)) return ['none'];
+  return ['v0', 'v1'].flatMap((generation) =>
     readdirSync(`${refdata}/${generation}/cluster_configs`).map(
       (name) => `${refdata}/${generation}/cluster_configs/${name}`,
     ),
   );
-  it.each(files)('%s', (path) => {
+}
+
+describe.skipIf(!existsSync(refdata))('LLMServingSim cluster files (needs ../shared)', () => {
+  it.each(clusterFiles())('%s', (path) => {
     expect(loadCluster(path).instances.length).toBeGreaterThan(0);
   });
 });
