@@ -18,6 +18,7 @@
  * What is measured agrees with what the kernels are: alone, nothing is lost where requests times KV
  * heads stay below 1.6 a processor, FlashAttention's limit for splitting contexts over processors.
  */
+import { interpolate } from '@astrolabe/base';
 import { type ProfileTable, rowKinds } from './profile-table.js';
 
 /** Shares of the way, for batches of `decodes` beside a chunk of `chunkTokens` (0: none). */
@@ -30,10 +31,17 @@ export interface TailPoints {
   readonly share: readonly number[];
 }
 
-/** Points of one chunk length, ascending in decodes, and the waits they make. */
+/** The shares of one decode count, ascending in the part of the requests that is left. */
+interface Count {
+  readonly decodes: number;
+  readonly logParts: Float64Array;
+  readonly share: Float64Array;
+}
+
+/** Those of one chunk length, ascending in decodes, and the waits they make. */
 interface Chunk {
   readonly logTokens: number;
-  readonly points: readonly TailPoints[];
+  readonly counts: readonly Count[];
   /** By decode count, then requests left: a(N) (n - N). */
   readonly waits: Map<number, Float64Array>;
 }
@@ -52,9 +60,14 @@ export class DecodeTail {
       .sort((a, b) => a - b)
       .map((chunkTokens) => ({
         logTokens: Math.log(chunkTokens),
-        points: points
+        counts: points
           .filter((one) => one.chunkTokens === chunkTokens)
-          .sort((a, b) => a.decodes - b.decodes),
+          .sort((a, b) => a.decodes - b.decodes)
+          .map(({ decodes, longest, share }) => ({
+            decodes,
+            logParts: Float64Array.from(longest, (left) => Math.log(left / decodes)),
+            share: Float64Array.from(share),
+          })),
         waits: new Map<number, Float64Array>(),
       }));
     this.alone = chunks.find(({ logTokens }) => logTokens === -Infinity);
@@ -120,34 +133,26 @@ export class DecodeTail {
 /** Counts whose waits are kept; a batch of more works them out each time. */
 const mostKept = 1024;
 
-function waitsOf({ points, waits }: Chunk, decodes: number): Float64Array {
+function waitsOf({ counts, waits }: Chunk, decodes: number): Float64Array {
   const known = waits.get(decodes);
   if (known !== undefined) return known;
   let above = 0;
-  while (above < points.length - 1 && points[above].decodes < decodes) above++;
-  const upper = points[above];
-  const lower = points[Math.max(0, above - 1)];
+  while (above < counts.length - 1 && counts[above].decodes < decodes) above++;
+  const upper = counts[above];
+  const lower = counts[Math.max(0, above - 1)];
   const span = Math.log(upper.decodes / lower.decodes);
   const beyond = span === 0 ? 1 : Math.log(decodes / lower.decodes) / span;
   const weight = Math.min(1, Math.max(0, beyond));
   const made = new Float64Array(decodes);
   for (let left = 1; left < decodes; left++) {
-    const low = shareAt(lower, left / decodes);
-    made[left] = (decodes - left) * (low + weight * (shareAt(upper, left / decodes) - low));
+    // The first and last measured parts continue.
+    const part = Math.log(left / decodes);
+    const low = interpolate(lower.logParts, lower.share, part);
+    const high = interpolate(upper.logParts, upper.share, part);
+    made[left] = (decodes - left) * (low + weight * (high - low));
   }
   if (decodes <= mostKept) waits.set(decodes, made);
   return made;
-}
-
-/** a where this part of the requests is left; the first and last measured parts continue. */
-function shareAt({ decodes, longest, share }: TailPoints, part: number): number {
-  const at = part * decodes;
-  let above = 0;
-  while (above < longest.length - 1 && longest[above] < at) above++;
-  if (above === 0 || at >= longest[above]) return share[above];
-  const below = above - 1;
-  const weight = Math.log(at / longest[below]) / Math.log(longest[above] / longest[below]);
-  return share[below] + weight * (share[above] - share[below]);
 }
 
 /** Sums of one kind of measured batch: a = product / square. */

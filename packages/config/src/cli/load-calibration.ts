@@ -7,13 +7,14 @@ import { type Calibration, calibrationSchema, noCalibration } from '../calibrati
 const shipped = fileURLToPath(new URL('../../../../profiles/calibration.json', import.meta.url));
 
 /**
- * @param path a file, `none`, or `shipped` or undefined for the shipped one
+ * @param given a file, `none`, or `shipped` or undefined for the shipped one; or what is loaded already
  * @throws UserError naming file and JSON path
  */
-export function loadCalibration(path: string | undefined): Calibration {
-  if (path === 'none') return noCalibration;
-  const own = path === undefined || path === 'shipped';
+export function loadCalibration(given: string | Calibration | undefined): Calibration {
+  if (typeof given === 'object') return given;
+  if (given === 'none') return noCalibration;
+  const own = given === undefined || given === 'shipped';
   if (own && !existsSync(shipped)) return noCalibration;
-  const file = own ? shipped : path;
+  const file = own ? shipped : given;
   return parseWith(calibrationSchema, readJson(file), file);
 }

@@ -1,19 +1,16 @@
 /** `report calibrate`: fits a device's residual constants on one real run and writes them as a file. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { askedBy, UserError } from '@astrolabe/base';
 import { nonNegativeInteger, writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import {
   type Calibration,
   calibrateLinks,
+  calibrationSchema,
   type DeviceCalibration,
   deviceCalibrationSchema,
 } from '@astrolabe/config';
 import { loadCluster } from '@astrolabe/config/cli';
 import {
   addBehaviourOptions,
-  type Served,
   type ServingOptions,
   serve,
   servingOptions,
@@ -121,8 +118,9 @@ function fitterOf(options: ServingOptions, hardware: string, real: RunData): Fit
     const grid: GridPoint[] = [];
     for (const stepOverheadNs of gridNs) {
       const tried = { source: 'grid', step_overhead_ns: stepOverheadNs, ...device };
-      const served = await simulate(options, { devices: { [hardware]: tried } });
-      const rows = simulatedRows(served.results);
+      const calibration = calibrationSchema.parse({ devices: { [hardware]: tried } });
+      const { results } = await serve({ ...options, calibration });
+      const rows = simulatedRows(results);
       matchRows({ rows, source: options.workload }, real);
       grid.push({ stepOverheadNs, rows });
     }
@@ -215,17 +213,6 @@ function noLink(clusterConfig: string): UserError {
     'has no link to fit: expected tensor parallelism, one link_bw, no link_latency and no topology',
     { at: clusterConfig },
   );
-}
-
-async function simulate(options: ServingOptions, given: unknown): Promise<Served> {
-  const folder = mkdtempSync(join(tmpdir(), 'astrolabe-'));
-  try {
-    const calibration = join(folder, 'calibration.json');
-    writeFileWhole(calibration, JSON.stringify(given));
-    return await serve({ ...options, calibration });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /** The options that a run needs beside what the command line says of the service. */

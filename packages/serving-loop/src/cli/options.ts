@@ -7,7 +7,7 @@ import {
   positiveInteger,
   positiveNumber,
 } from '@astrolabe/base/cli';
-import type { EngineOverrides, KvTierFile } from '@astrolabe/config';
+import type { Calibration, EngineOverrides, KvTierFile } from '@astrolabe/config';
 import type { TermSwitches } from '@astrolabe/trace-generator';
 import { addTermOptions, termOptions } from '@astrolabe/trace-generator/cli';
 import type { Request } from '@astrolabe/workload';
@@ -39,8 +39,8 @@ export interface ServingOptions extends RoutingOptions {
   readonly deviceMemoryBytes?: number | undefined;
   readonly seed: number;
   readonly intervalS: number;
-  /** A file, `none`, or undefined for the shipped one. */
-  readonly calibration?: string | undefined;
+  /** A file, `none`, or undefined for the shipped one; of a run without other processes also itself. */
+  readonly calibration?: string | Calibration | undefined;
   /** Terms of the trace generator to switch; the others keep their default. */
   readonly terms?: TermSwitches | undefined;
   readonly summaryFormat: 'text' | 'json';

@@ -97,6 +97,11 @@ function openStages(
 ): Promise<OpenedBackend> {
   const flag = (name: string, value: string | number | boolean | undefined): string[] =>
     value === undefined ? [] : [name, String(value)];
+  const file = typeof options.calibration === 'object' ? undefined : options.calibration;
+  assert(
+    file === options.calibration || options.stages === undefined,
+    'other processes read the calibration from its file',
+  );
   const clusterFlag = flag('--cluster-config', options.clusterConfig);
   const offloadFlag = flag('--enable-attn-offloading', options.flags.enable_attn_offloading);
   return openBackend({
@@ -106,7 +111,7 @@ function openStages(
     generatorFlags: [
       ...clusterFlag,
       ...flag('--profiles', options.profiles),
-      ...flag('--calibration', options.calibration),
+      ...flag('--calibration', file),
       ...termFlags(options.terms),
       ...offloadFlag,
       ...flag('--enable-sub-batch-interleaving', options.flags.enable_sub_batch_interleaving),
@@ -115,11 +120,7 @@ function openStages(
       ...flag('--max-num-seqs', options.flags.max_num_seqs),
       ...flag('--max-num-batched-tokens', options.flags.max_num_batched_tokens),
     ],
-    simulatorFlags: [
-      ...clusterFlag,
-      ...offloadFlag,
-      ...flag('--calibration', options.calibration ?? 'shipped'),
-    ],
+    simulatorFlags: [...clusterFlag, ...offloadFlag, ...flag('--calibration', file ?? 'shipped')],
   });
 }
 

@@ -1,7 +1,4 @@
 /** Runs every case with one term switched at a time. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { loadCalibration } from '@astrolabe/config/cli';
 import {
   type Ablation,
@@ -15,29 +12,24 @@ import { type RunCaseOptions, runCase } from './run-case.js';
 
 /** @returns a Markdown table: terms by cases */
 export async function ablate(cases: readonly Case[], options: RunCaseOptions): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'ablation-'));
-  try {
-    const base: (number | undefined)[] = [];
-    for (const given of cases) base.push(await errorOf(given, options));
-    const rows: AblationRow[] = [];
-    for (const ablation of ablations) {
-      const changed = withAblation(ablation, options, folder);
-      const gains: (number | undefined)[] = [];
-      for (const [i, given] of cases.entries()) {
-        const error = await errorOf(given, changed);
-        const known = base[i];
-        if (error === undefined || known === undefined) gains.push(undefined);
-        else gains.push(ablation.isOff === true ? known - error : error - known);
-      }
-      rows.push({ name: ablation.name, gains });
+  const base: (number | undefined)[] = [];
+  for (const given of cases) base.push(await errorOf(given, options));
+  const rows: AblationRow[] = [];
+  for (const ablation of ablations) {
+    const changed = withAblation(ablation, options);
+    const gains: (number | undefined)[] = [];
+    for (const [i, given] of cases.entries()) {
+      const error = await errorOf(given, changed);
+      const known = base[i];
+      if (error === undefined || known === undefined) gains.push(undefined);
+      else gains.push(ablation.isOff === true ? known - error : error - known);
     }
-    return formatAblation(
-      cases.map(({ id }, i) => ({ id, error: base[i] })),
-      rows,
-    );
-  } finally {
-    rmSync(folder, { recursive: true });
+    rows.push({ name: ablation.name, gains });
   }
+  return formatAblation(
+    cases.map(({ id }, i) => ({ id, error: base[i] })),
+    rows,
+  );
 }
 
 async function errorOf(given: Case, options: RunCaseOptions): Promise<number | undefined> {
@@ -47,10 +39,7 @@ async function errorOf(given: Case, options: RunCaseOptions): Promise<number | u
 function withAblation(
   { terms, engine, calibration }: Ablation,
   options: RunCaseOptions,
-  folder: string,
 ): RunCaseOptions {
   if (calibration === undefined) return { ...options, terms, engine };
-  const path = join(folder, 'calibration.json');
-  writeFileSync(path, JSON.stringify(calibration(loadCalibration(options.calibration))));
-  return { ...options, calibration: path };
+  return { ...options, calibration: calibration(loadCalibration(options.calibration)) };
 }

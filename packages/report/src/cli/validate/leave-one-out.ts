@@ -5,9 +5,7 @@
  * overhead and front-end delay. A host's warm-up is no fit and stays; without constants the host model has
  * its start values and decodes wait, as for any device without a calibration.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type Calibration, hostStepSchema, outputPathSchema } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { formatError } from '../../format-comparison.js';
@@ -30,30 +28,24 @@ export async function leaveOneOut(
     `| predicted | constants of | ${metrics.join(' | ')} |`,
     `| --- | --- | ${metrics.map(() => '---:').join(' | ')} |`,
   ];
-  const folder = mkdtempSync(join(tmpdir(), 'leave-one-out-'));
-  try {
-    const path = join(folder, 'calibration.json');
-    for (const given of measured) {
-      const own = hardwareOf(given);
-      const others = devices.filter((name) => name !== own);
-      for (const [label, from, terms] of [
-        ['nobody', undefined, {}],
-        ['nobody, without the wait for the longest decodes', undefined, { decodeTail: false }],
-        ...others.map((name) => [name, name, {}] as const),
-      ] as const) {
-        writeFileSync(path, JSON.stringify(withConstantsOf(calibration, own, from)));
-        const { result } = await runCase(given, { ...options, terms, calibration: path });
-        const errors = metrics.map((name) => {
-          const row = result.rows.find(({ metric }) => metric === name);
-          return formatError(row?.errorPct ?? null);
-        });
-        lines.push(`| ${[given.id, label, ...errors].join(' | ')} |`);
-      }
+  for (const given of measured) {
+    const own = hardwareOf(given);
+    const others = devices.filter((name) => name !== own);
+    for (const [label, from, terms] of [
+      ['nobody', undefined, {}],
+      ['nobody, without the wait for the longest decodes', undefined, { decodeTail: false }],
+      ...others.map((name) => [name, name, {}] as const),
+    ] as const) {
+      const changed = withConstantsOf(calibration, own, from);
+      const { result } = await runCase(given, { ...options, terms, calibration: changed });
+      const errors = metrics.map((name) => {
+        const row = result.rows.find(({ metric }) => metric === name);
+        return formatError(row?.errorPct ?? null);
+      });
+      lines.push(`| ${[given.id, label, ...errors].join(' | ')} |`);
     }
-    return lines.join('\n');
-  } finally {
-    rmSync(folder, { recursive: true });
   }
+  return lines.join('\n');
 }
 
 function withConstantsOf(given: Calibration, own: string, from: string | undefined): Calibration {

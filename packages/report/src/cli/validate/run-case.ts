@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '@astrolabe/base';
-import type { EngineOverrides } from '@astrolabe/config';
+import type { Calibration, EngineOverrides } from '@astrolabe/config';
 import { type Served, type ServingOptions, serve } from '@astrolabe/serving-loop/cli';
 import type { TermSwitches } from '@astrolabe/trace-generator';
 import { simulatedRows } from '../../calibrate/simulated-rows.js';
@@ -27,8 +27,8 @@ import { runCounts, seriesErrors } from './series-errors.js';
 export interface RunCaseOptions {
   /** Folder of the manifest. */
   readonly folder: string;
-  /** A file, `none`, or undefined for the shipped one. */
-  readonly calibration: string | undefined;
+  /** A file, `none`, or undefined for the shipped one; or itself. */
+  readonly calibration: string | Calibration | undefined;
   /** Use these profiles instead of the case's. */
   readonly profiles: string | undefined;
   /** Terms to switch, to measure what they do. */
