@@ -131,7 +131,7 @@ export function fittedGrid(fitted: FittedGrid): Grid {
   assert(ns.length === rows.length, 'a fitted grid has one list per row');
   const values = Float64Array.from(ns.flat());
   const axes = [Float64Array.from(rows), Float64Array.from(columns)];
-  return new Grid(axes, values, new Uint8Array(values.length).fill(1));
+  return new Grid(axes, values, new Uint8Array(values.length));
 }
 
 class FittedAttention implements AttentionLookup {

@@ -50,6 +50,14 @@ describe('a grid over a shape', () => {
     }
   });
 
+  test('is straight between chunk lengths within a tile of queries, over the shape between others', () => {
+    const square: GridShape = { at: (x) => x * x };
+    const squares = [128, 256, 1024].flatMap((x) => [0, 100].map((y) => [x, y, x * x] as const));
+    const grid = gridOf(squares, square);
+    expect(grid.at2Shaped(square, 192, 50)).toBeCloseTo((128 ** 2 + 256 ** 2) / 2, 6);
+    expect(grid.at2Shaped(square, 640, 50)).toBeCloseTo(640 ** 2, 6);
+  });
+
   test('holds its ratio to the shape beyond the end instead of continuing its slope', () => {
     // Ratios 1, 1, 1, 2 over x: continued they would grow for ever.
     const bent = points.map(([x, y, ns]) => [x, y, x === 8 ? 2 * ns : ns] as const);
@@ -74,7 +82,22 @@ describe('holes', () => {
 
   test('beyond the measured part of a row continue it, or over a shape keep its ratio', () => {
     const short = points.filter(([x, y]) => !(x === 8 && y > 0));
-    expect(gridOf(short).at2(8, 200)).toBeCloseTo(80, 9);
+    const grid = gridOf(short);
+    expect(grid.at2(8, 200)).toBeCloseTo(80, 9);
+    expect(grid.state).toBe(extrapolated);
+    expect(grid.at2(6, 200)).toBeCloseTo(160, 9);
+    expect(grid.state).toBe(extrapolated);
     expect(gridOf(short, shape).at2Shaped(shape, 8, 200)).toBeCloseTo(280, 9);
+  });
+
+  test('a little beyond the end of a row of contexts follow its slope, further off the shape', () => {
+    // Steeper than the shape at x = 8: 5 y instead of y.
+    const steep = points.map(([x, y, ns]) => [x, y, x === 8 ? ns + 4 * y : ns] as const);
+    const short = steep.filter(([x, y]) => !(x === 8 && y > 100));
+    const grid = gridOf([...short, [1, 400, 410]], shape);
+    expect(grid.at2(8, 200)).toBeCloseTo(80 + 5 * 200, 9);
+    expect(grid.state).toBe(extrapolated);
+    const ratio = (80 + 5 * 200) / shape.at(8, 200, 0, 0);
+    expect(grid.at2(8, 400)).toBeCloseTo(ratio * shape.at(8, 400, 0, 0), 9);
   });
 });

@@ -87,13 +87,13 @@ describe('attention', () => {
   for (const n of [1, 4, 8]) {
     for (const k of [10, 100]) rows.push(attention(0, 0, n, k, decodeNs(n, k)));
   }
-  for (const q of [16, 64]) {
+  for (const q of [64, 256]) {
     for (const c of [0, 100]) {
       rows.push(attention(q, c, 0, 0, prefillNs(q, c)));
       for (const n of [1, 4]) {
         for (const k of [10, 100]) {
           // One ragged hole, to be continued from its neighbours.
-          if (q === 64 && c === 100 && n === 4 && k === 100) continue;
+          if (q === 256 && c === 100 && n === 4 && k === 100) continue;
           rows.push(attention(q, c, n, k, mixedNs(q, c, n, k)));
         }
       }
@@ -110,42 +110,45 @@ describe('attention', () => {
   });
 
   test('one chunk alone: tokens and context', () => {
-    near(model.attentionNs(1, batch([[40, 50]])), prefillNs(40, 50));
+    near(model.attentionNs(1, batch([[160, 50]])), prefillNs(160, 50));
   });
 
   test('mixed batches; 8 decodes were measured alone only', () => {
-    near(model.attentionNs(1, batch([[16, 0]], [10, 10, 10, 10])), mixedNs(16, 0, 4, 10));
-    near(model.attentionNs(1, batch([[40, 70]], [60, 60])), mixedNs(40, 70, 2, 60));
-    const eight = mixedNs(16, 0, 4, 10) + decodeNs(8, 10) - decodeNs(4, 10);
-    near(model.attentionNs(1, batch([[16, 0]], new Array(8).fill(10))), eight);
-    near(model.attentionNs(1, batch([[64, 100]], [100, 100, 100, 100])), mixedNs(64, 100, 4, 100));
+    near(model.attentionNs(1, batch([[64, 0]], [10, 10, 10, 10])), mixedNs(64, 0, 4, 10));
+    near(model.attentionNs(1, batch([[160, 70]], [60, 60])), mixedNs(160, 70, 2, 60));
+    const eight = mixedNs(64, 0, 4, 10) + decodeNs(8, 10) - decodeNs(4, 10);
+    near(model.attentionNs(1, batch([[64, 0]], new Array(8).fill(10))), eight);
+    near(
+      model.attentionNs(1, batch([[256, 100]], [100, 100, 100, 100])),
+      mixedNs(256, 100, 4, 100),
+    );
   });
 
   test('several chunks count as one of the same work, not of summed lengths', () => {
-    // 32 + 32 tokens without context: 2 * 32^2 / 2 pairs = one chunk of sqrt(2 * 1024) tokens.
+    // 128 + 128 tokens without context: 2 * 128^2 / 2 pairs = one chunk of sqrt(2 * 128^2) tokens.
     near(
       model.attentionNs(
         1,
         batch([
-          [32, 0],
-          [32, 0],
+          [128, 0],
+          [128, 0],
         ]),
       ),
-      prefillNs(Math.sqrt(2048), 0),
+      prefillNs(Math.sqrt(2 * 128 ** 2), 0),
     );
-    // With context the tokens stay: pairs 2 * 20 * (30 + 10), so c = 1600 / 40 - 20.
+    // With context the tokens stay: pairs 2 * 80 * (120 + 40), so c = 25600 / 160 - 80.
     near(
       model.attentionNs(
         1,
         batch([
-          [20, 30],
-          [20, 30],
+          [80, 120],
+          [80, 120],
         ]),
       ),
-      prefillNs(40, 20),
+      prefillNs(160, 80),
     );
-    // Longer than any measured chunk: 64 tokens with the pairs of 128, c = 8192 / 64 - 32.
-    near(model.attentionNs(1, batch([[128, 0]])), prefillNs(64, 96));
+    // Longer than any measured chunk: 256 tokens with the pairs of 512, c = 131072 / 256 - 128.
+    near(model.attentionNs(1, batch([[512, 0]])), prefillNs(256, 384));
   });
 
   test('nothing to compute takes no time', () => {
