@@ -62,6 +62,24 @@ describe.skipIf(!isBuilt)('report calibrate (needs a build)', () => {
       expect(found).toMatchObject({ decode_tail: false, tp_sizes: [1] });
       expect(found.link).toBeUndefined();
       expect(stderr).toMatch(/^report: TPOT of single requests within .*: it is off$/m);
+      expect(stderr).toMatch(/^report: a step takes .* us more per request in it/m);
+    }));
+
+  test('recovers what every request adds to a step, and leaves it out where nothing shows it', () =>
+    inFolder(async (folder) => {
+      const one = join(root, 'cluster_config/rtxpro6000.json');
+      const perRequest = { ...made, step_overhead_per_sequence_ns: 60_000 };
+      const { found, stderr } = await recovered(folder, one, perRequest);
+      expect(stderr).toMatch(/more per request in it \(90 %: .*\): kept$/m);
+      const { step_overhead_per_sequence_ns: perSequenceNs } = found;
+      expect(Math.abs(perSequenceNs / 60_000 - 1)).toBeLessThan(0.15);
+      const [low, high] = found.step_overhead_per_sequence_interval_ns;
+      expect(low).toBeLessThan(perSequenceNs);
+      expect(high).toBeGreaterThan(perSequenceNs);
+      expect(Math.abs(found.step_overhead_ns / made.step_overhead_ns - 1)).toBeLessThan(0.1);
+      const none = { ...made, step_overhead_ns: 0 };
+      const { found: without } = await recovered(folder, one, none);
+      expect(without.step_overhead_per_sequence_ns ?? 0).toBeLessThan(5_000);
     }));
 
   test('refuses a switch of what it finds out', async () => {

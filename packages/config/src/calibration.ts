@@ -64,6 +64,10 @@ export const deviceCalibrationSchema = z.strictObject({
     ),
   step_overhead_ns: ns.default(0).describe('serial device time of every step outside operators'),
   step_overhead_interval_ns: interval.describe('90 % interval of its fit'),
+  step_overhead_per_sequence_ns: ns
+    .optional()
+    .describe('the same, of every request in the step. Absent: none'),
+  step_overhead_per_sequence_interval_ns: interval.describe('90 % interval of its fit'),
   front_end_delay_ns: ns.default(0).describe('arrival to the engine, at idle'),
   front_end_delay_interval_ns: interval.describe('90 % interval of its fit'),
   decode_tail: z

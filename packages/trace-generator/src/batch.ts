@@ -12,7 +12,9 @@ export class Batch implements AttentionBatch {
   tokens = 0;
   /** Tokens of all data-parallel ranks together; `tokens` without data parallelism. */
   groupTokens = 0;
-  /** Rows of the head: one per request. */
+  /** 0 where a data-parallel rank steps along without work. */
+  requests = 0;
+  /** Rows of the head: one per request, padded. */
   sequences = 0;
   prefillCount = 0;
   prefillNewTokens = new Float64Array(64);
@@ -36,9 +38,9 @@ export class Batch implements AttentionBatch {
   read(iteration: Iteration, first = 0, stride = 1): void {
     const { newTokens, contextTokens } = iteration;
     this.clear();
-    this.sequences = 0;
+    this.requests = 0;
     for (let i = first; i < newTokens.length; i += stride) {
-      this.sequences++;
+      this.requests++;
       const added = newTokens[i];
       const context = contextTokens[i];
       this.realTokens += added;
@@ -47,7 +49,7 @@ export class Batch implements AttentionBatch {
     }
     // A data-parallel rank without work steps along with one dummy token.
     this.realTokens = Math.max(this.realTokens, 1);
-    this.sequences = Math.max(this.sequences, 1);
+    this.sequences = Math.max(this.requests, 1);
     this.tokens = this.realTokens;
     this.groupTokens = this.realTokens;
   }

@@ -103,6 +103,7 @@ describe('one NPU', () => {
           example: {
             source: 'test',
             step_overhead_ns: 900,
+            step_overhead_per_sequence_ns: 100,
             front_end_delay_ns: 0,
             warm_up_ns: 0,
           },
@@ -111,7 +112,7 @@ describe('one NPU', () => {
     }).generate({ ...iteration, warmUpNs: 70 });
     expect(rows(set.programs[0].graph).slice(0, 3)).toEqual([
       'warm_up 70 ns',
-      'step_overhead 900 ns',
+      'step_overhead 1200 ns',
       'embedding 80 ns',
     ]);
   });

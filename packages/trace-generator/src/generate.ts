@@ -105,7 +105,10 @@ function stageDevices(
     const known = calibration.devices[hardware];
     const device = devices.get(hardware) ?? {
       latency: latencyModelFor({ ...instance, hardware }),
-      stepOverheadNs: known?.step_overhead_ns ?? 0,
+      stepOverhead: {
+        perStepNs: known?.step_overhead_ns ?? 0,
+        perSequenceNs: known?.step_overhead_per_sequence_ns ?? 0,
+      },
       decodeTail: terms.decodeTail ?? (known === undefined || known.decode_tail === true),
     };
     devices.set(hardware, device);

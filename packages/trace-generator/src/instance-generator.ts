@@ -21,7 +21,14 @@ import { instantiate, type Template } from './chain.js';
 import { type StageGroups, stageNpus } from './groups.js';
 import { checkIteration, type Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
-import { type Lowering, lowerInterleaved, lowerStage, type Position } from './lower.js';
+import {
+  type Lowering,
+  lowerInterleaved,
+  lowerStage,
+  noOverhead,
+  type Position,
+  type StepOverhead,
+} from './lower.js';
 import type { Draw, ExpertRouter } from './moe/expert-loads.js';
 import { isShared, sharedStreamTokens } from './moe/lower-experts.js';
 import { planExperts } from './moe/plan-experts.js';
@@ -36,7 +43,7 @@ import { checkPlacement } from './weights.js';
 
 export interface StageDevice {
   readonly latency: LatencyModel;
-  readonly stepOverheadNs: number;
+  readonly stepOverhead: StepOverhead;
   /** Decodes wait for the longest of them (`decodeTail`). */
   readonly decodeTail: boolean;
 }
@@ -210,7 +217,7 @@ export class InstanceGenerator {
   private lowerParts(ffn: FfnDevice): Disaggregated {
     const { groups } = this.options;
     const [whole] = this.lowerings;
-    const device = { latency: ffn.latency, stepOverheadNs: 0, decodeTail: false };
+    const device = { latency: ffn.latency, stepOverhead: noOverhead, decodeTail: false };
     checkFfnMemory(ffn.instance);
     const ffnSequence = chooseSequence(ffn.instance, ffn.latency, ffnParts);
     const [stage] = this.options.stages;
@@ -243,7 +250,7 @@ export class InstanceGenerator {
       sequence,
       quantities: this.quantities.bind(index - 1),
       terms,
-      stepOverheadNs: device.stepOverheadNs,
+      stepOverhead: device.stepOverhead,
       strings: this.strings,
       experts: this.experts,
       expertOptions: experts,

@@ -26,12 +26,20 @@ import { fetchStart, fetchWeights } from './weights.js';
 /** Tag of the hidden state on its way to the next stage. */
 export const pipelineTag = 1;
 
+/** Serial time of a step outside its operators. */
+export interface StepOverhead {
+  readonly perStepNs: number;
+  readonly perSequenceNs: number;
+}
+
+export const noOverhead: StepOverhead = { perStepNs: 0, perSequenceNs: 0 };
+
 export interface Lowering {
   readonly instance: Instance;
   readonly sequence: Sequence;
   readonly quantities: Quantities;
   readonly terms: Terms;
-  readonly stepOverheadNs: number;
+  readonly stepOverhead: StepOverhead;
   readonly strings: StringTable;
   /** Undefined for a dense model. */
   readonly experts: ExpertBlock | undefined;
@@ -80,12 +88,14 @@ export function lowerStage(lowering: Lowering, position: Position): Template {
 
 /**
  * Parts of a batch side by side on one device: while one part's attention is elsewhere, another part
- * computes. Host terms are the step's, so they are the first part's.
+ * computes. Host terms of the step are the first part's, those of a request its own part's.
  */
 export function lowerInterleaved(parts: readonly Lowering[], position: Position): Template {
   const chain = new Chain(parts[0].strings);
   parts.forEach((lowering, index) => {
-    const own = index === 0 ? lowering : { ...lowering, stepOverheadNs: 0 };
+    const { perSequenceNs } = lowering.stepOverhead;
+    const own =
+      index === 0 ? lowering : { ...lowering, stepOverhead: { perStepNs: 0, perSequenceNs } };
     chain.restart();
     const later = { ...position, warmUp: false, rearranges: false };
     lowerStageInto(chain, own, index === 0 ? position : later);
@@ -118,10 +128,12 @@ export function lowerHead(context: Context): void {
 }
 
 export function lowerHost(context: Context): void {
-  const { chain, quantities, terms, stepOverheadNs, position } = context;
+  const { chain, quantities, terms, stepOverhead, position } = context;
+  const { perStepNs, perSequenceNs } = stepOverhead;
   if (position.warmUp) chain.compute('warm_up', quantities.add({ kind: 'warmUp' }));
-  if (terms.stepOverhead && stepOverheadNs > 0) {
-    chain.compute('step_overhead', quantities.add({ kind: 'constant', value: stepOverheadNs }));
+  if (terms.stepOverhead && perStepNs + perSequenceNs > 0) {
+    const overhead = quantities.add({ kind: 'stepOverhead', perStepNs, perSequenceNs });
+    chain.compute('step_overhead', overhead);
   }
 }
 

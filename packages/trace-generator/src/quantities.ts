@@ -14,6 +14,11 @@ import type { PimCost } from './pim.js';
 export type Quantity =
   /** The same in every iteration. */
   | { readonly kind: 'constant'; readonly value: number }
+  | {
+      readonly kind: 'stepOverhead';
+      readonly perStepNs: number;
+      readonly perSequenceNs: number;
+    }
   | { readonly kind: 'tokens'; readonly operator: string }
   | { readonly kind: 'sequences'; readonly operator: string }
   | { readonly kind: 'attention' }
@@ -125,6 +130,8 @@ function unrounded(quantity: Quantity, step: Step): number {
   switch (quantity.kind) {
     case 'constant':
       return quantity.value;
+    case 'stepOverhead':
+      return quantity.perStepNs + quantity.perSequenceNs * batch.requests;
     case 'tokens':
       return latency.denseNs(quantity.operator, tp, batch.tokens);
     case 'sequences':

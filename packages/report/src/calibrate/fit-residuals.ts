@@ -6,6 +6,7 @@
 import { assert, quantileSorted, Random, UserError } from '@astrolabe/base';
 import { isUnqueued, latencyMetrics } from '../latency-metrics.js';
 import { type RequestRow, requestKey } from '../run-data.js';
+import { meanRunning, slopeOf } from './fit-per-sequence.js';
 
 /** The same workload simulated with one value of the step overhead. */
 export interface GridPoint {
@@ -29,6 +30,11 @@ export interface Residuals {
    * without two unqueued prompts of unlike length.
    */
   readonly ttftSlopeNs: number | undefined;
+  /**
+   * By which measured TPOTs grow faster with the number of requests that decode beside, ns per request;
+   * undefined where that number never varied.
+   */
+  readonly perSequence: Estimate | undefined;
   readonly requests: number;
   readonly unqueuedRequests: number;
 }
@@ -55,20 +61,29 @@ export function fitResiduals(
   const random = new Random(seed, 'calibrate');
   const stepOverheads: number[] = [];
   const delays: number[] = [];
+  const slopes: number[] = [];
   const stepOverheadNs = solveStepOverhead(grid, samples, all);
   const frontEndDelayNs = frontEndDelay(grid, samples, all, stepOverheadNs);
+  const nearest = nearestPoint(grid, stepOverheadNs);
+  const tpotsNs = tpotsAt(grid, samples, stepOverheadNs);
+  const perSequenceNs = tpotSlope(samples, all, tpotsNs);
   for (let i = 0; i < resamples; i++) {
     const chosen = all.map(() => random.below(samples.length));
     if (!chosen.some(hasTpot)) continue;
     const value = solveStepOverhead(grid, samples, chosen);
     stepOverheads.push(value);
     delays.push(frontEndDelay(grid, samples, chosen, value));
+    slopes.push(tpotSlope(samples, chosen, tpotsNs) ?? 0);
   }
   return {
     stepOverhead: { valueNs: stepOverheadNs, intervalNs: central90(stepOverheads) },
     frontEndDelay: { valueNs: frontEndDelayNs, intervalNs: central90(delays) },
-    tpotErrorPct: tpotError(grid, samples, stepOverheadNs),
-    ttftSlopeNs: ttftSlope(samples, nearestPoint(grid, stepOverheadNs)),
+    tpotErrorPct: tpotError(samples, tpotsNs),
+    ttftSlopeNs: ttftSlope(samples, nearest),
+    perSequence:
+      perSequenceNs === undefined
+        ? undefined
+        : { valueNs: perSequenceNs, intervalNs: central90(slopes) },
     requests: samples.length,
     unqueuedRequests: samples.filter((sample) => sample.unqueued).length,
   };
@@ -79,6 +94,8 @@ interface Sample {
   /** In the simulation, where whoever measured the run does not see the queue. */
   readonly unqueued: boolean;
   readonly promptTokens: number;
+  /** Requests that decoded beside it in the real run, on average. */
+  readonly running: number;
   readonly tpotNs: number | undefined;
   readonly ttftNs: number;
   readonly simulatedTpotNs: readonly number[];
@@ -87,7 +104,8 @@ interface Sample {
 
 function matchSamples(grid: readonly GridPoint[], real: readonly RequestRow[]): Sample[] {
   const byKey = grid.map((point) => new Map(point.rows.map((row) => [requestKey(row.id), row])));
-  return real.flatMap((row) => {
+  const running = meanRunning(real);
+  return real.flatMap((row, i) => {
     const simulated = byKey.map((rows) => rows.get(requestKey(row.id)));
     if (simulated.some((found) => found === undefined)) return [];
     const rows = simulated as RequestRow[];
@@ -95,6 +113,7 @@ function matchSamples(grid: readonly GridPoint[], real: readonly RequestRow[]): 
       {
         unqueued: isUnqueued(row.scheduledNs === undefined ? rows[0] : row),
         promptTokens: row.promptTokens,
+        running: running[i],
         tpotNs: latencyMetrics.tpot(row),
         ttftNs: latencyMetrics.ttft(row),
         simulatedTpotNs: rows.map((one) => latencyMetrics.tpot(one) ?? 0),
@@ -123,23 +142,26 @@ function solveStepOverhead(
   return grid[g - 1].stepOverheadNs + (target - simulated[g - 1]) * slope;
 }
 
-function tpotError(
+/** Simulated TPOTs by sample at a step overhead, linear between grid points. */
+function tpotsAt(
   grid: readonly GridPoint[],
   samples: readonly Sample[],
   stepOverheadNs: number,
-): number {
+): number[] {
   const values = grid.map((point) => point.stepOverheadNs);
-  const above = Math.max(
-    1,
-    values.findIndex((value) => value >= stepOverheadNs),
-  );
+  const next = values.findIndex((value) => value >= stepOverheadNs);
+  const above = next < 0 ? values.length - 1 : Math.max(1, next);
   const weight = (stepOverheadNs - values[above - 1]) / (values[above] - values[above - 1]);
-  const errors = samples.flatMap(({ tpotNs, simulatedTpotNs }) => {
-    if (tpotNs === undefined) return [];
+  return samples.map(({ simulatedTpotNs }) => {
     const below = simulatedTpotNs[above - 1];
-    const simulated = below + weight * (simulatedTpotNs[above] - below);
-    return [Math.abs(simulated / tpotNs - 1) * 100];
+    return below + weight * (simulatedTpotNs[above] - below);
   });
+}
+
+function tpotError(samples: readonly Sample[], simulatedNs: readonly number[]): number {
+  const errors = samples.flatMap(({ tpotNs }, i) =>
+    tpotNs === undefined ? [] : [Math.abs(simulatedNs[i] / tpotNs - 1) * 100],
+  );
   return mean([...errors.keys()], (index) => errors[index]);
 }
 
@@ -167,19 +189,26 @@ function nearestPoint(grid: readonly GridPoint[], stepOverheadNs: number): numbe
   return nearest;
 }
 
-/** Least squares of the TTFT gap over prompt tokens. */
+/** The TTFT gap of unqueued requests over prompt tokens. */
 function ttftSlope(samples: readonly Sample[], g: number): number | undefined {
-  const chosen = [...samples.keys()].filter((index) => samples[index].unqueued);
-  const meanTokens = mean(chosen, (index) => samples[index].promptTokens);
-  let product = 0;
-  let square = 0;
-  for (const index of chosen) {
-    const { promptTokens, ttftNs, simulatedTtftNs } = samples[index];
-    const tokens = promptTokens - meanTokens;
-    product += tokens * (ttftNs - simulatedTtftNs[g]);
-    square += tokens * tokens;
-  }
-  return square > 0 ? product / square : undefined;
+  const chosen = samples.filter(({ unqueued }) => unqueued);
+  return slopeOf(
+    chosen.map(({ promptTokens }) => promptTokens),
+    chosen.map(({ ttftNs, simulatedTtftNs }) => ttftNs - simulatedTtftNs[g]),
+  );
+}
+
+/** The TPOT gap over the number of requests that decoded beside. */
+function tpotSlope(
+  samples: readonly Sample[],
+  chosen: readonly number[],
+  simulatedNs: readonly number[],
+): number | undefined {
+  const timed = chosen.filter((index) => samples[index].tpotNs !== undefined);
+  return slopeOf(
+    timed.map((index) => samples[index].running),
+    timed.map((index) => (samples[index].tpotNs ?? 0) - simulatedNs[index]),
+  );
 }
 
 function mean(indices: readonly number[], pick: (index: number) => number): number {
