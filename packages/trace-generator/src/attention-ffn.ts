@@ -6,7 +6,9 @@
  * Both programs are one chain of nodes per part on the same device, so a device that waits for one
  * part's activations works on another.
  */
+import { bytesPerGiB, UserError } from '@astrolabe/base';
 import { CollectiveType } from '@astrolabe/chakra';
+import { feedForwardBytes, type Instance } from '@astrolabe/config';
 import { Chain, type Template } from './chain.js';
 import type { Group } from './groups.js';
 import {
@@ -149,4 +151,17 @@ function otherThan(pool: Pool): Pool {
 
 function tagOf(part: number, sender: Pool): number {
   return firstTag + 2 * part + (sender === 'ffn' ? 1 : 0);
+}
+
+/** @throws UserError feed-forward blocks larger than their devices */
+export function checkFfnMemory({ place, model, tp, ep, memory, engine }: Instance): void {
+  const needed = feedForwardBytes(model, tp, ep, engine.dtype);
+  const available = memory.utilization * memory.sizeBytes;
+  if (needed <= available) return;
+  const gib = (bytes: number): string => `${(bytes / bytesPerGiB).toFixed(2)} GiB`;
+  throw new UserError(
+    `feed-forward blocks of ${model.name} take ${gib(needed)} per device: that does not fit ` +
+      `into ${gib(available)}`,
+    { at: `${place}.ffn` },
+  );
 }

@@ -3,17 +3,21 @@
  * fills in its numbers. A "step" is what times are computed from: a batch, or a part of one, on one
  * kind of device.
  */
-import { bytesPerGiB, UserError } from '@astrolabe/base';
+import { UserError } from '@astrolabe/base';
 import { type GraphSet, type Program, StringTable } from '@astrolabe/chakra';
 import {
   type Cluster,
   type ExpertOptions,
-  feedForwardBytes,
   type Instance,
   weightPlacement,
 } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
-import { type Disaggregated, lowerAttentionRank, lowerFfnRank } from './attention-ffn.js';
+import {
+  checkFfnMemory,
+  type Disaggregated,
+  lowerAttentionRank,
+  lowerFfnRank,
+} from './attention-ffn.js';
 import { Batch } from './batch.js';
 import { noPadding, type PaddingTables, paddingTables } from './batch-padding.js';
 import { padTokens } from './capture-sizes.js';
@@ -384,17 +388,4 @@ function checkInterleaving({ place, engine, pp }: Instance): void {
     throw new UserError('needs enable_attn_offloading: halves take turns with PIM', { at });
   }
   if (pp > 1) throw new UserError('cannot be combined with pipeline stages', { at });
-}
-
-/** @throws UserError feed-forward blocks larger than their devices */
-function checkFfnMemory({ place, model, tp, ep, memory, engine }: Instance): void {
-  const needed = feedForwardBytes(model, tp, ep, engine.dtype);
-  const available = memory.utilization * memory.sizeBytes;
-  if (needed <= available) return;
-  const gib = (bytes: number): string => `${(bytes / bytesPerGiB).toFixed(2)} GiB`;
-  throw new UserError(
-    `feed-forward blocks of ${model.name} take ${gib(needed)} per device: that does not fit ` +
-      `into ${gib(available)}`,
-    { at: `${place}.ffn` },
-  );
 }
