@@ -35,7 +35,7 @@ const maxStrings = 1 << 16;
 
 /**
  * Push parser. `push` returns the graphs that became complete: at once with the last of `node_count`
- * nodes, else at the next metadata or `end`.
+ * nodes, a clock request with its metadata, else at the next metadata or `end`.
  */
 export class GraphStreamDecoder {
   private readonly at: string;
@@ -166,7 +166,11 @@ export class GraphStreamDecoder {
     const isMetadata = this.graphIndex < 0 || (end > start && bytes[start] === 0x0a);
     if (isMetadata) this.closeGraph();
     else if (this.metadata === undefined) {
-      this.fail(`node beyond the ${this.fields.nodeCount} nodes that the metadata announces`);
+      this.fail(
+        this.fields.nodeCount === undefined
+          ? 'node in a clock request (metadata with advance_ns)'
+          : `node beyond the ${this.fields.nodeCount} nodes that the metadata announces`,
+      );
     }
     this.nodeIndex = this.builder.nodeCount;
     this.reader.buf = bytes;
@@ -182,7 +186,7 @@ export class GraphStreamDecoder {
       this.fail(known ? reason : `not a Chakra ${isMetadata ? 'metadata' : 'node'}: ${reason}`);
     }
     this.nodeIndex = this.builder.nodeCount;
-    if (this.nodeIndex === this.fields.nodeCount) this.closeGraph();
+    if (this.nodeIndex === this.expectedNodes()) this.closeGraph();
   }
 
   private openGraph(end: number): void {
@@ -194,6 +198,12 @@ export class GraphStreamDecoder {
     }
     this.metadata = decodeMetadata(this.reader, end);
     this.fields = readStreamMetadata(this.metadata, this.place());
+  }
+
+  /** A clock request has no nodes whether it says so or not: its writer waits for the answer. */
+  private expectedNodes(): number | undefined {
+    const { nodeCount, advanceNs } = this.fields;
+    return nodeCount ?? (advanceNs === undefined ? undefined : 0);
   }
 
   private closeGraph(): void {

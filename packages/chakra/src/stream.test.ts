@@ -60,6 +60,15 @@ describe('the push parser', () => {
     expect(decodeGraphs(two).map((graph) => graph.nodeCount)).toEqual([2, 1]);
   });
 
+  test('a clock request is complete with its metadata, and has no nodes', () => {
+    const decoder = new GraphStreamDecoder();
+    const request = new GraphBuilder().finish(writeStreamMetadata({ advanceNs: 5 }));
+    expect(decoder.push(encodeGraph(request))).toHaveLength(1);
+    expect(() => decoder.push(Uint8Array.from([4, 8, 1, 0x18, 4]))).toThrow(
+      /node in a clock request/,
+    );
+  });
+
   test('the chunk may be overwritten afterwards', () => {
     const decoder = new GraphStreamDecoder();
     const bytes = file(`12 01 61 30 07 ${attr('x', 'ea 01 01 62')}`, '08 01 12 01 63');

@@ -88,14 +88,14 @@ test('a stage ended by a signal, and one that does not exist', async () => {
   const killed = program("process.kill(process.pid, 'SIGKILL')");
   expect(await failure(backend(killed))).toMatch(/^system-simulator .* was ended by SIGKILL/);
   expect(await failure(backend(copy, ['no-such-stage']))).toMatch(
-    /^trace-generator \(no-such-stage\) could not be started: no such command/,
+    /^trace-generator \(no-such-stage\) could not be started: no such command$/,
   );
 });
 
 test('the silent stage is the one that owes the answer', async () => {
   const silent = program('');
   expect(await failure(backend(silent, copy, 1500))).toMatch(
-    /^system-simulator .* did not answer within 1\.5 s/,
+    /^system-simulator .* did not answer within 1\.5 s; its input came from trace-generator \(/,
   );
   expect(await failure(backend(answer, silent, 1500))).toMatch(
     /^trace-generator .* did not answer within 1\.5 s/,

@@ -135,16 +135,23 @@ export class StageChain {
   /** The stage that owes something: the generator until the clock request came out of it. */
   private silent(): StageError {
     const late = this.options.watcher.numAdvances < this.numAsked ? this.generator : this.simulator;
-    return late.error(`did not answer within ${this.seconds}`, 'see --stage-timeout');
+    const what = this.withSource(late, `did not answer within ${this.seconds}`);
+    return late.error(what, 'see --stage-timeout');
   }
 
   private async watch(stage: Stage): Promise<void> {
     const end = await stage.ended;
     if (this.closing || this.failure !== undefined) return;
-    const what = `${stage.describeEnd(end)} before the run was over`;
-    // Exit code 2 is about its input, and the input is what the user's own stage wrote.
-    const refused = stage === this.simulator && this.generator.command.foreign && end.code === 2;
-    this.fail(stage.error(refused ? `${what}; its input came from ${this.generator.title}` : what));
+    const started = end.startError === undefined;
+    const what = `${stage.describeEnd(end)}${started ? ' before the run was over' : ''}`;
+    // Exit code 2 is about its input.
+    this.fail(stage.error(end.code === 2 ? this.withSource(stage, what) : what));
+  }
+
+  /** What may be wrong with the simulator's input, when that is what the user's own stage wrote. */
+  private withSource(stage: Stage, what: string): string {
+    const own = stage === this.simulator && this.generator.command.foreign;
+    return own ? `${what}; its input came from ${this.generator.title}` : what;
   }
 
   /** The first failure is the cause; later ones follow from it. */

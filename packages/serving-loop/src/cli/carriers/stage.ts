@@ -87,8 +87,8 @@ export class Stage {
   error(what: string, hint?: string): StageError {
     const lines = [...this.stderrLines, this.stderrRest].filter((line) => line.trim() !== '');
     const shown = lines.slice(-shownLines).map((line) => `\n  | ${line.slice(0, maxLineLength)}`);
-    const heading =
-      shown.length === 0 ? '; it wrote nothing to stderr' : '; its last stderr lines:';
+    const nothing = this.end?.startError === undefined ? '; it wrote nothing to stderr' : '';
+    const heading = shown.length === 0 ? nothing : '; its last stderr lines:';
     return new StageError(`${this.title} ${what}${heading}${shown.join('')}`, {
       ...(hint === undefined ? {} : { hint }),
     });
