@@ -114,7 +114,7 @@ test('answers that cannot be right are refused with their line', async () => {
     /line 1: finishNs 99 is not between 100 and 200/,
   );
   expect(await failure(backend(say({ advancedNs: 7 })))).toMatch(
-    /line 1: advancedNs 7, but the clock was to run to 200/,
+    /line 1: advancedNs 7, but the clock was to run to 200; its input came from trace-generator \(/,
   );
 });
 

@@ -86,7 +86,8 @@ export class StageChain {
 
   /** What the simulator said makes no sense. @returns the error, both stages being gone */
   async refuse(error: UserError): Promise<StageError> {
-    this.fail(this.simulator.error(`gave a wrong answer: ${error.message}`));
+    const what = `gave a wrong answer: ${error.message}`;
+    this.fail(this.simulator.error(this.withSource(this.simulator, what)));
     return this.ended(this.failure!);
   }
 
