@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeCommand } from '@astrolabe/base/cli';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { addConvert } from './convert-command.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'convert-'));
@@ -40,4 +40,49 @@ test('the first arrival is 0 also when what came first is dropped', async () => 
     ['b', 0],
     ['c', 2],
   ]);
+});
+
+describe('a table of one\u2019s own', () => {
+  const csv = 'ts,in,out,tenant,prio\n12.5,374,44,chat,3\n14,396,109,,\n';
+
+  test('columns are what the flag says, in CSV and JSON lines', async () => {
+    const columns = 'arrival_s=ts,prompt=in, output=out,class=tenant,priority=prio';
+    const expected = [
+      { id: 0, arrivalNs: 0, promptTokens: 374, outputTokens: 44, sloClass: 'chat', priority: 3 },
+      { id: 1, arrivalNs: 1_500_000_000, promptTokens: 396, outputTokens: 109 },
+    ];
+    expect(await convert(csv, '--columns', columns, '--start-at-zero')).toEqual(expected);
+    const lines = '{"at":7,"p":2,"n":3,"who":"x"}\n{"at":9,"p":2,"n":3,"who":"y"}\n';
+    expect(await convert(lines, '--columns', 'arrival_ms=at,prompt=p,output=n,id=who')).toEqual([
+      { id: 'x', arrivalNs: 7_000_000, promptTokens: 2, outputTokens: 3 },
+      { id: 'y', arrivalNs: 9_000_000, promptTokens: 2, outputTokens: 3 },
+    ]);
+  });
+
+  test('time stamps count from the first row; without arrivals a rate makes them', async () => {
+    const stamps = 'when,in,out\n2026-01-02T03:04:05.5Z,1,2\n2026-01-02T03:04:06.25Z,1,2\n';
+    const requests = await convert(stamps, '--columns', 'arrival=when,prompt=in,output=out');
+    expect(requests.map(({ arrivalNs }) => arrivalNs)).toEqual([0, 750_000_000]);
+    const spaced = await convert(csv, '--columns', 'prompt=in,output=out', '--gap-ns', '5');
+    expect(spaced.map(({ arrivalNs }) => arrivalNs)).toEqual([0, 5]);
+    await expect(convert(csv, '--columns', 'prompt=in,output=out')).rejects.toThrow(
+      /no arrival times/,
+    );
+  });
+
+  test('what is wrong with the flag or the table is named', async () => {
+    const refusal = (columns: string) => convert(csv, '--columns', columns);
+    await expect(refusal('arival_s=ts,prompt=in,output=out')).rejects.toThrow(
+      /--columns: "arival_s=ts" is no quantity=column/,
+    );
+    await expect(refusal('prompt=in')).rejects.toThrow(/prompt and output must be given/);
+    await expect(refusal('prompt=in,prompt=in,output=out')).rejects.toThrow(/given twice/);
+    await expect(refusal('arrival=ts,arrival_s=ts,prompt=in,output=out')).rejects.toThrow(
+      /more than one column of arrivals/,
+    );
+    await expect(refusal('arrival_s=ts,prompt=inn,output=out')).rejects.toThrow(
+      /in\.ndjson:2: no column "inn" \(prompt of --columns\)/,
+    );
+    await expect(convert(csv)).rejects.toThrow(/not a workload we know: csv with keys ts, in/);
+  });
 });

@@ -3,6 +3,7 @@ import { UserError } from '@astrolabe/base';
 import { nonNegativeInteger, positiveInteger, positiveNumber } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { Anonymiser } from '../anonymiser.js';
+import { type ColumnNames, columnsAbout, parseColumns } from '../formats/columns.js';
 import { type WorkloadFormat, workloadFormats } from '../formats/index.js';
 import { type WorkloadWriterName, workloadWriters } from '../formats/write.js';
 import { arrivals } from '../generate/arrivals.js';
@@ -18,6 +19,7 @@ const formatNames = workloadFormats.map(({ name }) => name).join(', ');
 
 interface Flags {
   from?: string;
+  columns?: ColumnNames;
   to: WorkloadWriterName;
   sort?: boolean;
   startAtZero?: boolean;
@@ -40,7 +42,17 @@ export function addConvert(program: Command): void {
     .command('convert')
     .description('translate a workload; our NDJSON streams, other outputs and --sort hold it whole')
     .argument('[input]', 'workload in any format, .gz too; - is stdin', '-')
-    .option('--from <format>', `format of the input, instead of finding it: ${formatNames}`)
+    .addOption(
+      new Option(
+        '--from <format>',
+        `format of the input, instead of finding it: ${formatNames}`,
+      ).conflicts('columns'),
+    )
+    .option(
+      '--columns <names>',
+      `which columns of a table of your own are what, as in arrival_s=ts,prompt=in,output=out: ${columnsAbout}`,
+      parseColumns,
+    )
     .addOption(
       new Option('--to <format>', 'format of the output')
         .choices(Object.keys(workloadWriters))
@@ -125,6 +137,7 @@ async function* transformed(
 async function* ordered(input: string, flags: Flags): AsyncGenerator<PlacedDraft> {
   const stream = streamDrafts(input, {
     format: flags.from,
+    columns: flags.columns,
     blockTokens: flags.traceBlockSize,
     nextArrivalNs: arrivalTimes(flags),
     onFormat: (format, ignored) => note(flags, describe(format, ignored)),

@@ -3,6 +3,7 @@
  * request is checked as it passes, errors name file and line.
  */
 import { UserError } from '@astrolabe/base';
+import { type ColumnNames, columnsFormat, requireColumns } from '../formats/columns.js';
 import {
   type Draft,
   formatByName,
@@ -20,6 +21,8 @@ import { openRows, shownName } from './read-rows.js';
 export interface ReadWorkloadOptions extends ReadOptions {
   /** Name of the format; found from the first record when absent. */
   readonly format?: string | undefined;
+  /** Columns of a table that is of no known format. */
+  readonly columns?: ColumnNames | undefined;
   /** Told once: the format and the keys that are not read. */
   readonly onFormat?: (format: WorkloadFormat, ignored: readonly string[]) => void;
   /** What the reader has to say at the end, e.g. rows left out. */
@@ -78,8 +81,7 @@ export async function* streamDrafts(
     last = at;
     if (reader === undefined) {
       const keys = Object.keys(row);
-      const { format: name } = options;
-      const format = name === undefined ? sniffFormat(keys, syntax, at) : formatByName(name);
+      const format = formatOf(keys, syntax, at, options);
       options.onFormat?.(format, ignoredKeys(format, keys));
       reader = format.open(options);
     }
@@ -87,4 +89,17 @@ export async function* streamDrafts(
   }
   for (const draft of reader?.end?.() ?? []) yield { draft, at: last };
   for (const note of reader?.notes?.() ?? []) options.onNote?.(note);
+}
+
+function formatOf(
+  keys: readonly string[],
+  syntax: WorkloadFormat['syntax'],
+  at: string,
+  { format, columns }: ReadWorkloadOptions,
+): WorkloadFormat {
+  if (columns !== undefined) {
+    requireColumns(columns, keys, at);
+    return columnsFormat(columns, syntax);
+  }
+  return format === undefined ? sniffFormat(keys, syntax, at) : formatByName(format);
 }

@@ -71,7 +71,9 @@ export function sniffFormat(
   const shown = keys.slice(0, 12).join(', ');
   throw new UserError(`not a workload we know: ${syntax} with keys ${shown || '(none)'}`, {
     at,
-    hint: `formats: ${workloadFormats.map((format) => format.name).join(', ')}`,
+    hint:
+      'a table of your own: `workload convert --columns arrival_s=...,prompt=...,output=...`; ' +
+      `formats: ${workloadFormats.map((format) => format.name).join(', ')}`,
   });
 }
 

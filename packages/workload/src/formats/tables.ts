@@ -3,6 +3,7 @@
  * ns from the first row (Azure, BLIS) or from the trace's own zero.
  */
 import { UserError } from '@astrolabe/base';
+import type { Request } from '../request.js';
 import {
   arrivalSource,
   type Draft,
@@ -23,13 +24,15 @@ interface TableSpec {
   readonly prompt: string;
   readonly output: string;
   arrivalNs(row: Row, at: string): number;
+  /** Fields beside; an id of the row's own wins over its number. */
+  rest?(row: Row, at: string): Partial<Request>;
 }
 
 const emptyOutput = 'no output tokens (failed requests)';
 const emptyPrompt = 'no prompt tokens';
 
 /** A reader that numbers rows and leaves out those without tokens. */
-function tableReader(spec: TableSpec): RowReader {
+export function tableReader(spec: TableSpec): RowReader {
   const dropped = new Dropped();
   let nextId = 0;
   const read = (row: Row, at: string): readonly Draft[] => {
@@ -38,7 +41,8 @@ function tableReader(spec: TableSpec): RowReader {
     if (outputTokens === 0) return dropped.add(emptyOutput);
     if (promptTokens === 0) return dropped.add(emptyPrompt);
     const arrivalNs = spec.arrivalNs(row, at);
-    return [{ request: { id: nextId++, arrivalNs, promptTokens, outputTokens } }];
+    const rest = spec.rest?.(row, at);
+    return [{ request: { id: nextId++, arrivalNs, promptTokens, outputTokens, ...rest } }];
   };
   return { read, notes: () => dropped.notes() };
 }
@@ -91,7 +95,7 @@ export const azureFormat: WorkloadFormat = {
 };
 
 /** ns since the first row; JS Date would drop everything below ms. */
-function timestampReader(column: string): (row: Row, at: string) => number {
+export function timestampReader(column: string): (row: Row, at: string) => number {
   let firstDay: number | undefined;
   let firstNs = 0;
   return (row, at) => {
