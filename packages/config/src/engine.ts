@@ -22,7 +22,8 @@ export type Dtype = keyof typeof dtypeBytes;
 export const batchPaddings = ['cuda-graphs', 'buckets', 'none'] as const;
 export type BatchPadding = (typeof batchPaddings)[number];
 
-const dtypes = Object.keys(dtypeBytes) as [Dtype, ...Dtype[]];
+export const dtypes = Object.keys(dtypeBytes) as [Dtype, ...Dtype[]];
+export const kvCacheDtypes = ['auto', ...dtypes] as const;
 
 /** Options that an instance of the cluster file may set; every one is optional there. */
 export const engineOverridesSchema = z.strictObject({
@@ -38,10 +39,7 @@ export const engineOverridesSchema = z.strictObject({
     .optional(),
   block_size: positive.describe('tokens per KV block').optional(),
   dtype: z.enum(dtypes).describe('weights and activations').optional(),
-  kv_cache_dtype: z
-    .enum(['auto', ...dtypes])
-    .describe('auto = dtype')
-    .optional(),
+  kv_cache_dtype: z.enum(kvCacheDtypes).describe('auto = dtype').optional(),
   enable_chunked_prefill: z.boolean().describe('prompts are split over steps').optional(),
   enable_prefix_caching: z.boolean().describe('KV of equal prefixes is used again').optional(),
   reserve_full_isl: z

@@ -7,7 +7,13 @@ import {
   positiveInteger,
   positiveNumber,
 } from '@astrolabe/base/cli';
-import type { Calibration, EngineOverrides, KvTierFile } from '@astrolabe/config';
+import {
+  type Calibration,
+  dtypes,
+  type EngineOverrides,
+  type KvTierFile,
+  kvCacheDtypes,
+} from '@astrolabe/config';
 import type { TermSwitches } from '@astrolabe/trace-generator';
 import { addTermOptions, termOptions } from '@astrolabe/trace-generator/cli';
 import type { Request } from '@astrolabe/workload';
@@ -106,6 +112,10 @@ export function addBehaviourOptions(command: Command): Command {
     .option('--max-num-batched-tokens <n>', 'token budget of one step', positiveInteger)
     .option('--max-model-len <n>', 'longest sequence accepted, tokens', positiveInteger)
     .option('--long-prefill-token-threshold <n>', 'cap on one chunk; 0 = none', nonNegativeInteger)
+    .addOption(new Option('--dtype <type>', 'weights and activations').choices(dtypes))
+    .addOption(
+      new Option('--kv-cache-dtype <type>', 'KV cache; auto = dtype').choices(kvCacheDtypes),
+    )
     .option('--block-size <n>', 'tokens per KV block', positiveInteger)
     .option('--kv-blocks <n>', 'KV blocks per instance (default: predicted)', positiveInteger)
     .option('--memory-utilization <f>', 'share of device memory the engine may use', fraction)
@@ -130,6 +140,8 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     max_num_batched_tokens: raw.maxNumBatchedTokens,
     max_model_len: raw.maxModelLen,
     long_prefill_token_threshold: raw.longPrefillTokenThreshold,
+    dtype: raw.dtype,
+    kv_cache_dtype: raw.kvCacheDtype,
     block_size: raw.blockSize,
     kv_blocks: raw.kvBlocks,
     enable_prefix_caching: raw.enablePrefixCaching,

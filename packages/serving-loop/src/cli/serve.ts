@@ -115,6 +115,8 @@ function openStages(
       ...termFlags(options.terms),
       ...offloadFlag,
       ...flag('--enable-sub-batch-interleaving', options.flags.enable_sub_batch_interleaving),
+      ...flag('--dtype', options.flags.dtype),
+      ...flag('--kv-cache-dtype', options.flags.kv_cache_dtype),
       ...flag('--batch-padding', options.flags.batch_padding),
       ...flag('--bucket-padding-gap', options.flags.bucket_padding_gap),
       ...flag('--max-num-seqs', options.flags.max_num_seqs),

@@ -1,7 +1,7 @@
 /** The command's flags, parsed. Engine options matter here only where they change a graph. */
 import { booleanFlag, makeCommand, nonNegativeInteger, positiveInteger } from '@astrolabe/base/cli';
 import { type Dialect, dialects } from '@astrolabe/chakra';
-import { batchPaddings, type EngineOverrides } from '@astrolabe/config';
+import { batchPaddings, dtypes, type EngineOverrides, kvCacheDtypes } from '@astrolabe/config';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TermSwitches } from '../terms.js';
 import { addTermOptions, termOptions } from './term-options.js';
@@ -38,6 +38,8 @@ export function generatorCommand(): Command {
     .option('--calibration <file>', 'fitted step constants; none = nothing fitted')
     .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', positiveInteger)
     .option('--max-num-batched-tokens <n>', 'as for serving-loop', positiveInteger)
+    .addOption(new Option('--dtype <type>', 'as for serving-loop').choices(dtypes))
+    .addOption(new Option('--kv-cache-dtype <type>', 'as for serving-loop').choices(kvCacheDtypes))
     .addOption(new Option('--batch-padding <how>', 'as for serving-loop').choices(batchPaddings))
     .option('--bucket-padding-gap <n>', 'as for serving-loop', nonNegativeInteger)
     .option('--enable-attn-offloading [bool]', 'as for serving-loop', booleanFlag)
@@ -75,6 +77,8 @@ export function generatorOptions(command: Command, shippedProfiles: string): Gen
     flags: {
       max_num_seqs: raw.maxNumSeqs,
       max_num_batched_tokens: raw.maxNumBatchedTokens,
+      dtype: raw.dtype,
+      kv_cache_dtype: raw.kvCacheDtype,
       batch_padding: raw.batchPadding,
       bucket_padding_gap: raw.bucketPaddingGap,
       enable_attn_offloading: raw.enableAttnOffloading,
