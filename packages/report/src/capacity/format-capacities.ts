@@ -46,8 +46,8 @@ function row({ cluster, devices, best, beyond }: ClusterCapacity, withPower: boo
     value == null ? '-' : value.toFixed(digits);
   return [
     cluster,
-    best === undefined ? '-' : String(best.ratePerS),
-    best === undefined ? '-' : String(Number((best.ratePerS / devices).toPrecision(3))),
+    best === undefined ? '-' : threeFigures(best.ratePerS),
+    best === undefined ? '-' : threeFigures(best.ratePerS / devices),
     figure(best?.ttftP99Ms, 0),
     figure(best?.tpotP99Ms, 1),
     figure(best?.outputTokensPerS, 0),
@@ -58,7 +58,12 @@ function row({ cluster, devices, best, beyond }: ClusterCapacity, withPower: boo
 
 function reasons({ ratePerS, failed, limits }: RateRun): string {
   const limit = limits.length === 0 ? '' : ` (limited by ${limits.join(', ')})`;
-  return `${failed.join('; ')} at ${ratePerS}${limit}`;
+  return `${failed.join('; ')} at ${threeFigures(ratePerS)}${limit}`;
+}
+
+/** Rates are tried at three figures or at powers of two. */
+export function threeFigures(value: number): string {
+  return String(value >= 1000 ? Math.round(value) : Number(value.toPrecision(3)));
 }
 
 /** First and last column to the left, figures to the right. */

@@ -16,6 +16,10 @@ export interface RateRun extends Probe {
   readonly energyPerOutputTokenJ: number | null;
   /** What limits the instances, each once, from most to fewest. */
   readonly limits: readonly string[];
+  /** Whether constants were fitted on real runs, as on the trust card. */
+  readonly basis: Summary['trust']['basis'];
+  /** How operator times were found, each way once. */
+  readonly measurements: readonly string[];
 }
 
 /** @param atLeast share of requests that must meet their targets */
@@ -44,6 +48,8 @@ export function judgeRun(ratePerS: number, summary: Summary, atLeast: number): R
     outputTokensPerS: throughput.outputTokensPerS,
     energyPerOutputTokenJ: power?.energyPerOutputTokenJ ?? null,
     limits: limitsOf(summary),
+    basis: trust.basis,
+    measurements: [...new Set(trust.profiles?.map(({ measurement }) => measurement))].sort(),
   };
 }
 

@@ -15,8 +15,13 @@ import {
 import { atRate, type Request } from '@astrolabe/workload';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { unlikeBases } from '../capacity/comparability.js';
 import { type Capacity, findCapacity } from '../capacity/find-capacity.js';
-import { type ClusterCapacity, formatCapacities } from '../capacity/format-capacities.js';
+import {
+  type ClusterCapacity,
+  formatCapacities,
+  threeFigures,
+} from '../capacity/format-capacities.js';
 import { judgeRun, type RateRun } from '../capacity/judge-run.js';
 
 interface Flags {
@@ -61,6 +66,7 @@ export function addCapacity(program: Command): void {
     for (const one of asked) {
       found.push({ ...one, ...(await capacityOf(one.cluster, requests, options, flags)) });
     }
+    for (const note of unlikeBases(found)) process.stderr.write(`report: note: ${note}\n`);
     await writeStdout(
       flags.format === 'text'
         ? formatCapacities(found, {
@@ -125,7 +131,7 @@ async function capacityOf(
 }
 
 function describe({ ratePerS, requests, met, failed }: RateRun): string {
-  const rate = `${ratePerS} requests/s, ${requests} requests`;
+  const rate = `${threeFigures(ratePerS)} requests/s, ${requests} requests`;
   return met ? `${rate}: borne` : `${rate}: not borne, ${failed.join('; ')}`;
 }
 
