@@ -98,8 +98,8 @@ describe('host work', () => {
       hostTerms: { frontEndDelayNs: 0, warmUpNs: 0, output },
     });
     const [row] = requestResults(run);
-    // The first step has one token, the others two.
-    expect([row.ttftNs, row.latencyNs]).toEqual([10_000 + 100 + 700, 30_000 + 200 + 700]);
+    // Every step has a token of each.
+    expect([row.ttftNs, row.latencyNs]).toEqual([10_000 + 200 + 700, 30_000 + 200 + 700]);
   });
 });
 

@@ -21,7 +21,7 @@ import type { KvTiers } from './kv/kv-tiers.js';
 import { TierTraffic } from './kv/tier-traffic.js';
 import type { RequestState } from './request-state.js';
 import type { InstanceView } from './routing/policies.js';
-import { type Batch, emptyBatch } from './scheduler/batch.js';
+import { type Batch, emptyBatch, type Reservation } from './scheduler/batch.js';
 import { Scheduler } from './scheduler/scheduler.js';
 
 export interface EngineEvents {
@@ -31,8 +31,8 @@ export interface EngineEvents {
   /** When clients have tokens that the engine knows of. */
   seenAt(knownNs: number, numTokens: number): number;
   finished(request: RequestState, nowNs: number): void;
-  /** A request that needs remote KV has its blocks; `hitTokens` of them hold the KV already. */
-  reserved(request: RequestState, hitTokens: number, nowNs: number): void;
+  /** Requests that need remote KV have their blocks. */
+  reserved(reservations: readonly Reservation[], nowNs: number): void;
 }
 
 /** What a calibration says of the engine's host; nothing: it takes no time. */
@@ -78,6 +78,10 @@ export class InstanceEngine implements InstanceView {
   private readonly host: HostClock;
   private iterations = 0;
   private nowNs = 0;
+  /** It looked for work for its next step and found none: that step will be a dummy. */
+  private owesDummy = false;
+  /** Its dummy is launched when all members launch theirs; until then the engine does nothing else. */
+  private dummyWaits = false;
   /** A completion is being taken in or a turn is on: what happens meanwhile is seen in this turn. */
   private busy = false;
 
@@ -102,8 +106,6 @@ export class InstanceEngine implements InstanceView {
       tiers === undefined
         ? undefined
         : new TierTraffic(instance, tiers, (iteration) => events.move(iteration));
-    this.scheduler.onReserved = (request, hitTokens) =>
-      events.reserved(request, hitTokens, this.nowNs);
   }
 
   get index(): number {
@@ -154,8 +156,11 @@ export class InstanceEngine implements InstanceView {
     return this.inFlight.length === 0 && this.numWaiting === 0 && this.numRunning === 0;
   }
 
-  /** A request reaches the engine's input queue. An engine that waits for work starts at once. */
-  enqueue(request: RequestState, nowNs: number): void {
+  /**
+   * A request reaches the engine's input queue. Call `start` when all that come at this time are
+   * there: the loop takes in everything that has arrived before it composes (vllm.md 1.2).
+   */
+  enqueue(request: RequestState): void {
     request.instance = this.instance.index;
     const { eosShare } = this.instance.engine;
     if (eosShare > 0 && !request.isPrefillLeg) {
@@ -163,7 +168,11 @@ export class InstanceEngine implements InstanceView {
     }
     this.queuedTokens += request.promptTokens;
     this.inbox.push(request);
-    this.wake(nowNs);
+  }
+
+  /** An engine that waits for work starts on what has reached its input queue. */
+  start(nowNs: number): void {
+    if (this.inbox.length > 0) this.wake(nowNs);
   }
 
   /**
@@ -190,7 +199,14 @@ export class InstanceEngine implements InstanceView {
 
   /** Takes part in a step that another member of its group has begun. */
   joinWave(nowNs: number): void {
-    if (this.inFlight.length < this.dummyDepth && !this.busy) this.turn(nowNs);
+    if (this.mayRunDummy && !this.busy) this.turn(nowNs);
+  }
+
+  /** The launch of its dummy step has gone through, since all members have launched theirs. */
+  dummyStarted(nowNs: number): void {
+    if (!this.dummyWaits) return;
+    this.dummyWaits = false;
+    if (!this.busy) this.turn(nowNs);
   }
 
   /** The oldest batch is done: take in its tokens, then compose the next. */
@@ -201,6 +217,7 @@ export class InstanceEngine implements InstanceView {
     const numTokens = done.batch.samples.reduce((sum, samples) => sum + (samples ? 1 : 0), 0);
     const seenNs = this.events.seenAt(nowNs, numTokens);
     this.seenNs = seenNs;
+    this.wave?.ended(nowNs);
     this.busy = true;
     this.countFirstTokens(done.batch, seenNs);
     const finished = (request: RequestState): void =>
@@ -227,9 +244,20 @@ export class InstanceEngine implements InstanceView {
     if (this.inFlight.length === 0 && !this.busy) this.turn(nowNs);
   }
 
-  /** A rank without work joins one step at a time; through a pipeline, one per stage. */
-  private get dummyDepth(): number {
-    return this.instance.pp > 1 ? this.depth : 1;
+  /**
+   * A rank without work launches dummies ahead of the device: nothing of them is waited for. With a
+   * real batch in flight it takes that in first. Through a pipeline it joins one step per stage.
+   */
+  private get mayRunDummy(): boolean {
+    return this.instance.pp > 1 ? this.inFlight.length < this.depth : this.batchesInFlight === 0;
+  }
+
+  /** Batches that the engine waits for: dummies are launched and forgotten. */
+  private get batchesInFlight(): number {
+    if (this.wave === undefined || this.instance.pp > 1) return this.inFlight.length;
+    let count = 0;
+    for (const { batch } of this.inFlight) if (batch.requests.length > 0) count++;
+    return count;
   }
 
   private takeArrived(): readonly ArrivedKv[] {
@@ -266,8 +294,10 @@ export class InstanceEngine implements InstanceView {
       for (const request of this.inbox) this.scheduler.add(request);
       this.inbox.length = 0;
       this.dropAborted();
-      if (this.inFlight.length >= this.depth) return;
+      if (this.dummyWaits || this.batchesInFlight >= this.depth) return;
       const batch = this.compose(nowNs);
+      const reservations = this.scheduler.takeReservations();
+      if (reservations.length > 0) this.events.reserved(reservations, nowNs);
       this.traffic?.startLoads(this.scheduler.takeRecalls(), nowNs);
       if (batch === undefined) {
         if (this.inbox.length > 0) continue;
@@ -300,17 +330,35 @@ export class InstanceEngine implements InstanceView {
 
   /** The next batch; an empty one to keep a group in step; undefined when there is nothing to do. */
   private compose(nowNs: number): Batch | undefined {
+    const running = this.instance.pp === 1 && this.wave?.isRunning(nowNs) === true;
+    if (running && this.owesDummy) return this.owedDummy();
     if (this.scheduler.hasRequests) {
       for (;;) {
         const { preemptions } = this.scheduler;
         const batch = this.scheduler.schedule(nowNs);
         if (batch.requests.length > 0) return batch;
-        // Every preemption leaves one request less that holds blocks, so this ends.
-        if (this.scheduler.preemptions === preemptions) break;
+        // With a batch in flight the engine blocks on that first. Without, every preemption leaves one
+        // request less that holds blocks, so this ends.
+        if (this.scheduler.preemptions === preemptions || this.inFlight.length > 0) break;
       }
     }
-    const joins = this.inFlight.length < this.dummyDepth && this.wave?.awaits(this) === true;
-    return joins ? emptyBatch() : undefined;
+    if (this.mayRunDummy && this.wave?.awaits(this) === true) return this.dummy();
+    this.owesDummy = running;
+    return undefined;
+  }
+
+  /** In place of the batch that there was nothing for; with others' step, or before its own next one. */
+  private owedDummy(): Batch | undefined {
+    const { hasRequests, numAwaitingKv } = this.scheduler;
+    const begins = hasRequests && numAwaitingKv === 0;
+    const due = this.mayRunDummy && (begins || this.wave?.awaits(this) === true);
+    return due ? this.dummy() : undefined;
+  }
+
+  private dummy(): Batch {
+    this.owesDummy = false;
+    this.dummyWaits = this.instance.pp === 1;
+    return emptyBatch();
   }
 
   private describe(batch: Batch, nowNs: number): Iteration {

@@ -114,8 +114,7 @@ class ServingRun {
       finished: (request, nowNs) => this.finish(request, nowNs),
       move: (iteration) => this.move(iteration),
       seenAt: (knownNs, numTokens) => this.outputs.seenAt(knownNs, numTokens),
-      reserved: (request, hitTokens, nowNs) =>
-        this.disaggregation.reserved(request, hitTokens, nowNs),
+      reserved: (reservations, nowNs) => this.disaggregation.reserved(reservations, nowNs),
     };
     return new InstanceEngine(
       instance,
@@ -181,9 +180,10 @@ class ServingRun {
     this.rejections.push({ request: request.id, reason });
   }
 
-  /** Hands over everything that has arrived by now, in order. */
+  /** Hands over everything that has arrived by now, in order; then engines that were idle start. */
   private deliver(nowNs: number): void {
     const delayNs = this.inputs.hostTerms.frontEndDelayNs;
+    if (this.arrivals.nextNs + delayNs > nowNs) return;
     while (this.arrivals.nextNs + delayNs <= nowNs) {
       const request = this.arrivals.pop() as RequestState;
       if (request.status === RequestStatus.rejected) {
@@ -195,12 +195,13 @@ class ServingRun {
       const candidates = this.admission.entryFor(this.inputs.requests[request.index]);
       const engine = this.router.choose(candidates, this.routed(request, candidates));
       if (engine.role === 'prefill') {
-        this.disaggregation.start(request, engine, nowNs);
+        this.disaggregation.start(request, engine);
       } else {
         this.contents.identify(request, engine);
-        engine.enqueue(request, nowNs);
+        engine.enqueue(request);
       }
     }
+    for (const engine of this.engines) engine.start(nowNs);
   }
 
   /** Clients that have waited long enough. */

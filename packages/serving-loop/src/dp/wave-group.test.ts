@@ -80,26 +80,76 @@ describe('WaveGroup', () => {
     expect(machine.submitted.map(({ paddedTokens }) => paddedTokens)).toEqual([7, 7, 1, 1]);
   });
 
-  it('a request that meets its rank in a dummy step joins the next wave', async () => {
+  it('an idle rank looks for work when a dummy was launched: the next is a dummy, too', async () => {
+    // Rank 1 looked at 0, when wave 0 began, and found nothing: wave 1 is a dummy. It looks again at
+    // 10, when that is launched, and has the request that came at 4.
     const { machine, rows } = await run([request(0, 0, 7, 3), request(1, 4, 5, 1)]);
     expect(waves(machine)).toEqual([
       '0.0 [0] 7,1 @0',
       '0.1 [] 7,1 @0',
-      '1.0 [0] 1,5 @10',
-      '1.1 [1] 1,5 @10',
-      '2.0 [0] 1,1 @20',
-      '2.1 [] 1,1 @20',
+      '1.0 [0] 1,1 @10',
+      '1.1 [] 1,1 @10',
+      '2.0 [0] 1,5 @20',
+      '2.1 [1] 1,5 @20',
     ]);
-    expect(rows[1].firstTokenNs).toBe(ms(20));
+    expect(rows.map((row) => row.finishNs)).toEqual([ms(30), ms(30)]);
   });
 
-  it('asynchronous: a rank composes ahead, its step waits for the other rank', async () => {
+  it('asynchronous: dummies are launched a step ahead, so its own batch is a step further away', async () => {
     const { machine, rows } = await run([request(0, 0, 7, 4), request(1, 4, 5, 2)], {
       async_scheduling: true,
     });
-    // Rank 0 composed wave 1 at 0; rank 1 contributes at 10, with the request that came at 4.
-    expect(waves(machine).slice(2, 4)).toEqual(['1.0 [0] 1,5 @10', '1.1 [1] 1,5 @10']);
-    expect(rows.every((row) => row.status === 'finished')).toBe(true);
+    expect(waves(machine)).toEqual([
+      '0.0 [0] 7,1 @0',
+      '0.1 [] 7,1 @0',
+      // Composed and launched at 0, while wave 0 runs: rank 1 has nothing else to do.
+      '1.0 [0] 1,1 @0',
+      '1.1 [] 1,1 @0',
+      // Rank 1 has decided on this dummy at 0; launched at 10, it finds the request that came at 4.
+      '2.0 [0] 1,1 @10',
+      '2.1 [] 1,1 @10',
+      '3.0 [0] 1,5 @20',
+      '3.1 [1] 1,5 @20',
+      // Rank 0 waits for its last token until 40 and then runs a dummy.
+      '4.0 [] 1,1 @40',
+      '4.1 [1] 1,1 @40',
+    ]);
+    expect(rows.map((row) => row.firstTokenNs)).toEqual([ms(10), ms(40)]);
+    expect(rows.map((row) => row.finishNs)).toEqual([ms(40), ms(50)]);
+  });
+
+  it('a request that comes during the last step of its rank meets a dummy first', async () => {
+    // Rank 0 found nothing for wave 1 at 0: the only token of request 0 was on its way.
+    const { machine, rows } = await run(
+      [request(0, 0, 7, 1), request(1, 0, 5, 1), request(2, 4, 6, 1), request(3, 300, 5, 1)],
+      { async_scheduling: true },
+    );
+    expect(waves(machine).slice(0, 6)).toEqual([
+      '0.0 [0] 7,5 @0',
+      '0.1 [1] 7,5 @0',
+      '1.0 [] 1,1 @10',
+      '1.1 [] 1,1 @10',
+      '2.0 [2] 6,1 @10',
+      '2.1 [] 6,1 @10',
+    ]);
+    expect(rows[2].firstTokenNs).toBe(ms(30));
+    // Long after the last step a rank starts with its request.
+    expect(rows[3].firstTokenNs).toBe(ms(310));
+  });
+
+  it('ranks with chunks of unlike size pad to the largest', async () => {
+    const { machine } = await run([request(0, 0, 20, 2), request(1, 0, 5, 2)], {
+      max_num_batched_tokens: 8,
+    });
+    expect(waves(machine).filter((_, i) => i % 2 === 0)).toEqual([
+      '0.0 [0] 8,5 @0',
+      '1.0 [0] 8,1 @10',
+      '2.0 [0] 4,1 @20',
+      '3.0 [0] 1,1 @30',
+    ]);
+    expect(machine.submitted.map(({ paddedTokens }) => paddedTokens)).toEqual([
+      8, 8, 8, 8, 4, 4, 1, 1,
+    ]);
   });
 
   it('starts when the slowest host has composed its batch', async () => {

@@ -2,7 +2,9 @@
  * Data-parallel ranks that share experts step together (vllm.md 8): while any has work all step, a
  * rank without work runs one dummy token, and every rank computes as many tokens as the largest. A
  * step is submitted when each member has contributed its batch, all members' at once, so that their
- * collectives line up; it starts when the last of them is ready.
+ * collectives line up; it starts when the last of them is ready. The launch waits for all members', so
+ * a rank without work is one dummy ahead: it looks for requests when a dummy is launched, finds none,
+ * and its next step is a dummy whatever comes while it waits for the others to launch that.
  */
 import { assert } from '@astrolabe/base';
 import type { Iteration } from '@astrolabe/trace-generator';
@@ -27,6 +29,7 @@ export class WaveGroup {
   private readonly syncNs: number;
   /** By wave number; a member is at most its depth ahead of the others. */
   private readonly open = new Map<number, Wave>();
+  private lastEndNs = -1;
 
   /**
    * @param members two or more, in data-parallel rank order
@@ -49,6 +52,16 @@ export class WaveGroup {
     return this.open.has(member.nextIteration);
   }
 
+  /** Whether members take part in steps: one is on its way, or has ended just now. */
+  isRunning(nowNs: number): boolean {
+    return nowNs === this.lastEndNs || this.members.some(({ inFlight }) => inFlight.length > 0);
+  }
+
+  /** A member has taken in a step. */
+  ended(nowNs: number): void {
+    this.lastEndNs = nowNs;
+  }
+
   /** A member's batch for its next step; empty for a dummy. The last one submits the wave. */
   offer(member: InstanceEngine, iteration: Iteration, batch: Batch, nowNs: number): void {
     const number = iteration.iteration;
@@ -66,14 +79,14 @@ export class WaveGroup {
     wave.releaseNs = Math.max(wave.releaseNs, iteration.releaseNs);
     if (wave.missing === 0) {
       this.open.delete(number);
-      this.start(number, wave);
+      this.start(number, wave, nowNs);
     } else if (begins) {
       // Ranks with a step in flight come by themselves when it ends.
       for (const other of this.members) if (other !== member) other.joinWave(nowNs);
     }
   }
 
-  private start(number: number, wave: Wave): void {
+  private start(number: number, wave: Wave, nowNs: number): void {
     const contributions = wave.contributions as Contribution[];
     const waveTokens = contributions.map(({ iteration }) =>
       Math.max(
@@ -85,6 +98,9 @@ export class WaveGroup {
     const releaseNs = wave.releaseNs + this.syncNs;
     for (const { iteration, batch } of contributions) {
       this.submit({ ...iteration, releaseNs, paddedTokens, wave: number, waveTokens }, batch);
+    }
+    for (let rank = 0; rank < contributions.length; rank++) {
+      if (contributions[rank].batch.requests.length === 0) this.members[rank].dummyStarted(nowNs);
     }
   }
 }

@@ -15,7 +15,7 @@ import type { KvTransferOptions } from '@astrolabe/config';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { InstanceEngine } from '../instance-engine.js';
 import { RequestState, RequestStatus } from '../request-state.js';
-import type { Batch } from '../scheduler/batch.js';
+import type { Batch, Reservation } from '../scheduler/batch.js';
 
 export interface DisaggregationEvents {
   /** Chooses the decode instance, and tells the request what its blocks there will hold. */
@@ -60,8 +60,8 @@ export class Disaggregation {
     this.events = events;
   }
 
-  /** A request goes to a prefill instance. */
-  start(request: RequestState, prefill: InstanceEngine, nowNs: number): void {
+  /** A request goes to a prefill instance, or first to a decode instance; the caller starts it. */
+  start(request: RequestState, prefill: InstanceEngine): void {
     const leg = new RequestState(request.index, request.promptTokens, 1, request.arrivalNs);
     leg.priority = request.priority;
     leg.pinsBlocks = true;
@@ -81,25 +81,34 @@ export class Disaggregation {
     request.needsRemoteKv = true;
     const { initiate, first_token: firstToken } = this.options;
     const endsThere = firstToken === 'prefill' && request.outputTokens === 1;
-    if (initiate === 'pull' || endsThere) prefill.enqueue(leg, nowNs);
-    else this.askDecode(handOff, nowNs);
+    if (initiate === 'pull' || endsThere) prefill.enqueue(leg);
+    else this.askDecode(handOff);
   }
 
-  private askDecode(handOff: HandOff, nowNs: number): void {
+  private askDecode(handOff: HandOff): InstanceEngine {
     const { request, prefill } = handOff;
-    handOff.decode = this.events.chooseDecode(request, prefill);
-    handOff.decode.enqueue(request, nowNs);
+    const decode = this.events.chooseDecode(request, prefill);
+    handOff.decode = decode;
+    decode.enqueue(request);
+    return decode;
   }
 
-  /** The decode instance has blocks for the prompt; the first `hitTokens` are there already. */
-  reserved(request: RequestState, hitTokens: number, nowNs: number): void {
+  /** The decode instance has blocks for these prompts. */
+  reserved(reservations: readonly Reservation[], nowNs: number): void {
+    const prefills = reservations.map((reservation) => this.reserve(reservation, nowNs));
+    for (const prefill of prefills) prefill.start(nowNs);
+  }
+
+  /** @returns the prefill instance, which may have work now */
+  private reserve({ request, hitTokens }: Reservation, nowNs: number): InstanceEngine {
     const handOff = this.of(request);
     const { decode, prefill, leg } = handOff;
     assert(decode !== undefined, 'reserved before it was asked');
     handOff.reserved = true;
     handOff.sentBlocks = hitTokens / decode.kv.blockSize;
     if (handOff.prefilled) this.sendRest(handOff, nowNs);
-    else prefill.enqueue(leg, nowNs);
+    else prefill.enqueue(leg);
+    return prefill;
   }
 
   /** A step that is about to be submitted: what it sends on while it computes. */
@@ -133,7 +142,7 @@ export class Disaggregation {
     request.preemptions += leg.preemptions;
     request.recomputedTokens += leg.recomputedTokens;
     if (this.options.first_token === 'prefill' && this.giveFirstToken(handOff, nowNs)) return;
-    if (this.options.initiate === 'pull') this.askDecode(handOff, nowNs);
+    if (this.options.initiate === 'pull') this.askDecode(handOff).start(nowNs);
     else this.sendRest(handOff, nowNs);
   }
 

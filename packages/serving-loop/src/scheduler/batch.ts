@@ -18,6 +18,12 @@ export interface Batch {
   lives?: number[];
 }
 
+/** Blocks for a request whose KV comes from elsewhere; `hitTokens` of it are there already. */
+export interface Reservation {
+  readonly request: RequestState;
+  readonly hitTokens: number;
+}
+
 export function emptyBatch(): Batch {
   return { requests: [], newTokens: [], contextTokens: [], samples: [] };
 }

@@ -9,7 +9,7 @@ import type { KvCacheManager } from '../kv/kv-cache-manager.js';
 import type { KvTiers, Recall } from '../kv/kv-tiers.js';
 import type { ParkedRecall } from '../kv/tier-traffic.js';
 import { type RequestState, RequestStatus } from '../request-state.js';
-import { type Batch, emptyBatch, withdraw } from './batch.js';
+import { type Batch, emptyBatch, type Reservation, withdraw } from './batch.js';
 import { KeptOut } from './kept-out.js';
 import { type QueueOrder, queueOrders } from './queue-order.js';
 import { Acceptance } from './speculation.js';
@@ -23,8 +23,8 @@ export class Scheduler {
   readonly ready: RequestState[] = [];
   preemptions = 0;
   readonly keptOut: KeptOut;
-  /** Called when a request that needs remote KV has its blocks; `hitTokens` of it are there. */
-  onReserved: (request: RequestState, hitTokens: number) => void = () => {};
+  /** Reservations made since `takeReservations`. */
+  private reservations: Reservation[] = [];
   /** Recalls begun since `takeRecalls`. */
   private startedRecalls: ParkedRecall[] = [];
   private readonly options: EngineOptions;
@@ -176,7 +176,7 @@ export class Scheduler {
     request.status = RequestStatus.waitingForRemoteKv;
     request.needsRemoteKv = false;
     this.numAwaitingKv++;
-    this.onReserved(request, hitTokens);
+    this.reservations.push({ request, hitTokens });
     return true;
   }
 
@@ -200,9 +200,9 @@ export class Scheduler {
         continue;
       }
       const foundTokens = hitTokens + (recall?.tokens ?? 0);
-      const remaining = request.numTokens - foundTokens;
-      if (!this.options.enableChunkedPrefill && this.waitsForBudget(remaining, budget)) break;
-      const tokens = this.chunk(remaining, budget);
+      const wanted = this.chunk(request.numTokens - foundTokens);
+      if (!this.options.enableChunkedPrefill && this.waitsForBudget(wanted, budget)) break;
+      const tokens = Math.min(wanted, budget);
       const fresh = foundTokens - hitTokens + tokens;
       if (!this.kv.allocate(request, fresh, hitTokens, this.options.reserveFullIsl)) break;
       this.waiting.shift();
@@ -232,6 +232,13 @@ export class Scheduler {
     this.numAwaitingKv++;
     this.startedRecalls.push({ request, recall, computedTokens });
     return true;
+  }
+
+  /** Requests that need remote KV and got their blocks since the last call. */
+  takeReservations(): readonly Reservation[] {
+    const made = this.reservations;
+    if (made.length > 0) this.reservations = [];
+    return made;
   }
 
   /** Recalls begun since the last call. */
@@ -286,7 +293,7 @@ export class Scheduler {
     return remaining > budget && (remaining <= this.options.maxNumBatchedTokens || budget === 0);
   }
 
-  private chunk(tokens: number, budget: number): number {
+  private chunk(tokens: number, budget = Number.POSITIVE_INFINITY): number {
     const threshold = this.options.longPrefillTokenThreshold;
     const capped = threshold > 0 ? Math.min(tokens, threshold) : tokens;
     return Math.min(capped, budget);
