@@ -65,8 +65,9 @@ export class Linter {
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.checker.accept(request);
-      const message = error.message.slice(at.length + 2);
-      return [{ level: 'error', rule: ruleOf(message), at, message }];
+      const what = error.message.slice(at.length + 2);
+      const message = error.hint === undefined ? what : `${what}; ${error.hint}`;
+      return [{ level: 'error', rule: ruleOf(what), at, message }];
     }
   }
 

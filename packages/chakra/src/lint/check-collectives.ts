@@ -79,7 +79,7 @@ function teamOf(
     told.add(name);
   };
   if (members === undefined) {
-    once('unknown-group', `group "${name}" has no members given`);
+    once('unknown-group', `group "${name}" has no members given: see --groups`);
     return undefined;
   }
   if (!members.includes(npu)) {

@@ -39,7 +39,8 @@ export function lint(inputs: readonly LintInput[], options: LintOptions = {}): L
   checkGroups(inputs, groupsOf, findings);
   const resolved = inputs.map((input, index) => {
     const { graph } = input;
-    if (graph.nodeCount === 0 && fields[index].nodeCount === undefined) {
+    const { nodeCount, advanceNs } = fields[index];
+    if (graph.nodeCount === 0 && nodeCount === undefined && advanceNs === undefined) {
       findings.add('empty-graph', input, undefined, 'no nodes; ASTRA-sim needs one per NPU');
     }
     const edges = checkDependencies(input, findings);

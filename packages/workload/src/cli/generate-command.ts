@@ -75,8 +75,15 @@ export function addGenerate(program: Command): void {
     .action(run);
 }
 
-async function run(flags: Flags): Promise<void> {
+async function run(flags: Flags, command: Command): Promise<void> {
   const options = toOptions(flags);
+  const asked = command.getOptionValueSource('shape') === 'cli' && flags.shape !== 'single';
+  if (asked && options.meanTurns === 1) {
+    process.stderr.write(
+      `workload: note: --shape ${flags.shape}, but conversations of ${flags.preset} have one turn: ` +
+        'see --turns\n',
+    );
+  }
   await withLineOutput(flags.out, async (line) => {
     for (const request of generate(options)) {
       if (!(await line(JSON.stringify(request)))) return;

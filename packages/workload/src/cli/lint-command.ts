@@ -8,6 +8,7 @@ interface Flags {
   from?: string;
   maxModelLen?: number;
   strict?: boolean;
+  limit: number;
   format: 'text' | 'ndjson';
 }
 
@@ -19,6 +20,7 @@ export function addLint(program: Command): void {
     .option('--from <format>', 'format of the input, as for convert')
     .option('--max-model-len <tokens>', 'context limit of the model', positiveInteger)
     .option('--strict', 'warnings count as errors')
+    .option('--limit <count>', 'findings shown per rule', positiveInteger, 20)
     .addOption(new Option('--format <format>').choices(['text', 'ndjson']).default('text'))
     .action(lint);
 }
@@ -27,9 +29,17 @@ async function lint(input: string, flags: Flags): Promise<void> {
   const linter = new Linter(input, { maxModelLen: flags.maxModelLen });
   const out = new StdoutBuffer();
   const counts = { error: 0, warning: 0 };
+  const byRule = new Map<string, number>();
+  let hidden = 0;
   const show = async (findings: readonly Finding[]): Promise<void> => {
     for (const finding of findings) {
       counts[finding.level]++;
+      const before = byRule.get(finding.rule) ?? 0;
+      byRule.set(finding.rule, before + 1);
+      if (before >= flags.limit) {
+        hidden++;
+        continue;
+      }
       await out.line(flags.format === 'ndjson' ? JSON.stringify(finding) : asText(finding));
     }
   };
@@ -40,7 +50,8 @@ async function lint(input: string, flags: Flags): Promise<void> {
   await show(linter.end());
   await out.flush();
   if (counts.error > 0 || (flags.strict === true && counts.warning > 0)) {
-    throw new Verdict(`${counts.error} errors, ${counts.warning} warnings`);
+    const rest = hidden > 0 ? `, ${hidden} of them not shown: see --limit` : '';
+    throw new Verdict(`${counts.error} errors, ${counts.warning} warnings${rest}`);
   }
 }
 
