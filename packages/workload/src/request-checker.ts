@@ -34,7 +34,12 @@ export class RequestChecker {
     const { arrivalNs, promptTokens, outputTokens } = request;
     if (arrivalNs > Number.MAX_SAFE_INTEGER) throw arrivalTooLate(arrivalNs, at);
     if (!Number.isSafeInteger(arrivalNs) || arrivalNs < 0) {
-      throw new UserError(`arrival must be an integer >= 0 ns, got ${arrivalNs}`, { at });
+      const counted =
+        arrivalNs < 0 ? { hint: 'counted from a later row? see `workload convert --sort`' } : {};
+      throw new UserError(`arrival must be an integer >= 0 ns, got ${arrivalNs}`, {
+        at,
+        ...counted,
+      });
     }
     if (arrivalNs < this.lastArrivalNs) {
       throw new UserError(

@@ -42,6 +42,20 @@ test('the first arrival is 0 also when what came first is dropped', async () => 
   ]);
 });
 
+test('arrivals in ns of an epoch are shifted exactly, sorted too', async () => {
+  const at = (id: string, text: string): string => request(id, 0, 4).replace(':0,', `:${text},`);
+  const text = at('b', '1763700001068000001') + at('a', '1763700000068000000');
+  await expect(convert(text)).rejects.toThrow(/beyond 104 days/);
+  const sorted = await convert(text, '--start-at-zero', '--sort');
+  expect(sorted.map(({ id, arrivalNs }) => [id, arrivalNs])).toEqual([
+    ['a', 0],
+    ['b', 1_000_000_001],
+  ]);
+  await expect(convert(text, '--start-at-zero')).rejects.toMatchObject({
+    hint: expect.stringContaining('--sort'),
+  });
+});
+
 describe('a table of one\u2019s own', () => {
   const csv = 'ts,in,out,tenant,prio\n12.5,374,44,chat,3\n14,396,109,,\n';
 

@@ -139,6 +139,7 @@ async function* ordered(input: string, flags: Flags): AsyncGenerator<PlacedDraft
     format: flags.from,
     columns: flags.columns,
     blockTokens: flags.traceBlockSize,
+    startAtZero: flags.startAtZero,
     nextArrivalNs: arrivalTimes(flags),
     onFormat: (format, ignored) => note(flags, describe(format, ignored)),
     onNote: (text) => note(flags, text),

@@ -30,6 +30,8 @@ export interface ReadOptions {
   readonly blockTokens?: number | undefined;
   /** Arrivals for formats without times, ns; asked once per conversation or request. */
   readonly nextArrivalNs?: (() => number) | undefined;
+  /** Arrivals will be shifted to 0, so they may count from an epoch. */
+  readonly startAtZero?: boolean | undefined;
 }
 
 export interface WorkloadFormat {
