@@ -75,6 +75,8 @@ export interface DeviceMemory {
 
 export interface ClusterNode {
   readonly index: number;
+  /** Its place in the cluster file, for messages. */
+  readonly place: string;
   readonly hostMemory: { sizeBytes: number; bandwidthGBps: number; latencyNs: number };
   /** Between each device and host memory, each way. */
   readonly hostLinkGBps: number;
@@ -130,6 +132,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
   return {
     nodes: file.nodes.map((node, index) => ({
       index,
+      place: `${at}: nodes[${index}]`,
       ...hostMemory(node, instances, index, at, options),
       hostLinkGBps: node.host_link_bw,
       ...(node.link_bw === undefined ? {} : { linkGBps: node.link_bw }),

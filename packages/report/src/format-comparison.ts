@@ -8,7 +8,7 @@ export function formatComparison(comparison: Comparison): string {
   const lines = [
     `real       ${real.source}, ${real.requests} requests`,
     `simulated  ${simulated.source}, ${simulated.requests} requests`,
-    `matched    ${matched} requests, of which ${unqueued} did not queue`,
+    `matched    ${matched} requests${unqueued === 0 ? '' : `, of which ${unqueued} did not queue`}`,
     '',
     heading(),
     ...comparison.metrics.map(metricLine),

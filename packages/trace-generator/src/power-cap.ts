@@ -38,13 +38,13 @@ export function powerCapOf(
   cluster: Cluster,
   { node, hardware, memory }: Pick<Instance, 'node' | 'hardware' | 'memory'>,
 ): PowerCap | undefined {
-  const { power } = cluster.nodes[node] ?? {};
+  const { power, place } = cluster.nodes[node] ?? {};
   const constants = power?.npu[hardware];
   if (power === undefined || constants?.power_cap === undefined) return undefined;
   const { idle_power: idleW, active_power: activeW, power_cap: capW } = constants;
   if (capW <= idleW) {
     throw new UserError(`power_cap of ${capW} W: an idle device draws ${idleW} W`, {
-      at: `nodes[${node}].power.npu.${hardware}`,
+      at: `${place}.power.npu.${hardware}`,
     });
   }
   const memoryPjPerBit = constants.hbm_energy_per_bit ?? power.dram.energy_per_bit;

@@ -33,7 +33,11 @@ describe.skipIf(!existsSync(shared))('the peer against vLLM (needs ../shared)', 
     expect(error('ttft', 'mean')).toBeCloseTo(ttft, 1);
     expect(error('makespan', '')).toBeCloseTo(makespan, 1);
     expect(comparison.perRequest.ttftFromQueue.meanPct).toBeCloseTo(unqueued, 1);
-    expect(formatComparison(comparison)).toContain('unqueuedTtft   mean');
+    const text = formatComparison(comparison);
+    expect(text).toContain('unqueuedTtft   mean');
+    expect(text).toMatch(/^matched {4}300 requests, of which \d+ did not queue$/m);
+    // A client's view does not say who queued.
+    expect(formatComparison({ ...comparison, unqueued: 0 })).toMatch(/^matched {4}300 requests$/m);
   });
 });
 

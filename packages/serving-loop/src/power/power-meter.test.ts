@@ -62,7 +62,9 @@ function instance(index: number, tp: number, firstNpu: number): Instance {
 function cluster(instances: readonly Instance[], constants: PowerFile | undefined): Cluster {
   const hostMemory = { sizeBytes: 128 * bytesPerGiB, bandwidthGBps: 100, latencyNs: 0 };
   return {
-    nodes: [{ index: 0, hostMemory, hostLinkGBps: 26.8, power: constants }],
+    nodes: [
+      { index: 0, place: 'c.json: nodes[0]', hostMemory, hostLinkGBps: 26.8, power: constants },
+    ],
     instances,
     numNpus: instances.reduce((sum, entry) => sum + npusOf(entry).length, 0),
     linkBandwidthGBps: [1],
@@ -270,7 +272,7 @@ describe('power meter', () => {
   it('refuses a device without constants, and needs no power block', () => {
     const other = { ...instance(0, 1, 0), hardware: 'Y' };
     expect(() => measure(cluster([other], power), [], 1)).toThrow(
-      /nodes\[0\]\.power\.npu: has no constants for Y/,
+      /^c\.json: nodes\[0\]\.power\.npu: has no constants for Y/,
     );
     expect(measure(cluster([other], undefined), [], 1)).toBeUndefined();
   });

@@ -66,12 +66,12 @@ export function createPowerMeter(
   lagNs = 0,
 ): PowerMeter | undefined {
   if (cluster.nodes.every((node) => node.power === undefined)) return undefined;
-  for (const { power, index } of cluster.nodes) {
+  for (const { power, index, place } of cluster.nodes) {
     if (power === undefined) continue;
     const used = cluster.instances.filter((instance) => instance.node === index);
     for (const hardware of [...used.flatMap(npuHardware), ...Object.keys(power.idle_npus ?? {})]) {
       if (hardware in power.npu) continue;
-      throw new UserError(`has no constants for ${hardware}`, { at: `nodes[${index}].power.npu` });
+      throw new UserError(`has no constants for ${hardware}`, { at: `${place}.power.npu` });
     }
   }
   return new Meter(cluster, intervalNs, numRequests, lagNs);

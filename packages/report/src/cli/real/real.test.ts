@@ -75,6 +75,15 @@ describe('vLLM bench serve', () => {
   ])('refuses a result %s', async (_, given, says) => {
     await expect(readRealRun(write(given))).rejects.toThrow(`${path}: ${says}`);
   });
+
+  test('says which flags of the benchmark are missing', async () => {
+    await expect(readRealRun(write({ ...bench, ttfts: undefined }))).rejects.toMatchObject({
+      hint: expect.stringContaining('--save-detailed'),
+    });
+    await expect(readRealRun(write({ ...bench, ttfts: [1, 2, 3, '4'] }))).rejects.toMatchObject({
+      hint: undefined,
+    });
+  });
 });
 
 test('refuses a path where nothing is', async () => {

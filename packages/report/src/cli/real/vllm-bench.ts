@@ -21,9 +21,20 @@ export const vllmBenchSchema = z.looseObject({
   errors: z.array(z.string().nullable()).optional(),
 });
 
+/** Without `--save-detailed` there are no lists, only means. */
+function askedBenchLists(value: unknown, path: string): z.infer<typeof vllmBenchSchema> {
+  try {
+    return parseWith(vllmBenchSchema, value, path);
+  } catch (error) {
+    if (!(error instanceof UserError) || !/: missing\b/.test(error.message)) throw error;
+    const hint = 'expected the JSON of `vllm bench serve --save-result --save-detailed`';
+    throw new UserError(error.message, { hint });
+  }
+}
+
 /** @throws UserError naming the list that is missing or of another length */
 export function readVllmBench(value: unknown, path: string): RunData {
-  const lists = parseWith(vllmBenchSchema, value, path);
+  const lists = askedBenchLists(value, path);
   const { input_lens: prompts, output_lens: outputs, start_times: starts, errors } = lists;
   for (const name of [
     'output_lens',
