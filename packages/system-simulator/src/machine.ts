@@ -135,7 +135,7 @@ class SimulatedMachine implements Machine, NodeActions {
         } while (queue.peekTime() === eventNs);
       } else {
         if (releaseNs > untilNs) return undefined;
-        queue.time = releaseNs;
+        queue.advanceTo(releaseNs);
         this.release(this.releases.pop());
       }
     }

@@ -61,7 +61,8 @@ function heldNodes(run: Run): string {
 }
 
 function siteLine(site: Site): string {
-  const missing = site.group.members.filter((_, index) => site.tasks[index] < 0);
+  const { members, issued } = site.group;
+  const missing = members.filter((_, index) => issued[index] <= site.sequence);
   return (
     `collective ${site.sequence} of group [${site.group.key}] (kind ${site.kind}, ` +
     `${site.sizeBytes} bytes) misses NPU ${missing.join(', ')}`

@@ -12,9 +12,9 @@ import type { MachineSpec } from '../machine-spec.js';
 import type { MeasuredTimes } from '../network/measured-times.js';
 import type { DelayNs } from '../network/topology.js';
 import { directTimes, ringTimes, type StepTimes, uniformRingNs } from './closed-times.js';
-import { type Group, GroupTable, type Site } from './group-table.js';
+import { type Group, GroupTable, kindAndSize, type Site } from './group-table.js';
 import { memberBytes, type Plan, plansOf } from './implementation.js';
-import { CollectiveKind, type RingMembers } from './phase.js';
+import { CollectiveKind, type PhaseSpec, type RingMembers } from './phase.js';
 import { reductionNs, StreamEngine, type StreamQueue } from './streams.js';
 
 export class GroupCollectives {
@@ -60,19 +60,24 @@ export class GroupCollectives {
       return;
     }
     const site = this.groups.next(group, index, kind, sizeBytes);
-    site.beginNs[index] = this.core.nowNs;
-    site.tasks[index] = task;
-    site.arrived++;
-    if (site.arrived === n) group.sites.delete(site.sequence);
-    if (!this.isClosed(group, kind, sizeBytes)) {
+    const closed = this.isClosed(group, kind, sizeBytes);
+    if (closed) {
+      site.beginNs[index] = this.core.nowNs;
+      site.tasks[index] = task;
+    } else {
       this.launch(site, npu, index, task);
-      return;
     }
-    if (site.arrived < n) return;
-    const alike = site.beginNs.every((time) => time === site.beginNs[0]);
-    this.endTimes(group, kind, sizeBytes, site.beginNs, alike);
-    for (let i = 0; i < n; i++) {
-      this.core.queue.schedule(site.beginNs[i], Kind.nodeEnd, site.tasks[i]);
+    if (++site.arrived < n) return;
+    if (closed) this.endAll(site);
+    this.groups.close(site);
+  }
+
+  /** Schedules the ends of a collective that `isClosed` and that all members have begun. */
+  private endAll({ group, kind, sizeBytes, beginNs, tasks }: Site): void {
+    const alike = beginNs.every((time) => time === beginNs[0]);
+    this.endTimes(group, kind, sizeBytes, beginNs, alike);
+    for (let i = 0; i < tasks.length; i++) {
+      this.core.queue.schedule(beginNs[i], Kind.nodeEnd, tasks[i]);
     }
   }
 
@@ -80,7 +85,7 @@ export class GroupCollectives {
   togetherNs(group: Group, kind: CollectiveKind, sizeBytes: number): number {
     const n = group.members.length;
     if (n === 1 || sizeBytes === 0) return 0;
-    const key = sizeBytes * 16 + kind;
+    const key = kindAndSize(kind, sizeBytes);
     let duration = group.together.get(key);
     if (duration !== undefined) return duration;
     const times = new Float64Array(n);
@@ -214,20 +219,11 @@ export class GroupCollectives {
   }
 
   private launch(site: Site, npu: number, index: number, task: number): void {
-    const { kind, sizeBytes, group } = site;
-    const { algorithm, window } = this.plans[kind];
-    const n = group.members.length;
-    const members: RingMembers = { count: n, base: 0, stride: 1, list: group.members };
-    const log = Math.log2(n);
-    if ((algorithm === 'halvingDoubling' || algorithm === 'doubleBinaryTree') && log % 1 !== 0) {
-      throw new UserError(
-        `${algorithm} needs a power of two of NPUs, group [${group.key}] has ${n}`,
-      );
-    }
-    const chunks = chunkSizes(sizeBytes, this.spec.splits);
-    const queue: StreamQueue = { streams: [], running: 0, threshold: this.spec.activeChunks };
-    const dataSet = { task, streams: chunks.length, finished: 0 };
-    chunks.forEach((dataBytes, c) => {
+    const specs = this.phasesOf(site)[index];
+    const { activeChunks, endpointDelayNs: endpointNs } = this.spec;
+    const queue: StreamQueue = { streams: [], running: 0, threshold: activeChunks };
+    const dataSet = { task, streams: specs.length, finished: 0 };
+    for (let c = 0; c < specs.length; c++) {
       this.engine.submit({
         npu,
         tag: site.tag - c,
@@ -236,25 +232,41 @@ export class GroupCollectives {
         next: 0,
         queue: undefined,
         started: false,
-        phases: [
-          {
-            queue,
-            endpointNs: this.spec.endpointDelayNs,
-            spec: {
-              kind,
-              algorithm,
-              window,
-              members,
-              index,
-              clockwise: true,
-              dataBytes: kind === CollectiveKind.allGather ? dataBytes : Math.max(dataBytes, n),
-              maxTree: c % 2 === 0,
-              groupRing: false,
-            },
-          },
-        ],
+        phases: [{ queue, endpointNs, spec: specs[c] }],
       });
-    });
+    }
+  }
+
+  /** One phase per chunk of every member. @throws UserError */
+  private phasesOf({ group, kind, sizeBytes }: Site): readonly (readonly PhaseSpec[])[] {
+    const key = kindAndSize(kind, sizeBytes);
+    const known = group.phases.get(key);
+    if (known !== undefined) return known;
+    const { algorithm, window } = this.plans[kind];
+    const n = group.members.length;
+    const log = Math.log2(n);
+    if ((algorithm === 'halvingDoubling' || algorithm === 'doubleBinaryTree') && log % 1 !== 0) {
+      throw new UserError(
+        `${algorithm} needs a power of two of NPUs, group [${group.key}] has ${n}`,
+      );
+    }
+    const members: RingMembers = { count: n, base: 0, stride: 1, list: group.members };
+    const chunks = chunkSizes(sizeBytes, this.spec.splits);
+    const phases = group.members.map((_, index) =>
+      chunks.map((dataBytes, c) => ({
+        kind,
+        algorithm,
+        window,
+        members,
+        index,
+        clockwise: true,
+        dataBytes: kind === CollectiveKind.allGather ? dataBytes : Math.max(dataBytes, n),
+        maxTree: c % 2 === 0,
+        groupRing: false,
+      })),
+    );
+    group.phases.set(key, phases);
+    return phases;
   }
 }
 

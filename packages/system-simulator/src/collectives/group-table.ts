@@ -5,7 +5,7 @@
 import { UserError } from '@astrolabe/base';
 import type { SizeCurve } from '@astrolabe/config';
 import type { StepTimes } from './closed-times.js';
-import type { CollectiveKind } from './phase.js';
+import type { CollectiveKind, PhaseSpec } from './phase.js';
 
 export interface Group {
   readonly key: string;
@@ -14,26 +14,35 @@ export interface Group {
   /** Collectives issued so far, per member. */
   readonly issued: Int32Array;
   readonly sites: Map<number, Site>;
+  /** Sites that may be used again. */
+  readonly spareSites: Site[];
   /** Common duration when all begin together, by kind and size; NaN if they end apart. */
   readonly together: Map<number, number>;
   readonly steps: Map<number, StepTimes>;
+  /** What the message engine runs, by kind and size: per member, per chunk. */
+  readonly phases: Map<number, readonly (readonly PhaseSpec[])[]>;
   /** Measured times by kind; null: the network decides. */
   readonly measured: (SizeCurve | null | undefined)[];
 }
 
-/** One collective: who has begun it. */
+/** One collective: who has begun it. Used again for a later one when all have. */
 export interface Site {
   readonly group: Group;
-  readonly sequence: number;
-  readonly kind: CollectiveKind;
-  readonly sizeBytes: number;
-  readonly firstNpu: number;
+  sequence: number;
+  kind: CollectiveKind;
+  sizeBytes: number;
+  firstNpu: number;
+  /** By member; of those who have begun it. */
   readonly beginNs: Float64Array;
   readonly tasks: Int32Array;
   arrived: number;
   /** First tag of its chunks on the message engine. */
-  readonly tag: number;
+  tag: number;
 }
+
+/** A collective's kind and size as one key. */
+export const kindAndSize = (kind: CollectiveKind, sizeBytes: number): number =>
+  sizeBytes * 16 + kind;
 
 export class GroupTable {
   private readonly groups = new Map<string, Group>();
@@ -63,8 +72,10 @@ export class GroupTable {
         indexOf,
         issued: new Int32Array(members.length),
         sites: new Map(),
+        spareSites: [],
         together: new Map(),
         steps: new Map(),
+        phases: new Map(),
         measured: [],
       };
       this.groups.set(key, group);
@@ -82,18 +93,7 @@ export class GroupTable {
     const sequence = group.issued[index]++;
     let site = group.sites.get(sequence);
     if (site === undefined) {
-      site = {
-        group,
-        sequence,
-        kind,
-        sizeBytes,
-        firstNpu: npu,
-        beginNs: new Float64Array(group.members.length),
-        tasks: new Int32Array(group.members.length).fill(-1),
-        arrived: 0,
-        tag: this.nextTag,
-      };
-      this.nextTag -= this.splits;
+      site = this.newSite(group, sequence, kind, sizeBytes, npu);
       group.sites.set(sequence, site);
       return site;
     }
@@ -106,10 +106,40 @@ export class GroupTable {
     return site;
   }
 
+  /** All members have begun it, and nobody needs to know any more. */
+  close(site: Site): void {
+    site.group.sites.delete(site.sequence);
+    site.group.spareSites.push(site);
+  }
+
   /** Collectives that some members have not begun. */
   open(): Site[] {
     const sites: Site[] = [];
     for (const group of this.groups.values()) sites.push(...group.sites.values());
     return sites;
+  }
+
+  private newSite(
+    group: Group,
+    sequence: number,
+    kind: CollectiveKind,
+    sizeBytes: number,
+    firstNpu: number,
+  ): Site {
+    const tag = this.nextTag;
+    this.nextTag -= this.splits;
+    const spare = group.spareSites.pop();
+    if (spare === undefined) {
+      const n = group.members.length;
+      const [beginNs, tasks] = [new Float64Array(n), new Int32Array(n)];
+      return { group, sequence, kind, sizeBytes, firstNpu, beginNs, tasks, arrived: 0, tag };
+    }
+    spare.sequence = sequence;
+    spare.kind = kind;
+    spare.sizeBytes = sizeBytes;
+    spare.firstNpu = firstNpu;
+    spare.arrived = 0;
+    spare.tag = tag;
+    return spare;
   }
 }

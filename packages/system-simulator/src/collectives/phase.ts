@@ -69,11 +69,12 @@ export class Phase {
   /** `direct`: distance of the next packet's peers. `halvingDoubling`: the offset. */
   offset = 0;
   scale = 1;
-  /** Packets inserted and not sent: peers and sizes, oldest at `packetHead`. */
+  /** Packets inserted and not sent: peers and sizes, from `packetHead` to before `packetEnd`. */
   readonly packetTo: number[] = [];
   readonly packetFrom: number[] = [];
   readonly packetBytes: number[] = [];
   packetHead = 0;
+  packetEnd = 0;
   /** Tree state. */
   parent = -1;
   childA = -1;
@@ -128,9 +129,7 @@ export function startPhase(context: PhaseContext, phase: Phase): void {
   phase.toggled = false;
   phase.received = 0;
   phase.packetHead = 0;
-  phase.packetTo.length = 0;
-  phase.packetFrom.length = 0;
-  phase.packetBytes.length = 0;
+  phase.packetEnd = 0;
   phase.messageBytes =
     spec.kind === CollectiveKind.allGather ? spec.dataBytes : Math.trunc(spec.dataBytes / n);
   phase.window = 1;
@@ -199,9 +198,10 @@ function addPacket(phase: Phase, spec: PhaseSpec): void {
     from = clockwise ? previous : next;
     if (spec.algorithm === 'direct') phase.offset = distance === n - 1 ? 1 : distance + 1;
   }
-  phase.packetTo.push(memberAt(members, to));
-  phase.packetFrom.push(memberAt(members, from));
-  phase.packetBytes.push(phase.messageBytes);
+  const at = phase.packetEnd++;
+  phase.packetTo[at] = memberAt(members, to);
+  phase.packetFrom[at] = memberAt(members, from);
+  phase.packetBytes[at] = phase.messageBytes;
 }
 
 function halvingPeer(offset: number, index: number, n: number): number {
@@ -245,15 +245,13 @@ export function wakePhase(context: PhaseContext, phase: Phase): void {
 
 function sendReady(context: PhaseContext, phase: Phase): void {
   const head = phase.packetHead;
-  if (head === phase.packetTo.length || phase.left === 0 || phase.free === 0) return;
+  if (head === phase.packetEnd || phase.left === 0 || phase.free === 0) return;
   const to = phase.packetTo[head];
   const from = phase.packetFrom[head];
   const sizeBytes = phase.packetBytes[head];
-  if (head + 1 === phase.packetTo.length) {
+  if (head + 1 === phase.packetEnd) {
     phase.packetHead = 0;
-    phase.packetTo.length = 0;
-    phase.packetFrom.length = 0;
-    phase.packetBytes.length = 0;
+    phase.packetEnd = 0;
   } else {
     phase.packetHead = head + 1;
   }

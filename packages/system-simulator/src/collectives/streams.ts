@@ -148,7 +148,7 @@ export class StreamEngine implements PhaseContext {
       dataSet.finished++;
       if (dataSet.finished === dataSet.streams) this.onDataSetDone(dataSet);
     }
-    old.streams.splice(old.streams.indexOf(stream), 1);
+    removeStream(old.streams, stream);
     if (last) {
       old.running--;
       this.kick(old);
@@ -168,7 +168,8 @@ export class StreamEngine implements PhaseContext {
     let at = 0;
     while (at < list.length && list[at].started) at++;
     while (at < list.length && list[at].priority >= stream.priority) at++;
-    list.splice(at, 0, stream);
+    if (at === list.length) list.push(stream);
+    else list.splice(at, 0, stream);
     stream.queue = queue;
   }
 
@@ -219,6 +220,13 @@ export class StreamEngine implements PhaseContext {
     this.phases.push(phase);
     return phase;
   }
+}
+
+/** Without the array that `splice` would make, where the stream is the last one: nearly always. */
+function removeStream(list: Stream[], stream: Stream): void {
+  const at = list.indexOf(stream);
+  if (at === list.length - 1) list.pop();
+  else list.splice(at, 1);
 }
 
 /** One write and two reads of the bytes about to be sent; free when the speed is unknown (0). */

@@ -108,7 +108,7 @@ export class ForkMachine implements NodeActions {
   step(): void {
     const { queue } = this.core;
     if (queue.size === 0) {
-      queue.time = queue.time + idleStepNs;
+      queue.advanceTo(queue.time + idleStepNs);
       return;
     }
     const timeNs = queue.peekTime();

@@ -35,6 +35,60 @@ test('events come by time, then in order of scheduling', () => {
   );
 });
 
+test('a reserved place is where an event scheduled in its stead would be', () => {
+  const operation = fc.record({
+    what: fc.constantFrom('pop', 'pop', 'schedule', 'schedule', 'reserve', 'fill'),
+    delay: fc.constantFrom(0, 0, 1, 2, 5),
+  });
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 300 }), (operations) => {
+      const queue = new EventQueue();
+      // In the order in which they took their places; `at` of those that are no events yet.
+      let naive: { time: number; arg: number; at?: number }[] = [];
+      let last = { time: 0, arg: -1 };
+      let next = 0;
+      const isPast = ({ time, arg }: { time: number; arg: number }): boolean =>
+        time < last.time || (time === last.time && arg < last.arg);
+      for (const { what, delay } of operations) {
+        const time = queue.time + delay;
+        const places = naive.filter(({ at }) => at !== undefined);
+        if (what === 'schedule') {
+          queue.schedule(time, 1, next);
+          naive.push({ time, arg: next++ });
+        } else if (what === 'reserve') {
+          naive.push({ time, arg: next++, at: queue.reserve(time) });
+        } else if (what === 'fill') {
+          const open = places.find((one) => !isPast(one));
+          if (open === undefined) continue;
+          queue.scheduleAt(open.time, open.at as number, 1, open.arg);
+          delete open.at;
+        } else {
+          const events = naive.filter(({ at }) => at === undefined);
+          const [first] = events.sort((a, b) => a.time - b.time || a.arg - b.arg);
+          expect(queue.pop()).toBe(first !== undefined);
+          if (first === undefined) continue;
+          expect([queue.time, queue.arg]).toEqual([first.time, first.arg]);
+          last = first;
+          naive = naive.filter((one) => one !== first);
+        }
+        for (const one of places) {
+          if (one.at !== undefined) expect(queue.isPast(one.time, one.at)).toBe(isPast(one));
+        }
+      }
+    }),
+    { seed: 6, numRuns: 300 },
+  );
+});
+
+test('when the clock is moved on, every place up to then is past', () => {
+  const queue = new EventQueue();
+  const place = queue.reserve(10);
+  queue.advanceTo(9);
+  expect(queue.isPast(10, place)).toBe(false);
+  queue.advanceTo(10);
+  expect(queue.isPast(10, place)).toBe(true);
+});
+
 test('an event in the past is refused', () => {
   const queue = new EventQueue();
   queue.schedule(10, 1, 0);

@@ -4,7 +4,7 @@
  * entry as a FIFO chain. Only the most recently opened run is ever extended, which is why the order
  * equals that of a heap on (time, sequence number). Times are ns.
  */
-import { assert, UserError } from '@astrolabe/base';
+import { UserError } from '@astrolabe/base';
 
 export class EventQueue {
   /** Of the event that `pop` took last. */
@@ -16,6 +16,8 @@ export class EventQueue {
   /** Beyond 2^53 ns numbers no longer hold single nanoseconds. */
   latestTime = Number.MAX_SAFE_INTEGER;
 
+  /** Sequence number of the event's run; beyond all others when the instant is over. */
+  private poppedSeq = -1;
   private heapLength = 0;
   private heapTime = new Float64Array(64);
   private heapSeq = new Float64Array(64);
@@ -40,7 +42,7 @@ export class EventQueue {
    * @throws UserError where a number no longer holds single nanoseconds
    */
   schedule(time: number, kind: number, arg: number): void {
-    assert(time >= this.time, () => `event at ${time} ns scheduled at ${this.time} ns`);
+    if (!(time >= this.time)) this.refusePast(time);
     const event = this.takeEvent(kind, arg);
     this.size++;
     if (time === this.lastTime) {
@@ -50,6 +52,35 @@ export class EventQueue {
       return;
     }
     this.push(time, this.takeRun(event));
+  }
+
+  /**
+   * Takes the place in the order that an event scheduled now for `time` would have, without the event:
+   * most of what might happen then does not, and need not pass through the heap. Either `isPast`
+   * tells whether the place has been passed, or `scheduleAt` fills it.
+   */
+  reserve(time: number): number {
+    // What is scheduled for `time` from now on comes behind.
+    if (time === this.lastTime) this.closeRun();
+    return this.sequence++;
+  }
+
+  /** Whether an event at a reserved place would have been popped by now. */
+  isPast(time: number, place: number): boolean {
+    return time < this.time || (time === this.time && place < this.poppedSeq);
+  }
+
+  /** Schedules an event at a reserved place that is not past. */
+  scheduleAt(time: number, place: number, kind: number, arg: number): void {
+    const run = this.takeRun(this.takeEvent(kind, arg));
+    this.size++;
+    this.insert(time, place, run);
+  }
+
+  /** All that was to happen up to `time` has happened. */
+  advanceTo(time: number): void {
+    this.time = time;
+    this.poppedSeq = Number.POSITIVE_INFINITY;
   }
 
   /** Time of the next event, Infinity when there is none. */
@@ -63,14 +94,12 @@ export class EventQueue {
     const run = this.heapRun[0];
     const event = this.runHead[run];
     this.time = this.heapTime[0];
+    this.poppedSeq = this.heapSeq[0];
     this.kind = this.eventKind[event];
     this.arg = this.eventArg[event];
     this.size--;
     if (event === this.runTail[run]) {
-      if (run === this.lastRun) {
-        this.lastRun = -1;
-        this.lastTime = Number.NaN;
-      }
+      if (run === this.lastRun) this.closeRun();
       this.runHead[run] = this.freeRun;
       this.freeRun = run;
       this.removeTop();
@@ -120,6 +149,22 @@ export class EventQueue {
         },
       );
     }
+    this.lastRun = run;
+    this.lastTime = time;
+    this.insert(time, this.sequence++, run);
+  }
+
+  /** Apart from `schedule`, where the message's closure would be made for every event. */
+  private refusePast(time: number): never {
+    throw new Error(`assertion failed: event at ${time} ns scheduled at ${this.time} ns`);
+  }
+
+  private closeRun(): void {
+    this.lastRun = -1;
+    this.lastTime = Number.NaN;
+  }
+
+  private insert(time: number, seq: number, run: number): void {
     if (this.heapLength === this.heapTime.length) {
       this.heapTime = grownFloat64(this.heapTime);
       this.heapSeq = grownFloat64(this.heapSeq);
@@ -128,20 +173,17 @@ export class EventQueue {
     const t = this.heapTime;
     const s = this.heapSeq;
     const r = this.heapRun;
-    this.lastRun = run;
-    this.lastTime = time;
     let i = this.heapLength++;
-    // A newer sequence number never passes an equal time.
     while (i > 0) {
       const parent = (i - 1) >> 1;
-      if (t[parent] <= time) break;
+      if (t[parent] < time || (t[parent] === time && s[parent] < seq)) break;
       t[i] = t[parent];
       s[i] = s[parent];
       r[i] = r[parent];
       i = parent;
     }
     t[i] = time;
-    s[i] = this.sequence++;
+    s[i] = seq;
     r[i] = run;
   }
 

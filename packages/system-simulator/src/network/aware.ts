@@ -25,7 +25,13 @@ export interface LinkMap {
 
 export class AwareNetwork implements Network {
   private readonly map: LinkMap;
-  private readonly busy: Uint8Array;
+  /**
+   * When the message on the link has left it, and the place in the order of events at which that is
+   * noticed. An event of its own is there only while others wait for the link.
+   */
+  private readonly doneNs: Float64Array;
+  private readonly donePlace: Float64Array;
+  private readonly doneScheduled: Uint8Array;
   private readonly head: Int32Array;
   private readonly tail: Int32Array;
   private readonly linkBytes: Float64Array;
@@ -38,7 +44,9 @@ export class AwareNetwork implements Network {
 
   constructor(map: LinkMap) {
     this.map = map;
-    this.busy = new Uint8Array(map.count);
+    this.doneNs = new Float64Array(map.count).fill(-1);
+    this.donePlace = new Float64Array(map.count);
+    this.doneScheduled = new Uint8Array(map.count);
     this.head = new Int32Array(map.count).fill(-1);
     this.tail = new Int32Array(map.count).fill(-1);
     this.linkBytes = new Float64Array(map.count);
@@ -81,9 +89,16 @@ export class AwareNetwork implements Network {
       this.passThrough(core, message, link);
       return;
     }
-    if (this.busy[link] === 0) {
-      this.start(core, message, link);
-      return;
+    const { queue } = core;
+    if (this.doneScheduled[link] === 0) {
+      const doneNs = this.doneNs[link];
+      const place = this.donePlace[link];
+      if (queue.isPast(doneNs, place)) {
+        this.start(core, message, link);
+        return;
+      }
+      queue.scheduleAt(doneNs, place, Kind.linkDone, link);
+      this.doneScheduled[link] = 1;
     }
     core.messageNext[message] = -1;
     if (this.tail[link] < 0) this.head[link] = message;
@@ -96,18 +111,26 @@ export class AwareNetwork implements Network {
     const { queue } = core;
     const size = core.messageSize[message];
     const serial = size / map.bytesPerNs[link];
+    const holdNs = Math.trunc(serial);
     const now = queue.time;
-    this.busy[link] = 1;
     core.messageHop[message] = map.target(link, core.messageSrc[message], core.messageDst[message]);
-    this.count(link, size, Math.trunc(serial));
+    this.count(link, size, holdNs);
     if (message >= this.passedNs.length) this.passedNs = grown(this.passedNs, message);
-    this.passedNs[message] = Math.trunc(serial);
+    this.passedNs[message] = holdNs;
     queue.schedule(now + Math.trunc(map.latencyNs[link] + serial), Kind.linkArrive, message);
-    queue.schedule(now + Math.trunc(serial), Kind.linkDone, link);
+    // ASTRA-sim dies of events at time 0, so one there must be seen.
+    if (holdNs === 0 || this.head[link] >= 0) {
+      queue.schedule(now + holdNs, Kind.linkDone, link);
+      this.doneScheduled[link] = 1;
+      return;
+    }
+    this.doneNs[link] = now + holdNs;
+    this.donePlace[link] = queue.reserve(now + holdNs);
   }
 
   private linkDone(core: Core, link: number): void {
-    this.busy[link] = 0;
+    this.doneScheduled[link] = 0;
+    this.doneNs[link] = -1;
     const message = this.head[link];
     if (message < 0) return;
     this.head[link] = core.messageNext[message];
