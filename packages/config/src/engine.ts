@@ -207,9 +207,13 @@ function limitOf(limit: number): number {
   return limit === 0 ? Number.POSITIVE_INFINITY : limit;
 }
 
-/** A step never holds more tokens than the context, nor more requests than tokens. */
+/**
+ * Without a token budget a step holds the context. A budget above the context stays as it is: vLLM fills
+ * it with several prompts. No step holds more requests than tokens.
+ */
 export function limitEngine(options: EngineOptions, contextTokens: number): EngineOptions {
-  const maxNumBatchedTokens = Math.min(options.maxNumBatchedTokens, contextTokens);
+  const { maxNumBatchedTokens: given } = options;
+  const maxNumBatchedTokens = given === Number.POSITIVE_INFINITY ? contextTokens : given;
   const maxNumSeqs = Math.min(options.maxNumSeqs, maxNumBatchedTokens);
   return { ...options, maxNumBatchedTokens, maxNumSeqs };
 }

@@ -81,6 +81,19 @@ describe('limits', () => {
     ]);
   });
 
+  it('a budget above the context holds several prompts', async () => {
+    // The example model has a context of 8192 tokens.
+    const limits = { max_num_batched_tokens: 16_384, kv_blocks: 4000 };
+    const { steps } = await run(limits, [request(0, 0, 6000, 1), request(1, 0, 6000, 1)]);
+    expect(steps).toEqual(['@0 0:6000+0 1:6000+0']);
+  });
+
+  it('without a budget a step holds the context', async () => {
+    const limits = { max_num_batched_tokens: 0, kv_blocks: 4000 };
+    const { steps } = await run(limits, [request(0, 0, 6000, 1), request(1, 0, 6000, 1)]);
+    expect(steps).toEqual(['@0 0:6000+0 1:2192+0', '@0 1:3808+2192']);
+  });
+
   it('every turnover leaves a seat idle for one batch', async () => {
     // Request 1 has its last token in the step of 10..20, composed at 0. At 10 it still holds its seat;
     // at 20 that is free, and the next step to be composed is that of 30.
