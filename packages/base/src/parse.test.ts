@@ -28,6 +28,34 @@ describe('parseWith', () => {
     expect(error.message).toBe('a.json: nodes[0].npu_num: expected number, received string');
   });
 
+  it('says what a key that is not known may have been meant as', () => {
+    const device = z.strictObject({
+      nodes: z.array(z.strictObject({ tp_size: z.number(), gb_s: z.number(), gib: z.number() })),
+    });
+    const hint = (node: object): string | undefined => {
+      try {
+        parseWith(device, { nodes: [node] }, 'd');
+      } catch (error) {
+        return (error as UserError).hint;
+      }
+      throw new Error('did not fail');
+    };
+    expect(hint({ tp_size: 1, gbps: 2, gib: 3 })).toBe('there is "gbps", which is no known key');
+    expect(hint({ tp_size: 1 })).toBe('missing, too: nodes[0].gib');
+    expect(hint({ tp_size: 1, gib: 3 })).toBeUndefined();
+    expect(hint({ tp_size: 1, gb_s: 2, gib: 3, tp: 4 })).toBe('did you mean "tp_size"?');
+    expect(hint({ tp_size: 1, gb_s: 2, gib: 3, tenants: 4 })).toMatch(
+      /^known keys: tp_size, gb_s, gib$/,
+    );
+    expect(hint({ tp_size: 1, gb_s: '2' })).toBeUndefined();
+  });
+
+  it('asks for an integer in words', () => {
+    expect(failure({ nodes: [{ npu_num: 1.5 }] }).message).toBe(
+      'a.json: nodes[0].npu_num: expected an integer, got 1.5',
+    );
+  });
+
   it('says what a missing value, a choice and a union expect', () => {
     const loose = z.object({
       bandwidth: z.union([z.number(), z.array(z.number())]),

@@ -15,13 +15,41 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown, at: string): 
   const place = path === '' ? at : `${at}: ${path}`;
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(schema, issue.path);
-    const guess = nearest(issue.keys[0], known);
+    const guess = nearest(issue.keys[0], known) ?? onlyOneThatGoesOn(issue.keys[0], known);
     throw new UserError(`unknown key "${issue.keys[0]}"`, {
       at: place,
       hint: guess === undefined ? `known keys: ${known.join(', ')}` : `did you mean "${guess}"?`,
     });
   }
-  throw new UserError(describe(issue, value), { at: place });
+  const hint = hintOf(issue, result.error.issues);
+  throw new UserError(
+    describe(issue, value),
+    hint === undefined ? { at: place } : { at: place, hint },
+  );
+}
+
+/** Of a missing key: one beside it that looks like it but is not known, or what else is missing. */
+function hintOf(issue: Issue, issues: readonly Issue[]): string | undefined {
+  const key = issue.path.at(-1);
+  if (issue.input !== undefined || typeof key !== 'string') return undefined;
+  const parent = formatPath(issue.path.slice(0, -1));
+  const unknown = issues.find(
+    ({ code, path }) => code === 'unrecognized_keys' && formatPath(path) === parent,
+  ) as z.core.$ZodIssueUnrecognizedKeys | undefined;
+  const guess = unknown === undefined ? undefined : nearest(key, unknown.keys);
+  if (guess !== undefined) return `there is "${guess}", which is no known key`;
+  const others = issues.filter(
+    ({ input, path }) =>
+      input === undefined && path.at(-1) !== key && formatPath(path.slice(0, -1)) === parent,
+  );
+  if (others.length === 0) return undefined;
+  return `missing, too: ${others.map(({ path }) => formatPath(path)).join(', ')}`;
+}
+
+/** `tp` for `tp_size`. */
+function onlyOneThatGoesOn(key: string, known: readonly string[]): string | undefined {
+  const longer = known.filter((name) => name.startsWith(key));
+  return longer.length === 1 ? longer[0] : undefined;
 }
 
 type Issue = z.core.$ZodIssue;
@@ -41,6 +69,13 @@ function deepest(issue: Issue): Issue {
 
 function describe(issue: Issue, value: unknown): string {
   const came = Number.isNaN(issue.input) ? valueAt(value, issue.path) : issue.input;
+  if (
+    issue.code === 'invalid_type' &&
+    String(issue.expected) === 'int' &&
+    typeof came === 'number'
+  ) {
+    return `expected an integer, got ${abbreviate(came)}`;
+  }
   const expected = expectation(issue);
   if (came === undefined) return `missing, ${withoutReceived(expected)}`;
   if (came !== issue.input) return `${withoutReceived(expected)}, got ${abbreviate(came)}`;

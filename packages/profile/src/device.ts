@@ -9,7 +9,9 @@ const share = z.number().positive().max(1.2);
 
 export const deviceSchema = z
   .strictObject({
-    name: z.string(),
+    name: z
+      .string()
+      .regex(/^(?!\.+$)[^/\\]+$/, 'expected a name without slashes: folders of profiles have it'),
     aliases: z.array(z.string()).default([]),
     vendor: z.string(),
     source: z.string().describe('which data sheet, and what in here is not from it'),

@@ -183,6 +183,11 @@ describe('a cluster file of data sheets', () => {
 test('power, links and bandwidths of the shipped sheets are of one order', () => {
   for (const sheet of readDevices()) {
     expect(() => deviceSchema.parse({ ...sheet, tdp_watts: 0 })).toThrow();
+    // Names become folders of profiles.
+    expect(deviceSchema.parse({ ...sheet, name: 'A1.5 (rev 2)' }).name).toBe('A1.5 (rev 2)');
+    for (const name of ['../../x', 'a\\b', '..', '']) {
+      expect(() => deviceSchema.parse({ ...sheet, name })).toThrow(/without slashes/);
+    }
     if (sheet.name === 'HBM-PIM') continue;
     const { tdp_watts: watts, link, pcie_gb_s: pcie, peak_tflops: peak } = sheet;
     const isTpu = sheet.vendor === 'Google';

@@ -52,6 +52,8 @@ export function transferTable(
       `transferred from ${measured.info.hardware}/${measured.info.model}/${measured.info.dtype} ` +
       `(${measured.info.source}) by the ratio of rooflines`,
     measurement: 'derived',
+    // Of the source, as its counts of unequal decodes are kept.
+    splitsBelow: measured.info.splitsBelow,
     notes: [expectedError(measured, before)],
   });
 }

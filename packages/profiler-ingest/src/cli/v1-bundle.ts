@@ -12,6 +12,7 @@ import {
 } from '@astrolabe/profile';
 import { CsvTable } from '../importers/csv.js';
 import { readV1Table, type V1Table, v1Info, v1Tables } from '../importers/llmservingsim-v1.js';
+import { findDevice } from './devices.js';
 
 export interface ProfileNames {
   readonly hardware: string;
@@ -67,7 +68,8 @@ function degreesOf(directory: string): number[] {
 function bundleInfo(directory: string, names: ProfileNames): ProfileInfo {
   const metaFile = findFile(join(directory, 'meta.yaml'));
   const meta = metaFile === undefined ? undefined : readText(metaFile);
-  return v1Info(names, meta, metaFile ?? directory);
+  const device = findDevice(names.hardware);
+  return v1Info(names, meta, metaFile ?? directory, device?.compute_units);
 }
 
 function readTp(

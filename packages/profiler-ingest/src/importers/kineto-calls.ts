@@ -103,12 +103,18 @@ export class Calls {
 /**
  * `astrolabe:dense:qkv_proj:tokens=128,tp=2` as a row's key. Of attention the part that is left out, a chunk
  * or decodes, is none.
- * @throws UserError a key that the row is looked up by is not there, or any is no count
+ * @throws UserError no such kind, a key that the row is looked up by is not there, or any is no count
  */
 export function parseAnnotation(name: string, tp: number): RowKey | undefined {
   if (!name.startsWith(annotationPrefix)) return undefined;
   const [kind, operator, list = ''] = name.slice(annotationPrefix.length).split(':');
-  if (!(rowKinds as readonly string[]).includes(kind) || operator === undefined) return undefined;
+  if (operator === undefined) return undefined;
+  if (!(rowKinds as readonly string[]).includes(kind)) {
+    throw new UserError(`unknown kind "${kind}"`, {
+      at: name,
+      hint: `expected astrolabe:KIND:OPERATOR:KEY=N,... of kind ${rowKinds.join(', ')}`,
+    });
+  }
   const keys: Partial<Record<KeyColumn | 'tp', number>> = {};
   for (const pair of list.split(',')) {
     const [key, text] = pair.split('=');

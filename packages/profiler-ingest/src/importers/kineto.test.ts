@@ -181,7 +181,10 @@ test('damage is named', () => {
   expect(() => collect([{ ...kernel(1, 'nccl', 3), args }])).toThrow(
     't.json: event 1: Group size: expected an integer >= 0, got -3',
   );
-  expect(parseAnnotation('astrolabe:nonsense:x', 1)).toBe(undefined);
+  expect(parseAnnotation('astrolabe:setup', 1)).toBe(undefined);
+  expect(() => parseAnnotation('astrolabe:den:qkv_proj:tokens=1', 1)).toThrow(
+    'astrolabe:den:qkv_proj:tokens=1: unknown kind "den"',
+  );
   for (const [name, says] of [
     ['astrolabe:dense:o_proj:tp=2', 'tokens: expected an integer >= 0, got none'],
     ['astrolabe:dense:o_proj:tokens=x', 'tokens: expected an integer >= 0, got x'],

@@ -18,9 +18,19 @@ const metaSchema = z.looseObject({
     .looseObject({
       max_num_batched_tokens: z.number().int().positive().optional(),
       max_num_seqs: z.number().int().positive().optional(),
+      hf_overrides: z
+        .looseObject({ num_key_value_heads: z.number().int().positive().optional() })
+        .optional(),
     })
     .optional(),
+  tp_degrees: z.array(z.number().int().positive()).optional(),
 });
+
+/**
+ * FlashAttention 2 splits contexts where requests times KV heads are fewer than 0.8 of what two blocks
+ * a processor make; vLLM 0.19 runs it on the cards of these bundles.
+ */
+const unsplitPerProcessor = 1.6;
 
 /** The tables of one TP degree, in reading order. */
 export const v1Tables = ['dense', 'per_sequence', 'attention', 'moe', 'skew'] as const;
@@ -44,11 +54,15 @@ export function readV1Table(
   readers[name](csv, tp, into);
 }
 
-/** @param meta text of meta.yaml, if there is one */
+/**
+ * @param meta text of meta.yaml, if there is one
+ * @param processors of the device, where they are known
+ */
 export function v1Info(
   names: { readonly hardware: string; readonly model: string; readonly dtype: string },
   meta: string | undefined,
   at: string,
+  processors?: number,
 ): ProfileInfo {
   const value = meta === undefined ? {} : readYaml(meta, at);
   const known = parseWith(metaSchema, value, at);
@@ -65,6 +79,12 @@ export function v1Info(
   if (known.gpu !== undefined) info.device = known.gpu;
   if (engine?.max_num_batched_tokens !== undefined) info.maxTokens = engine.max_num_batched_tokens;
   if (engine?.max_num_seqs !== undefined) info.maxSequences = engine.max_num_seqs;
+  // The heads written there are those of a rank at the largest degree.
+  const heads = engine?.hf_overrides?.num_key_value_heads;
+  const degrees = known.tp_degrees ?? [];
+  if (heads !== undefined && degrees.length > 0 && processors !== undefined) {
+    info.splitsBelow = (unsplitPerProcessor * processors) / (heads * Math.max(...degrees));
+  }
   return info;
 }
 

@@ -165,7 +165,7 @@ describe('AIPerf', () => {
     [
       'half a token',
       { output_sequence_length: { value: 2.5, unit: 'tokens' } },
-      'output_sequence_length: value: expected int',
+      'output_sequence_length: value: expected an integer, got 2.5',
     ],
     [
       'another unit',
