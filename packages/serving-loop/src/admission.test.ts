@@ -2,16 +2,29 @@
 import { describe, expect, it } from 'vitest';
 import { clusterOf, runFixed } from './machine.test-helper.js';
 
-const serve = (kvBlocks: number, extra: object = {}) =>
+const serve = (kvBlocks: number, extra: object = {}, promptTokens = 56) =>
   runFixed({
     cluster: clusterOf([{ kv_blocks: kvBlocks, block_size: 4, ...extra }]),
-    requests: [{ id: 0, arrivalNs: 0, promptTokens: 56, outputTokens: 12 }],
+    requests: [{ id: 0, arrivalNs: 0, promptTokens, outputTokens: 12 }],
   });
 
 describe('admission', () => {
   it('68 tokens fit in 17 blocks and the null block', async () => {
     expect((await serve(18)).states[0].numOutputTokens).toBe(12);
     await expect(serve(17)).rejects.toThrow('needs 17 KV blocks, instance0 has 16');
+  });
+
+  it('so do 69: the last token is never computed on', async () => {
+    expect((await serve(18, {}, 57)).states[0].numOutputTokens).toBe(12);
+    await expect(serve(18, {}, 58)).rejects.toThrow('needs 18 KV blocks, instance0 has 17');
+  });
+
+  it('a request as long as the context is served, a token more is not', async () => {
+    const context = { max_model_len: 68 };
+    expect((await serve(40, context)).states[0].numOutputTokens).toBe(12);
+    await expect(serve(40, context, 57)).rejects.toThrow(
+      'prompt 57 + output 12 tokens exceed the context of 68 tokens',
+    );
   });
 
   it('drafts beyond the answer need room, too', async () => {
@@ -22,11 +35,11 @@ describe('admission', () => {
 
   it('so does the step behind an end that nobody foresees, with its drafts', async () => {
     const surprise = { eos_share: 1 };
-    await expect(serve(18, surprise)).rejects.toThrow('needs 18 KV blocks, instance0 has 17');
-    expect((await serve(19, surprise)).states[0].numOutputTokens).toBe(12);
+    await expect(serve(18, surprise, 57)).rejects.toThrow('needs 18 KV blocks, instance0 has 17');
+    expect((await serve(19, surprise, 57)).states[0].numOutputTokens).toBe(12);
     const both = { ...surprise, speculative_tokens: 2 };
-    await expect(serve(19, both)).rejects.toThrow('needs 19 KV blocks, instance0 has 18');
-    expect((await serve(20, both)).states[0].numOutputTokens).toBe(12);
+    await expect(serve(19, both, 57)).rejects.toThrow('needs 19 KV blocks, instance0 has 18');
+    expect((await serve(20, both, 57)).states[0].numOutputTokens).toBe(12);
   });
 
   it('what fits where it is prefilled must fit where it is decoded', async () => {

@@ -28,7 +28,8 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
   }
   // Behind a window blocks come back while a prompt is computed; a transfer needs all of them at once.
   const atOnce = role === 'decode' ? kv.blocksFor(promptTokens) : 0;
-  const blocks = Math.max(kv.peakBlocksFor(length + lookahead(engine)), atOnce);
+  // The last token is given out and never computed on.
+  const blocks = Math.max(kv.peakBlocksFor(length - 1 + lookahead(engine)), atOnce);
   if (blocks > kv.pool.numBlocks - 1) {
     return {
       reason: `needs ${blocks} KV blocks, ${instance.name} has ${kv.pool.numBlocks - 1}`,
@@ -47,13 +48,13 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
 }
 
 /**
- * Tokens that the last steps of an answer compute beyond it: drafts, and with ends that nobody
- * foresees a whole step more. Without room for them the request would preempt itself for ever.
+ * Tokens that the last steps of an answer compute beyond it: drafts and, where nobody knows which step
+ * is the last, a whole step more. Without room for them the request would preempt itself for ever.
  */
 function lookahead({ instance }: InstanceEngine): number {
   const { speculation, eosShare } = instance.engine;
   const drafts = speculation?.tokens ?? 0;
-  return eosShare > 0 ? 2 * drafts + 1 : drafts;
+  return eosShare > 0 || drafts > 0 ? 2 * drafts + 1 : 0;
 }
 
 /** Instances by the part they play for one model. */

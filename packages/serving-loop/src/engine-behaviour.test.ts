@@ -144,6 +144,15 @@ describe('speculation', () => {
     ]);
   });
 
+  it('near its end a request stays in every batch until those in flight are sure to end it', async () => {
+    // All drafts fail. Request 1 is in the steps that end at 10, 20, ... us, one token each, though four
+    // in flight would end it if they were accepted. Request 0 keeps the device busy.
+    const instance = { speculative_tokens: 3, speculative_acceptance: 0 };
+    const requests = [request(0, 0, 60), request(1, 0, 5)];
+    const run = await runFixed({ cluster: clusterOf([instance]), requests, times });
+    expect(requestResults(run)[1].latencyNs).toBe(5 * stepNs);
+  });
+
   it('accepts p + p^2 + ... + p^k of k on average', async () => {
     const requests = Array.from({ length: 60 }, (_, id) => request(id, id * 1000, 200));
     const instance = { speculative_tokens: 4, speculative_acceptance: 0.6 };

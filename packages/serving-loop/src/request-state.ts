@@ -35,8 +35,12 @@ export class RequestState {
   numComputedTokens = 0;
   /** Output tokens known to the engine. */
   numOutputTokens = 0;
-  /** Output tokens that batches in flight will produce. */
+  /** Output tokens that batches in flight will produce, should all drafts be accepted. */
   numPlaceholders = 0;
+  /** Batches in flight that will produce one or more. */
+  numSamplesInFlight = 0;
+  /** When it got blocks for KV that comes from elsewhere: a running number of its engine. */
+  reservation = 0;
   /** Content of each full block of prompt and output; undefined: never hits. */
   blockContents: Int32Array | undefined;
   readonly blocks = new GrowableInt32(8);
@@ -85,9 +89,9 @@ export class RequestState {
     return this.status === RequestStatus.finished || this.status === RequestStatus.aborted;
   }
 
-  /** Nothing is left to schedule: every output token is there or in flight. */
+  /** Nothing is left to schedule: batches in flight give the last token even if all drafts fail. */
   get isFullyScheduled(): boolean {
     if (this.endsByEos) return false;
-    return this.numOutputTokens + this.numPlaceholders >= this.outputTokens;
+    return this.numOutputTokens + this.numSamplesInFlight >= this.outputTokens;
   }
 }

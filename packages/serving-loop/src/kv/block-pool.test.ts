@@ -33,16 +33,50 @@ describe('BlockPool', () => {
     expect(pool.evictions).toBe(1);
   });
 
-  it('keeps an older copy findable when the newer is evicted', () => {
-    const pool = new BlockPool(4);
-    const [a, b] = [pool.allocate(), pool.allocate()];
-    pool.setContent(a, 7);
-    pool.setContent(b, 7);
-    expect(pool.lookup(7)).toBe(b);
-    pool.release(b);
-    pool.allocate();
-    pool.allocate();
+  it('finds the oldest of equal blocks, and the next when that is evicted', () => {
+    const pool = new BlockPool(5);
+    const [a, b, c] = [pool.allocate(), pool.allocate(), pool.allocate()];
+    for (const block of [a, b, c]) pool.setContent(block, 7);
+    const evict = (block: number): void => {
+      pool.release(block);
+      while (pool.allocate() !== block);
+    };
     expect(pool.lookup(7)).toBe(a);
+    evict(b);
+    expect(pool.lookup(7)).toBe(a);
+    evict(a);
+    expect(pool.lookup(7)).toBe(c);
+    pool.setContent(a, 7);
+    expect(pool.lookup(7)).toBe(c);
+    evict(c);
+    expect(pool.lookup(7)).toBe(a);
+    evict(a);
+    expect(pool.lookup(7)).toBe(-1);
+  });
+
+  it('finds a block of a content exactly as long as one holds it, the oldest', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const random = new Random(seed, 'equal blocks');
+      const pool = new BlockPool(2 + random.below(12));
+      /** Blocks by content, in order of becoming findable. */
+      const model = new Map<number, number[]>([0, 1, 2].map((content) => [content, []]));
+      const held: number[] = [];
+      for (let step = 0; step < 300; step++) {
+        if (random.below(2) === 0 && pool.freeBlocks > 0) {
+          const block = pool.allocate();
+          for (const list of model.values()) {
+            if (list.includes(block)) list.splice(list.indexOf(block), 1);
+          }
+          const content = random.below(3);
+          pool.setContent(block, content);
+          model.get(content)?.push(block);
+          held.push(block);
+        } else if (held.length > 0) {
+          pool.release(held.splice(random.below(held.length), 1)[0]);
+        }
+        for (const [content, list] of model) expect(pool.lookup(content)).toBe(list[0] ?? -1);
+      }
+    }
   });
 
   it('conserves blocks over random histories', () => {

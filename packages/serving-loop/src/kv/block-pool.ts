@@ -16,7 +16,10 @@ export class BlockPool {
   /** Free list, doubly linked; index numBlocks is the sentinel. */
   private readonly next: Int32Array;
   private readonly previous: Int32Array;
-  /** Blocks of equal content form a list; the index holds its newest member. */
+  /**
+   * Blocks of equal content form a list, oldest first. The index holds the oldest, which vLLM finds,
+   * and the oldest has the newest as its predecessor.
+   */
   private readonly sameNext: Int32Array;
   private readonly samePrevious: Int32Array;
   private readonly index = new Map<number, number>();
@@ -98,12 +101,16 @@ export class BlockPool {
     this.withContent++;
     this.stored++;
     if (this.refCount[block] > 0) this.usedWithoutContent--;
-    const head = this.index.get(content);
-    if (head !== undefined) {
-      this.sameNext[block] = head;
-      this.samePrevious[head] = block;
+    const oldest = this.index.get(content);
+    if (oldest === undefined) {
+      this.index.set(content, block);
+      this.samePrevious[block] = block;
+      return;
     }
-    this.index.set(content, block);
+    const newest = this.samePrevious[oldest];
+    this.sameNext[newest] = block;
+    this.samePrevious[block] = newest;
+    this.samePrevious[oldest] = block;
   }
 
   /** One user less. At zero the block goes to the tail of the free list and keeps its content. */
@@ -115,15 +122,19 @@ export class BlockPool {
   }
 
   private forget(block: number): void {
-    const newer = this.samePrevious[block];
-    const older = this.sameNext[block];
-    if (newer === none) {
-      if (older === none) this.index.delete(this.content[block]);
-      else this.index.set(this.content[block], older);
+    const content = this.content[block];
+    const oldest = this.index.get(content) as number;
+    const newer = this.sameNext[block];
+    const older = this.samePrevious[block];
+    if (block !== oldest) {
+      this.sameNext[older] = newer;
+      this.samePrevious[newer === none ? oldest : newer] = older;
+    } else if (newer === none) {
+      this.index.delete(content);
     } else {
-      this.sameNext[newer] = older;
+      this.index.set(content, newer);
+      this.samePrevious[newer] = older;
     }
-    if (older !== none) this.samePrevious[older] = newer;
     this.sameNext[block] = none;
     this.samePrevious[block] = none;
     this.content[block] = noContent;

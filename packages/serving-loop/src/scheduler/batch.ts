@@ -36,7 +36,10 @@ export function withdraw(batch: Batch, victim: RequestState): number {
   const at = batch.requests.indexOf(victim);
   if (at < 0) return 0;
   const tokens = batch.newTokens[at];
-  if (batch.samples[at]) victim.numPlaceholders -= 1 + (batch.drafts?.[at] ?? 0);
+  if (batch.samples[at]) {
+    victim.numPlaceholders -= 1 + (batch.drafts?.[at] ?? 0);
+    victim.numSamplesInFlight--;
+  }
   batch.requests.splice(at, 1);
   for (const column of [batch.newTokens, batch.contextTokens, batch.drafts, batch.lives]) {
     column?.splice(at, 1);

@@ -186,6 +186,31 @@ describe('Scheduler', () => {
     expect(kv.findComputedTokens(other)).toBe(0);
   });
 
+  it('requests whose KV has come go in order of their reservations, before all others', () => {
+    const { scheduler } = setup({ maxNumSeqs: 1 });
+    const [busy, first, second, other] = [0, 1, 2, 3].map((i) => new RequestState(i, 4, 2, 0));
+    scheduler.add(first);
+    scheduler.add(second);
+    first.needsRemoteKv = true;
+    second.needsRemoteKv = true;
+    scheduler.add(busy);
+    scheduler.add(other);
+    const running = scheduler.schedule(0);
+    expect(shape(running)).toBe('0:4+0');
+    expect(scheduler.takeReservations().map(({ request }) => request)).toEqual([first, second]);
+    scheduler.kvReady(second, 3);
+    scheduler.update(running, 1, ignore);
+    expect(shape(scheduler.schedule(1))).toBe('0:1+4');
+    scheduler.kvReady(first, 3);
+    scheduler.abort(busy);
+    const next = scheduler.schedule(2);
+    expect(shape(next)).toBe('1:1+3');
+    scheduler.abort(first);
+    expect(shape(scheduler.schedule(3))).toBe('2:1+3');
+    scheduler.abort(second);
+    expect(shape(scheduler.schedule(4))).toBe('3:4+0');
+  });
+
   describe('with speculation', () => {
     const speculation = { tokens: 3, acceptance: 1, draftNs: 0 };
 

@@ -12,7 +12,7 @@ import { type RequestState, RequestStatus } from '../request-state.js';
 import { type Batch, emptyBatch, type Reservation, withdraw } from './batch.js';
 import { KeptOut } from './kept-out.js';
 import { type QueueOrder, queueOrders } from './queue-order.js';
-import { Acceptance } from './speculation.js';
+import { Acceptance, draftsFor } from './speculation.js';
 
 export class Scheduler {
   readonly running: RequestState[] = [];
@@ -23,6 +23,7 @@ export class Scheduler {
   readonly ready: RequestState[] = [];
   preemptions = 0;
   readonly keptOut: KeptOut;
+  private reservationsMade = 0;
   /** Reservations made since `takeReservations`. */
   private reservations: Reservation[] = [];
   /** Recalls begun since `takeRecalls`. */
@@ -82,7 +83,7 @@ export class Scheduler {
       // Without look-ahead a token in flight must be known before the next can be computed.
       const known = request.numTokens + (this.decodeAhead ? request.numPlaceholders : 0);
       const missing = known - request.numComputedTokens;
-      const drafts = missing === 1 ? this.draftsFor(request, budget) : 0;
+      const drafts = missing === 1 ? draftsFor(this.options, request, budget) : 0;
       const tokens = this.chunk(missing, budget) + drafts;
       if (tokens <= 0) continue;
       const preemptionsBefore = this.preemptions;
@@ -94,16 +95,6 @@ export class Scheduler {
       if (this.preemptions !== preemptionsBefore) i = this.running.indexOf(request);
     }
     return budget;
-  }
-
-  /** Draft tokens to verify with a decode: as many as budget and context allow. */
-  private draftsFor(request: RequestState, budget: number): number {
-    const { speculation, maxModelLen = Number.POSITIVE_INFINITY } = this.options;
-    // A draft follows a token of the model's own.
-    const decoding = request.numOutputTokens + request.numPlaceholders > 0;
-    if (speculation === undefined || !decoding) return 0;
-    const room = maxModelLen - 1 - request.numTokens - request.numPlaceholders;
-    return Math.max(0, Math.min(speculation.tokens, budget - 1, room));
   }
 
   /**
@@ -165,7 +156,16 @@ export class Scheduler {
     }
     request.numComputedTokens = computedTokens;
     this.kv.cacheFullBlocks(request, Math.min(computedTokens, request.numTokens));
-    this.ready.push(request);
+    // In order of their reservations, whichever came first.
+    let at = this.ready.length;
+    while (at > 0 && this.ready[at - 1].reservation > request.reservation) at--;
+    this.ready.splice(at, 0, request);
+  }
+
+  private awaitKv(request: RequestState): void {
+    request.status = RequestStatus.waitingForRemoteKv;
+    request.reservation = this.reservationsMade++;
+    this.numAwaitingKv++;
   }
 
   /** Blocks for all of the prompt, before its KV comes; false when they are not free. */
@@ -173,9 +173,8 @@ export class Scheduler {
     const hitTokens = this.kv.findComputedTokens(request);
     const missing = request.promptTokens - hitTokens;
     if (!this.kv.allocate(request, missing, hitTokens, true, false)) return false;
-    request.status = RequestStatus.waitingForRemoteKv;
+    this.awaitKv(request);
     request.needsRemoteKv = false;
-    this.numAwaitingKv++;
     this.reservations.push({ request, hitTokens });
     return true;
   }
@@ -228,8 +227,7 @@ export class Scheduler {
     const computedTokens = hitTokens + recall.tokens;
     this.tiers?.beginRecall(recall);
     this.countHits(request, hitTokens, recall);
-    request.status = RequestStatus.waitingForRemoteKv;
-    this.numAwaitingKv++;
+    this.awaitKv(request);
     this.startedRecalls.push({ request, recall, computedTokens });
     return true;
   }
@@ -277,7 +275,10 @@ export class Scheduler {
     request.numComputedTokens += tokens;
     const samples = request.numComputedTokens >= known;
     batch.samples.push(samples);
-    if (samples) request.numPlaceholders += 1 + drafts;
+    if (samples) {
+      request.numPlaceholders += 1 + drafts;
+      request.numSamplesInFlight++;
+    }
     if (this.acceptance === undefined) return;
     batch.drafts ??= [];
     batch.drafts.push(drafts);
@@ -346,6 +347,7 @@ export class Scheduler {
     const accepted = drafts > 0 ? (this.acceptance?.accept(request.index, drafts) ?? 0) : 0;
     const gained = Math.min(1 + accepted, request.outputTokens - request.numOutputTokens);
     request.numPlaceholders -= 1 + drafts;
+    request.numSamplesInFlight--;
     request.numOutputTokens += gained;
     if (batch.drafts === undefined) return;
     batch.gained ??= new Array(batch.requests.length).fill(0);

@@ -4,7 +4,18 @@
  * request, so that one request's luck does not depend on its company.
  */
 import { Random } from '@astrolabe/base';
-import type { SpeculationOptions } from '@astrolabe/config';
+import type { EngineOptions, SpeculationOptions } from '@astrolabe/config';
+import type { RequestState } from '../request-state.js';
+
+/** Draft tokens to verify with a decode: as many as budget and context allow. */
+export function draftsFor(options: EngineOptions, request: RequestState, budget: number): number {
+  const { speculation, maxModelLen = Number.POSITIVE_INFINITY } = options;
+  // A draft follows a token of the model's own.
+  const decoding = request.numOutputTokens + request.numPlaceholders > 0;
+  if (speculation === undefined || !decoding) return 0;
+  const room = maxModelLen - 1 - request.numTokens - request.numPlaceholders;
+  return Math.max(0, Math.min(speculation.tokens, budget - 1, room));
+}
 
 export class Acceptance {
   /** Draft tokens verified and accepted. */
