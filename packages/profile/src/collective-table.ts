@@ -22,7 +22,8 @@ export class CollectiveTable {
       const key: [string, number, number] = [
         table.operators[table.operator[i]],
         table.keys.sequences[i],
-        table.keys.devicesPerNode[i],
+        // Of machines with room for more than the group, it fills one: so many a node it has.
+        Math.min(table.keys.devicesPerNode[i], table.keys.sequences[i]),
       ];
       const curve = points.get(key.join(' ')) ?? { key, list: [] };
       curve.list.push([table.keys.sizeBytes[i], table.values.durationNs[i]]);

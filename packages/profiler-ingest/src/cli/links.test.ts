@@ -90,3 +90,17 @@ describe.skipIf(!existsSync(network))('Vidur\u2019s collectives (needs ../shared
     expect(between.bandwidthGBps).toBeLessThan(12);
   });
 });
+
+test('a group in one machine with room for more fills it', () => {
+  const text = [
+    'operator,kind,sequences,size_bytes,devices_per_node,latency_us',
+    'all_reduce,collective,4,1024,8,20',
+    'all_reduce,collective,4,65536,8,24',
+  ].join('\n');
+  const names = { hardware: 'any', model: 'any', dtype: 'any' };
+  const reading = { tp: 1, shape: undefined, clockGHz: undefined };
+  const table = importCsvFiles([{ at: 'f.csv', text: `${text}\n` }], names, reading);
+  const measured = new CollectiveTable(table).curves;
+  const sizes = parseSizeTable(sizeTableOf({ curves: measured, source: 's' }, false), 't');
+  expect(sizes.curves).toMatchObject([{ participants: 4, devices_per_node: 4 }]);
+});

@@ -183,6 +183,20 @@ test('long CSV: unit from the column, unknown columns named', () => {
   );
 });
 
+test('long CSV: what a row cannot be looked up without must be there', () => {
+  const table = (...rows: readonly string[]) =>
+    read(
+      `operator,kind,tokens,sequences,context_tokens,size_bytes,latency_us\n${rows.join('\n')}\n`,
+    );
+  expect(() => table('qkv_proj,dense,4,,,,1', 'qkv_proj,dense,,4,,,1')).toThrow(
+    'f.csv:3: a row of kind dense needs tokens',
+  );
+  expect(() => table('attention,attention,4,0,0,,1')).toThrow(
+    'f.csv:2: a row of kind attention needs decode_context_tokens',
+  );
+  expect(() => table('all_reduce,collective,,4,,,1')).toThrow(/kind collective needs size_bytes/);
+});
+
 test('unknown columns and mixed measurements are refused', () => {
   expect(() => read('a,b\n1,2\n')).toThrow(/^f\.csv:1: no known profiler writes these columns/);
   const files = [

@@ -1,6 +1,11 @@
 /** Smaller tables of other tools: GEMMs by size, attention by length, whole steps, kernel sums. */
 import { nsPerMs, nsPerUs, UserError } from '@astrolabe/base';
-import { measurementKinds, type ProfileInfo, type ProfileTableBuilder } from '@astrolabe/profile';
+import {
+  measurementKinds,
+  type ProfileInfo,
+  type ProfileTableBuilder,
+  requiredKeys,
+} from '@astrolabe/profile';
 import { type CsvAdapter, hasAll, type ImportOptions } from './adapter.js';
 import type { CsvTable } from './csv.js';
 import { gemmOperator } from './gemm-names.js';
@@ -217,6 +222,7 @@ function readLong(csv: CsvTable, options: ImportOptions, into: ProfileTableBuild
       });
     }
     const given = keys.filter(([name]) => row[csv.column(name)] !== '');
+    requireKeys(kind, new Set(given.map(([, key]) => key)), csv.place(i));
     into.add({
       kind,
       operator: row[operator],
@@ -229,6 +235,21 @@ function readLong(csv: CsvTable, options: ImportOptions, into: ProfileTableBuild
   const notes = ignored.length === 0 ? [] : [`columns ignored: ${ignored.join(', ')}`];
   const measurement = measured < 0 ? 'unknown' : oneMeasurement(csv, measured);
   return { measurement, source: 'long CSV', notes };
+}
+
+/** @throws UserError a quantity that rows of the kind are looked up by is not there */
+function requireKeys(
+  kind: (typeof longKinds)[number],
+  given: ReadonlySet<string>,
+  at: string,
+): void {
+  const nameOf = new Map<string, string>(
+    Object.entries(longKeys).map(([name, key]) => [key, name]),
+  );
+  const missing = requiredKeys[kind].filter((key) => !given.has(key)).map((key) => nameOf.get(key));
+  if (missing.length === 0) return;
+  const hint = kind === 'attention' ? { hint: '0 for what the batch has not' } : {};
+  throw new UserError(`a row of kind ${kind} needs ${missing.join(', ')}`, { at, ...hint });
 }
 
 /** @throws UserError an unknown kind of measurement, or two in one file */
