@@ -238,5 +238,11 @@ describe('errors', () => {
     expect(() => generate({ ...iteration, newTokens: [1] })).toThrow('3, 1 and 3 entries');
     const empty = { ...iteration, requests: [], newTokens: [], contextTokens: [] };
     expect(() => generate(empty)).toThrow('no requests');
+    const moves: Iteration['moves'] = [
+      { npu: 0, tier: 'host', device: 0, direction: 'load', bytes: 1 },
+    ];
+    expect(() => generate({ ...empty, instance: 1, moves })).toThrow('instance 1 is unknown');
+    expect(() => generate({ ...iteration, moves })).toThrow('moves beside 3 requests');
+    expect(() => generate({ ...iteration, lane: 2 })).toThrow('lane 2 without moves');
   });
 });

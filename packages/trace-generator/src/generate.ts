@@ -17,7 +17,7 @@ import type { LatencyModel } from '@astrolabe/profile';
 import { engineKernels } from './engine-kernels.js';
 import { expertPeers, planGroups } from './groups.js';
 import { type FfnDevice, InstanceGenerator, type StageDevice } from './instance-generator.js';
-import type { Iteration } from './iteration.js';
+import { checkIteration, type Iteration } from './iteration.js';
 import { kvDtype } from './kv-dtype.js';
 import type { Transfer } from './kv-transfer.js';
 import type { ExpertRouter } from './moe/expert-loads.js';
@@ -79,14 +79,15 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
     terms,
     generateTransfer: createTransferGenerator(cluster),
     generate: (iteration) => {
-      const { lane = 0, moves } = iteration;
-      if (moves !== undefined) return lowerMoves({ ...iteration, lane, moves }, moveStrings);
+      checkIteration(iteration);
       const generator = instances[iteration.instance];
       if (generator === undefined) {
         throw new UserError(
           `instance ${iteration.instance} is unknown: the cluster has ${instances.length}`,
         );
       }
+      const { lane = 0, moves } = iteration;
+      if (moves !== undefined) return lowerMoves({ ...iteration, lane, moves }, moveStrings);
       return generator.generate(iteration);
     },
   };

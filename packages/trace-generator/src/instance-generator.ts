@@ -23,7 +23,7 @@ import { noPadding, type PaddingTables, paddingTables } from './batch-padding.js
 import { padTokens } from './capture-sizes.js';
 import { instantiate, type Template } from './chain.js';
 import { type StageGroups, stageNpus } from './groups.js';
-import { checkIteration, type Iteration } from './iteration.js';
+import type { Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
 import {
   type Lowering,
@@ -148,7 +148,6 @@ export class InstanceGenerator {
   }
 
   generate(iteration: Iteration): GraphSet {
-    checkIteration(iteration);
     // Both are serial time of the step beside its operators.
     const warmUpNs =
       (this.options.terms.warmUp ? (iteration.warmUpNs ?? 0) : 0) + (iteration.draftNs ?? 0);

@@ -52,7 +52,7 @@ export type Iteration = z.infer<typeof iterationSchema>;
 export type KvSend = NonNullable<Iteration['kvSends']>[number];
 
 /**
- * What the schema cannot say: lists of the same length, and work to do.
+ * What the schema cannot say: lists of the same length, and work to do, of one sort.
  * @throws UserError naming the field
  */
 export function checkIteration(iteration: Iteration): void {
@@ -63,10 +63,14 @@ export function checkIteration(iteration: Iteration): void {
         `${contextTokens.length} entries: they must be as many`,
     );
   }
-  const dummy =
-    iteration.paddedTokens !== undefined ||
-    iteration.waveTokens !== undefined ||
-    iteration.moves !== undefined;
+  if (iteration.moves !== undefined) {
+    if (requests.length === 0) return;
+    throw new UserError(`moves beside ${requests.length} requests: such an iteration only moves`);
+  }
+  if ((iteration.lane ?? 0) !== 0) {
+    throw new UserError(`lane ${iteration.lane} without moves: engine steps run on lane 0`);
+  }
+  const dummy = iteration.paddedTokens !== undefined || iteration.waveTokens !== undefined;
   if (requests.length === 0 && !dummy) {
     throw new UserError('no requests, and no paddedTokens or waveTokens as an idle rank has');
   }

@@ -52,6 +52,9 @@ describe('other routings', () => {
     expect(total(first.activated)).toBeLessThanOrEqual(128);
     const again = loads({ routing: 'random', seed: 7 }, 4).layer(16, 0, draw);
     expect([...again.pairs]).toEqual([...first.pairs]);
+    // Another part of the same step's batch.
+    expect(total(random.layer(32, 0, draw).pairs)).toBe(256);
+    expect([...random.layer(16, 0, draw).pairs]).toEqual([...first.pairs]);
     const layers = [0, 1, 2, 3].map((layer) => [...random.layer(16, layer, draw).pairs].join());
     expect(new Set(layers).size).toBeGreaterThan(1);
     const many = random.layer(2000, 0, { group: 0, wave: 6 });

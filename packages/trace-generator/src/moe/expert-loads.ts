@@ -125,6 +125,8 @@ const computers: Record<ExpertRouting, Compute> = {
 
 /** Padded batches repeat their token counts, so few entries answer most iterations. */
 const cacheEntries = 256;
+/** More than any step has, so that a wave and its tokens make one number. */
+const mostTokens = 2 ** 24;
 
 export class ExpertLoads {
   /** Ranks differ, so each needs its own program. */
@@ -132,7 +134,7 @@ export class ExpertLoads {
   /** Layers differ, so each needs its own quantity. */
   readonly layersDiffer: boolean;
   private readonly plan: Plan;
-  /** By tokens (or wave, when drawn), then by layer. */
+  /** By tokens (and wave, when drawn), then by layer. */
   private readonly cache = new Map<number, LayerLoads[]>();
   /** Rearrangements that its entries have seen. */
   private cachedRearrangements = 0;
@@ -164,7 +166,8 @@ export class ExpertLoads {
   layer(tokens: number, layer: number, draw: Draw): LayerLoads {
     const { routing } = this.plan.options;
     this.forget(draw);
-    const key = drawn[routing] === true ? draw.wave : tokens;
+    // Parts of one step's batch have tokens of their own.
+    const key = drawn[routing] === true ? draw.wave * mostTokens + tokens : tokens;
     let layers = this.cache.get(key);
     if (layers === undefined) {
       if (this.cache.size >= cacheEntries) this.cache.clear();
