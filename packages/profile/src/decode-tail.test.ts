@@ -8,13 +8,13 @@ function points(chunkTokens: number, decodes: number, ...share: readonly number[
   return { chunkTokens, decodes, longest: share.map((_, i) => 2 ** i), share };
 }
 
-/** By its definition: a sum over every length, of a at the requests longer than that. */
-function shareByDefinition(contexts: readonly number[], a: (left: number) => number): number {
+/** By its definition: a sum over every length, of w at the requests longer than that. */
+function shareByDefinition(contexts: readonly number[], w: (left: number) => number): number {
   let wait = 0;
   let way = 0;
   for (let length = 0; length < Math.max(...contexts); length++) {
     const left = contexts.filter((context) => context > length).length;
-    wait += a(left) * (contexts.length - left);
+    wait += Math.min(w(left), contexts.length - left);
     way += contexts.length - left;
   }
   return way === 0 ? 0 : wait / way;
@@ -56,12 +56,30 @@ describe('share', () => {
       return Math.round(tail.share(contexts, decodes, chunkTokens) * 1e6) / 1e6;
     };
     expect([2, 4, 8, 16, 500].map((decodes) => share(decodes, 16))).toEqual([
-      0.3, 0.3, 0.4, 0.5, 0.5,
+      0.9, 0.3, 0.6, 0.5, 0.01503,
     ]);
     expect([1, 16, 32, 64, 256, 2048].map((chunk) => share(8, chunk))).toEqual([
-      0.4, 0.4, 0.325, 0.25, 0.1, 0.1,
+      0.6, 0.6, 0.475, 0.35, 0.1, 0.1,
     ]);
     expect(share(8, 0)).toBe(0.9);
+  });
+
+  it('does not mix counts that split contexts with those that do not, but beside a chunk', () => {
+    const measured = [points(0, 32, 0), points(0, 64, 0.1), points(16, 32, 0), points(16, 64, 0.1)];
+    const share = (tail: DecodeTail, decodes: number, chunkTokens: number): number => {
+      const contexts = Array.from({ length: decodes }, (_, i) => (i === 0 ? 100 : 10));
+      return tail.share(contexts, decodes, chunkTokens) * (decodes - 1);
+    };
+    const tail = new DecodeTail(measured, 37.6);
+    expect(share(tail, 37, 0)).toBe(0);
+    expect(share(tail, 38, 0)).toBeCloseTo(6.3, 9);
+    const half = Math.round(Math.sqrt(32 * 64));
+    const weight = Math.log(half / 32) / Math.log(2);
+    expect(share(tail, half, 16)).toBeCloseTo(6.3 * weight, 9);
+    expect(share(new DecodeTail(measured), half, 0)).toBeCloseTo(6.3 * weight, 9);
+    // No count on that side was measured.
+    expect(share(new DecodeTail(measured, 1000), 64, 0)).toBeCloseTo(6.3, 9);
+    expect(share(new DecodeTail(measured, 16), 32, 0)).toBe(0);
   });
 
   it('follows its definition for any lengths', () => {
@@ -73,16 +91,18 @@ describe('share', () => {
     fc.assert(
       fc.property(lengths, shares, (contexts, measured) => {
         const given = points(0, 32, ...measured);
-        const a = (left: number): number => {
+        const waits = measured.map((share, i) => share * (32 - given.longest[i]));
+        const w = (left: number): number => {
+          if (left === 32) return 0;
           const above = given.longest.findIndex((count) => count >= left);
-          if (above === -1) return measured[measured.length - 1];
-          if (above === 0) return measured[0];
+          if (above === -1) return measured[measured.length - 1] * (32 - left);
+          if (above === 0) return waits[0];
           const [low, high] = [given.longest[above - 1], given.longest[above]];
           const weight = Math.log(left / low) / Math.log(high / low);
-          return measured[above - 1] * (1 - weight) + measured[above] * weight;
+          return waits[above - 1] * (1 - weight) + waits[above] * weight;
         };
         const share = new DecodeTail([given]).share(contexts, 32, 0);
-        expect(share).toBeCloseTo(shareByDefinition(contexts, a), 9);
+        expect(share).toBeCloseTo(shareByDefinition(contexts, w), 9);
         expect(share).toBeLessThanOrEqual(1);
       }),
       { numRuns: 300 },

@@ -6,17 +6,22 @@
  * loses what equal requests share in the cache of the device.
  *
  * Profiles measure it: batches of b long and n - b short contexts, beside n at their mean and n at the
- * longest. Of the way from mean to longest such a batch goes the share a(b). While N(L) requests are
- * longer than L, a batch of any lengths behaves like one with N(L) long ones, so that
+ * longest. Of the way from mean to longest such a batch goes the share a(b). The way is n - b tokens for
+ * every token that the long ones are longer by, so w(b) = a(b) (n - b) is what is waited per such token
+ * while b requests are left, in requests that could have been served meanwhile. A batch of any lengths
+ * waits, while N(L) requests are longer than L, like one with N(L) long ones:
  *
- *   share = sum over L of a(N(L)) (n - N(L)) / sum over L of (n - N(L)),
+ *   share = sum over L of w(N(L)) / sum over L of (n - N(L)),
  *
  * and the divisor is the way itself in tokens: the sum of (longest - length). With two lengths that is
  * a(b) again, by construction. a is measured per decode count and chunk length, by least squares on
- * relative times, and taken linear in the logarithms of count, b / n and chunk length in between.
+ * relative times. w hardly depends on how many began (6.6 requests for the last one of 32 and of 64 on an
+ * RTX 4090), so between measured counts it is taken at the same number left, linear in the logarithms
+ * of count, number left and chunk length.
  *
- * What is measured agrees with what the kernels are: alone, nothing is lost where requests times KV
- * heads stay below 1.6 a processor, FlashAttention's limit for splitting contexts over processors.
+ * Alone, nothing is lost while kernels split contexts over processors: FlashAttention 2 does where
+ * requests times KV heads stay below 1.6 a processor. Counts on either side of that limit say nothing
+ * about the other side.
  */
 import { interpolate } from '@astrolabe/base';
 import { type ProfileTable, rowKinds } from './profile-table.js';
@@ -31,18 +36,22 @@ export interface TailPoints {
   readonly share: readonly number[];
 }
 
-/** The shares of one decode count, ascending in the part of the requests that is left. */
+/** The waits of one decode count, ascending in the number of requests left. */
 interface Count {
   readonly decodes: number;
-  readonly logParts: Float64Array;
-  readonly share: Float64Array;
+  /** Largest measured number. */
+  readonly last: number;
+  readonly logLeft: Float64Array;
+  readonly wait: Float64Array;
 }
 
-/** Those of one chunk length, ascending in decodes, and the waits they make. */
+/** Those of one chunk length, ascending in decodes, and what they make of other counts. */
 interface Chunk {
   readonly logTokens: number;
   readonly counts: readonly Count[];
-  /** By decode count, then requests left: a(N) (n - N). */
+  /** Counts below this one split contexts. */
+  readonly splitsBelow: number;
+  /** By decode count, then requests left. */
   readonly waits: Map<number, Float64Array>;
 }
 
@@ -54,8 +63,11 @@ export class DecodeTail {
   longestContext = 0;
   private sorted = new Float64Array(256);
 
-  /** @param points any order; empty: nobody waits */
-  constructor(points: readonly TailPoints[]) {
+  /**
+   * @param points any order; empty: nobody waits
+   * @param splitsBelow decodes below which kernels split contexts, where that is known
+   */
+  constructor(points: readonly TailPoints[], splitsBelow = 0) {
     const chunks = [...new Set(points.map(({ chunkTokens }) => chunkTokens))]
       .sort((a, b) => a - b)
       .map((chunkTokens) => ({
@@ -65,9 +77,11 @@ export class DecodeTail {
           .sort((a, b) => a.decodes - b.decodes)
           .map(({ decodes, longest, share }) => ({
             decodes,
-            logParts: Float64Array.from(longest, (left) => Math.log(left / decodes)),
-            share: Float64Array.from(share),
+            last: longest[longest.length - 1],
+            logLeft: Float64Array.from(longest, (left) => Math.log(left)),
+            wait: Float64Array.from(share, (part, i) => part * (decodes - longest[i])),
           })),
+        splitsBelow: chunkTokens === 0 ? splitsBelow : 0,
         waits: new Map<number, Float64Array>(),
       }));
     this.alone = chunks.find(({ logTokens }) => logTokens === -Infinity);
@@ -133,9 +147,10 @@ export class DecodeTail {
 /** Counts whose waits are kept; a batch of more works them out each time. */
 const mostKept = 1024;
 
-function waitsOf({ counts, waits }: Chunk, decodes: number): Float64Array {
-  const known = waits.get(decodes);
+function waitsOf(chunk: Chunk, decodes: number): Float64Array {
+  const known = chunk.waits.get(decodes);
   if (known !== undefined) return known;
+  const counts = countsLike(chunk, decodes);
   let above = 0;
   while (above < counts.length - 1 && counts[above].decodes < decodes) above++;
   const upper = counts[above];
@@ -145,14 +160,26 @@ function waitsOf({ counts, waits }: Chunk, decodes: number): Float64Array {
   const weight = Math.min(1, Math.max(0, beyond));
   const made = new Float64Array(decodes);
   for (let left = 1; left < decodes; left++) {
-    // The first and last measured parts continue.
-    const part = Math.log(left / decodes);
-    const low = interpolate(lower.logParts, lower.share, part);
-    const high = interpolate(upper.logParts, upper.share, part);
-    made[left] = (decodes - left) * (low + weight * (high - low));
+    const low = waitOf(lower, left);
+    const wait = low + weight * (waitOf(upper, left) - low);
+    // Nobody waits longer than as if all were the longest.
+    made[left] = Math.min(decodes - left, wait);
   }
-  if (decodes <= mostKept) waits.set(decodes, made);
+  if (decodes <= mostKept) chunk.waits.set(decodes, made);
   return made;
+}
+
+/** The measured counts on the same side of the limit; all where there are none. */
+function countsLike({ counts, splitsBelow }: Chunk, decodes: number): readonly Count[] {
+  const alike = counts.filter((one) => one.decodes < splitsBelow === decodes < splitsBelow);
+  return alike.length === 0 ? counts : alike;
+}
+
+/** Before the first measured number its wait holds, behind the last its share: with all left it is 0. */
+function waitOf({ decodes, last, logLeft, wait }: Count, left: number): number {
+  if (left >= decodes) return 0;
+  if (left <= last) return interpolate(logLeft, wait, Math.log(left));
+  return (wait[wait.length - 1] * (decodes - left)) / (decodes - last);
 }
 
 /** Sums of one kind of measured batch: a = product / square. */

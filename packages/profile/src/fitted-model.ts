@@ -106,10 +106,13 @@ export function fittedTables(fitted: FittedProfile): TableSource {
   const tpDegrees = Object.keys(fitted.tp)
     .map(Number)
     .sort((a, b) => a - b);
-  return { info: fitted.info, tpDegrees, compile: (tp) => compileFitted(fitted.tp[tp]) };
+  const { info } = fitted;
+  const splitsBelow = info.splitsBelow ?? 0;
+  return { info, tpDegrees, compile: (tp) => compileFitted(fitted.tp[tp], tp * splitsBelow) };
 }
 
-export function compileFitted(fitted: FittedTp): CompiledTables {
+/** @param splitsBelow decodes below which attention kernels split contexts; 0: not known */
+export function compileFitted(fitted: FittedTp, splitsBelow = 0): CompiledTables {
   const compileAll = (lines: Record<string, FittedLine>): Map<string, OperatorLine> =>
     new Map(
       Object.entries(lines).map(([name, line]) => [
@@ -122,7 +125,7 @@ export function compileFitted(fitted: FittedTp): CompiledTables {
     perSequence: compileAll(fitted.perSequence),
     attention: fitted.attention === undefined ? undefined : new FittedAttention(fitted.attention),
     moe: fitted.moe === undefined ? undefined : MoeGrid.fromGrid(fittedGrid(fitted.moe)),
-    tail: new DecodeTail(fitted.tail ?? []),
+    tail: new DecodeTail(fitted.tail ?? [], splitsBelow),
   };
 }
 

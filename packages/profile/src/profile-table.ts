@@ -71,6 +71,12 @@ export const profileInfoSchema = z.strictObject({
     .describe(
       'operators were timed alone: plain modules in a loop, decodes and chunks in calls of their own',
     ),
+  splitsBelow: positive
+    .optional()
+    .describe(
+      'decodes at TP 1 (that many times the degree at others) below which attention kernels ' +
+        'split contexts over processors',
+    ),
   notes: z.array(z.string()).optional(),
 });
 export type ProfileInfo = z.infer<typeof profileInfoSchema>;

@@ -243,7 +243,8 @@ function compileTables(
           ),
     get tail() {
       if (tail === undefined) {
-        tail = new DecodeTail(measureTail(skewShots(loadSkew(), tp)));
+        const splitsBelow = tp * (table.info.splitsBelow ?? 0);
+        tail = new DecodeTail(measureTail(skewShots(loadSkew(), tp)), splitsBelow);
       }
       return tail;
     },
