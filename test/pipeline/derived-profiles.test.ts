@@ -29,8 +29,8 @@ describe.skipIf(!isBuilt || !existsSync(shared))('derived profiles (need ../shar
     [
       'a transfer from the RTX 4090',
       ['transfer', measured, '--to-device', 'RTXPRO6000', '--from-model', model],
-      -8.4,
-      -12.2,
+      -8.5,
+      -12.4,
     ],
   ])('%s', (_, command, tpot, latency) =>
     inFolder(async (folder) => {
