@@ -8,6 +8,7 @@ import {
   advanceGraph,
   advanceOf,
   decodeGraphs,
+  type ExecutionGraph,
   encodeGraphs,
   expandGraphSet,
   GraphBuilder,
@@ -135,6 +136,23 @@ describe('sets', () => {
     gatherer.push(first);
     expect(() => gatherer.push(later, 'graph 2')).toThrow(
       'graph 2: release_ns and npu_count must agree over an iteration',
+    );
+  });
+
+  test('graphs of one set may each name their own groups, but not two by one name', () => {
+    const [first, second] = expandGraphSet(set);
+    const naming = (graph: ExecutionGraph, groups: GraphSet['groups']): ExecutionGraph => {
+      const { attributes, version } = graph.metadata;
+      const fields = { ...readStreamMetadata(graph.metadata), npuCount: 2, groups };
+      return { ...graph, metadata: writeStreamMetadata(fields, attributes, version) };
+    };
+    const apart = new GraphSetGatherer();
+    apart.push(naming(first, { a: [4, 5] }));
+    expect(apart.push(naming(second, { b: [5, 6] }))?.groups).toEqual({ a: [4, 5], b: [5, 6] });
+    const alike = new GraphSetGatherer();
+    alike.push(naming(first, { a: [4, 5] }));
+    expect(() => alike.push(naming(second, { a: [5, 6] }), 'g.et: graph 1')).toThrow(
+      'g.et: graph 1: group "a" is [5,6] here and [4,5] in another graph of the iteration',
     );
   });
 

@@ -77,7 +77,7 @@ export class GraphSetGatherer {
     const key = `${fields.instance ?? 0}/${fields.lane ?? 0}/${fields.iteration ?? 0}`;
     let set = this.open.get(key);
     if (set === undefined) {
-      set = { fields, graphs: new Map() };
+      set = { fields, graphs: new Map(), groups: {} };
       this.open.set(key, set);
     }
     if (set.graphs.has(npu)) {
@@ -88,6 +88,7 @@ export class GraphSetGatherer {
     if (set.fields.releaseNs !== fields.releaseNs || set.fields.npuCount !== fields.npuCount) {
       throw new UserError('release_ns and npu_count must agree over an iteration', { at });
     }
+    addGroups(set.groups, fields.groups, at);
     set.graphs.set(npu, graph);
     if (set.graphs.size !== fields.npuCount) return undefined;
     this.open.delete(key);
@@ -119,20 +120,31 @@ export class GraphSetGatherer {
 interface OpenSet {
   readonly fields: StreamMetadata;
   readonly graphs: Map<number, ExecutionGraph>;
+  readonly groups: Record<string, readonly number[]>;
+}
+
+/** @throws UserError a group that an earlier graph of the iteration has with other members */
+function addGroups(known: OpenSet['groups'], more: StreamMetadata['groups'], at: string): void {
+  for (const [name, members] of Object.entries(more ?? {})) {
+    const before = known[name];
+    if (before !== undefined && before.join() !== members.join()) {
+      throw new UserError(
+        `group "${name}" is [${members}] here and [${before}] in another graph of the iteration`,
+        { at, hint: 'every group of an iteration needs a name of its own' },
+      );
+    }
+    known[name] = members;
+  }
 }
 
 function seal(set: OpenSet): GraphSet {
   const npus = [...set.graphs.keys()].sort((a, b) => a - b);
-  const groups: Record<string, readonly number[]> = {};
-  for (const npu of npus) {
-    Object.assign(groups, readStreamMetadata(set.graphs.get(npu)!.metadata).groups);
-  }
   return {
     instance: set.fields.instance ?? 0,
     iteration: set.fields.iteration ?? 0,
     releaseNs: set.fields.releaseNs ?? 0,
     lane: set.fields.lane ?? 0,
     programs: npus.map((npu) => ({ npus: [npu], graph: set.graphs.get(npu)! })),
-    groups,
+    groups: set.groups,
   };
 }

@@ -11,6 +11,7 @@ export interface GraphStatistics {
   /** Nodes without parents. */
   rootCount: number;
   nodesByType: Record<string, number>;
+  /** Of compute nodes, of PIM ones too; what a trace recorded for communication is not in it. */
   computeNs: number;
   /** Longest chain of compute durations, other nodes counted as zero. */
   criticalPathNs: number;
@@ -60,7 +61,7 @@ export function graphStatistics(graph: ExecutionGraph): GraphStatistics {
       startNs = Math.max(startNs, endNs[parent[i]]);
       depth[node] = Math.max(depth[node], depth[parent[i]]);
     }
-    endNs[node] = startNs + graph.durationNs[node];
+    endNs[node] = startNs + computeNsOf(graph, node);
     depth[node]++;
     result.criticalPathNs = Math.max(result.criticalPathNs, endNs[node]);
     result.depth = Math.max(result.depth, depth[node]);
@@ -68,9 +69,14 @@ export function graphStatistics(graph: ExecutionGraph): GraphStatistics {
   return result;
 }
 
+function computeNsOf(graph: ExecutionGraph, node: number): number {
+  const type = graph.type[node];
+  return type === NodeType.comp || type === NodeType.pimComp ? graph.durationNs[node] : 0;
+}
+
 function addNode(result: GraphStatistics, graph: ExecutionGraph, node: number): void {
   const sizeBytes = graph.commSizeBytes[node];
-  result.computeNs += graph.durationNs[node];
+  result.computeNs += computeNsOf(graph, node);
   result.numOps += graph.numOps[node];
   switch (graph.type[node]) {
     case NodeType.memLoad:
