@@ -245,11 +245,38 @@ describe('prefix cache', () => {
 
   it('a preempted request finds its own blocks as far as nobody took them', async () => {
     // As "in the step after which another one finishes", with the cache: 1 comes back at 20 and finds
-    // both blocks of its prompt.
-    const { steps } = await run({ ...caching, kv_blocks: 6, async_scheduling: true }, [
+    // both blocks of its prompt, whether the workload says what prompts hold or not.
+    const instance = { ...caching, kv_blocks: 6, async_scheduling: true };
+    for (const said of [{}, { prefix: { of: 0, tokens: 1 } }]) {
+      const { steps } = await run(instance, [request(0, 0, 8, 2), request(1, 0, 8, 2, said)]);
+      expect(steps).toEqual(['@0 0:8+0 1:8+0', '@0 0:1+8', '@20 1:1+8']);
+    }
+  });
+
+  it('of its own blocks a preempted request loses the last to whom it made room for', async () => {
+    // 5 usable blocks: 0 holds 2, 1 holds 3. At 10 request 0 needs a third: 1 goes, its last block first.
+    // Request 0 ends at 20. 1 has 11 tokens then, and finds two blocks of 4.
+    const { steps } = await run({ ...caching, kv_blocks: 6 }, [
       request(0, 0, 8, 2),
-      request(1, 0, 8, 2, { prefix: { of: 0, tokens: 1 } }),
+      request(1, 0, 10, 3),
     ]);
-    expect(steps).toEqual(['@0 0:8+0 1:8+0', '@0 0:1+8', '@20 1:1+8']);
+    expect(steps).toEqual(['@0 0:8+0 1:10+0', '@10 0:1+8', '@20 1:3+8', '@30 1:1+11']);
+  });
+
+  it('a token in flight is not found: its block is not full of known tokens', async () => {
+    // 5 usable blocks: 0 holds 2, 1 holds 2 of which 7 tokens. Composed at 0: 0 takes the fifth, 1 fills
+    // its second block. Composed at 10: 1 knows 8 tokens and needs a third block: it goes itself. At 20
+    // it has 9 tokens; its eighth is computed, but was in flight when it went.
+    const { steps } = await run({ ...caching, kv_blocks: 6, async_scheduling: true }, [
+      request(0, 0, 8, 3),
+      request(1, 0, 7, 4),
+    ]);
+    expect(steps).toEqual([
+      '@0 0:8+0 1:7+0',
+      '@0 0:1+8 1:1+7',
+      '@10 0:1+9',
+      '@30 1:5+4',
+      '@30 1:1+9',
+    ]);
   });
 });

@@ -5,6 +5,7 @@
  * null block stands in their place (vllm.md 3.3 and 4 of the design notes).
  */
 import type { RequestState } from '../request-state.js';
+import { noContent } from './block-content.js';
 import { BlockPool } from './block-pool.js';
 
 /** Stands where a request holds no block. */
@@ -28,6 +29,8 @@ export class KvCacheManager {
   /** Prompt tokens asked for and found on the device, at first admission. */
   queryTokens = 0;
   hitTokens = 0;
+  /** Ids of content that one request alone has; those that requests can share are not negative. */
+  private nextOwnContent = noContent - 1;
   private readonly hits: number[] = [];
   private readonly window: number;
   /** Most blocks that a window and one step hold together. */
@@ -138,6 +141,24 @@ export class KvCacheManager {
       if (block !== nullBlock) this.pool.setContent(block, contents[i]);
     }
     request.numCachedBlocks = Math.max(request.numCachedBlocks, full);
+  }
+
+  /**
+   * Makes a request that is about to lose its blocks able to find them again, as vLLM does, which
+   * hashes every request. Where nobody else could ask for its content, it has had no ids so far.
+   * @param unknown output tokens that were not known when the step that computes on them was composed
+   */
+  remember(request: RequestState, unknown: number): void {
+    if (!this.prefixCaching || request.blockContents !== undefined) return;
+    const { promptTokens, outputTokens, numOutputTokens, numComputedTokens } = request;
+    const tokens =
+      numOutputTokens === 0
+        ? Math.min(numComputedTokens, promptTokens)
+        : numComputedTokens - unknown;
+    const own = new Int32Array(Math.floor((promptTokens + outputTokens) / this.blockSize));
+    for (let i = 0; i < own.length; i++) own[i] = this.nextOwnContent--;
+    request.blockContents = own;
+    this.cacheFullBlocks(request, tokens);
   }
 
   /** Frees tail first, so that a prefix outlives its continuation. */

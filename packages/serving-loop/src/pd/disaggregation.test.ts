@@ -131,6 +131,55 @@ describe('pull', () => {
     expect(steps(machine, 0)).toEqual(['0:40+0', '1:8+32']);
   });
 
+  it('a prompt of one token for one token is moved and computed once', async () => {
+    const { rows, machine } = await run([request(0, 0, { promptTokens: 1, outputTokens: 1 })]);
+    expect(machine.transferred.map(({ tokens }) => tokens)).toEqual([16]);
+    expect([steps(machine, 0), steps(machine, 1)]).toEqual([['0:1+0'], ['0:1+0']]);
+    expect(rows[0]).toMatchObject({ firstTokenNs: ms(24), finishNs: ms(24) });
+  });
+
+  it('a prompt that fills its block: the last token needs no other', async () => {
+    // The decode instance has the one block beside the null block.
+    const { machine, rows } = await run([request(0, 0, { promptTokens: 16, outputTokens: 1 })], {
+      decode: [{ kv_blocks: 2 }],
+    });
+    expect(machine.transferred.map(({ tokens }) => tokens)).toEqual([16]);
+    expect(steps(machine, 1)).toEqual(['0:1+15']);
+    expect(rows[0].finishNs).toBe(ms(24));
+  });
+
+  it('seats: a reservation needs a free one, though it takes none', async () => {
+    const { rows } = await run([request(0, 0), request(1, 0), request(2, 15)], {
+      decode: [{ max_num_seqs: 1 }],
+    });
+    // 0 and 1 are prefilled by 10 and both reserve, as nobody runs; transfers 10..14 and 14..18.
+    // 0 has its tokens at 24, 34, 44. 1 is ready at 34 and has the seat at 44: 54, 64, 74.
+    // 2 is prefilled by 25. Until 74 no seat is free: it reserves then, moves until 78.
+    expect(rows.map((row) => row.firstTokenNs)).toEqual([ms(24), ms(54), ms(88)]);
+  });
+
+  it('a preempted request is computed again where it decodes', async () => {
+    // 4 blocks: two prompts of 30. Request 0 needs a third block for its 33rd token, at 44. Request 1
+    // comes back when it has ended, and finds the first of its own blocks.
+    const long = { promptTokens: 30, outputTokens: 5 };
+    const { rows, machine } = await run([request(0, 0, long), request(1, 0, long)], {
+      decode: [{ kv_blocks: 5 }],
+    });
+    expect(steps(machine, 1)).toEqual([
+      '0:1+29',
+      '0:1+30',
+      '0:1+31 1:1+29',
+      '0:1+32',
+      '0:1+33',
+      '1:15+16',
+      '1:1+31',
+      '1:1+32',
+      '1:1+33',
+    ]);
+    expect(rows.map((row) => row.finishNs)).toEqual([ms(64), ms(104)]);
+    expect(machine.transferred).toHaveLength(2);
+  });
+
   it('shakes hands once per pair', async () => {
     const { machine } = await run([request(0, 0), request(1, 200)], {
       kvTransfer: { handshake_ns: ms(50) },
@@ -182,6 +231,15 @@ describe('push', () => {
       { transfer: 0, request: 0, from: 0, to: 1, releaseNs: ms(10), tokens: 32 },
     ]);
     expect(rows[0].firstTokenNs).toBe(ms(24));
+  });
+
+  it('prompts of one instant reserve together and are prefilled in one step', async () => {
+    const { machine, rows } = await run([request(0, 0), request(1, 0)], {
+      kvTransfer: { initiate: 'push' },
+    });
+    expect(steps(machine, 0)).toEqual(['0:20+0 1:20+0']);
+    // Transfers 10..14 and 14..18; 1 is looked for at 24 and ready at 34.
+    expect(rows.map((row) => row.firstTokenNs)).toEqual([ms(24), ms(44)]);
   });
 
   it('layer by layer: every chunk names its transfer in its step', async () => {

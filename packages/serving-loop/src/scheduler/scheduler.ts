@@ -113,6 +113,7 @@ export class Scheduler {
   }
 
   private preempt(victim: RequestState): void {
+    this.kv.remember(victim, this.decodeAhead ? victim.numPlaceholders : 0);
     this.kv.free(victim);
     victim.status = RequestStatus.preempted;
     victim.numComputedTokens = 0;
