@@ -60,3 +60,12 @@ test('provenance from meta.yaml', () => {
     /^meta\.yaml: not valid YAML: .+$/,
   );
 });
+
+test('where attention splits contexts follows from processors and the heads of a whole device', () => {
+  const names = { hardware: 'RTXPRO6000', model: 'example', dtype: 'bf16' };
+  const meta = 'tp_degrees: [1, 2]\nengine_effective: {hf_overrides: {num_key_value_heads: 4}}\n';
+  // 1.6 x 188 processors over 8 heads.
+  expect(v1Info(names, meta, 'meta.yaml', 188).splitsBelow).toBeCloseTo(37.6, 9);
+  expect(v1Info(names, meta, 'meta.yaml').splitsBelow).toBeUndefined();
+  expect(v1Info(names, 'tp_degrees: [1]', 'meta.yaml', 188).splitsBelow).toBeUndefined();
+});
