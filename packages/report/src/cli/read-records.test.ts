@@ -45,6 +45,16 @@ test('a good folder is read', async () => {
   ]);
 });
 
+test('KV from one instance to another stands among the iterations', async () => {
+  const transfer = { transfer: 4, request: 0, from: 0, to: 1, releaseNs: 3, tokens: 16 };
+  write(transfer, { ...completion, instance: 1, iteration: 4, lane: 1, commBytes: 64 });
+  expect((await readRecords(folder)).steps).toEqual([
+    expect.objectContaining({ instance: 1, lane: 1, requests: [0], prefillTokens: 0 }),
+  ]);
+  write({ ...transfer, to: 'b' }, completion);
+  await expect(readRecords(folder)).rejects.toThrow('iterations.ndjson:1: to: expected number');
+});
+
 test('a field that is missing or wrong is named with its line', async () => {
   const wrong = fc.constantFrom(undefined, null, 'x', -1, {});
   const spoilt = (record: object) => fc.tuple(fc.constantFrom(...Object.keys(record)), wrong);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseWith, UserError } from '@astrolabe/base';
 import { openInput, readNdjson } from '@astrolabe/base/cli';
 import { completionSchema, npuTimesSchema } from '@astrolabe/system-simulator';
-import { iterationSchema } from '@astrolabe/trace-generator';
+import { iterationSchema, transferLane, transferSchema } from '@astrolabe/trace-generator';
 import { z } from 'zod';
 import type { CounterSeries, RequestSpan, RunRecords, StepSpan } from '../timeline/run-records.js';
 import { trafficCounters } from '../timeline/traffic-counters.js';
@@ -68,13 +68,27 @@ const iterationRecord = iterationSchema
     'expected newTokens and contextTokens of one length',
   );
 
+/** KV from one instance to another, which stands among the iterations and is answered like one. */
+const transferRecord = transferSchema.pick({ transfer: true, request: true, to: true }).loose();
+
+function isTransfer(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'transfer' in value;
+}
+
 const completionRecord = completionSchema.extend({ npus: z.array(npuTimesSchema.loose()) }).loose();
 
 async function readSteps(folder: string): Promise<StepSpan[]> {
   const batches = new Map<string, Batch>();
   const iterations = join(folder, 'iterations.ndjson');
   for await (const { value, line } of readNdjson(openInput(iterations), iterations)) {
-    const iteration = parseWith(iterationRecord, value, `${iterations}:${line}`);
+    const at = `${iterations}:${line}`;
+    if (isTransfer(value)) {
+      const { to, transfer, request } = parseWith(transferRecord, value, at);
+      const moved = { instance: to, iteration: transfer, lane: transferLane };
+      batches.set(key(moved), batch({ requests: [request], newTokens: [], contextTokens: [] }));
+      continue;
+    }
+    const iteration = parseWith(iterationRecord, value, at);
     batches.set(key(iteration), batch(iteration));
   }
   const steps: StepSpan[] = [];
@@ -96,7 +110,11 @@ function key(step: { instance: number; iteration: number; lane?: number | undefi
 }
 
 /** One new token on top of a context is decoding; everything else is prefill. */
-function batch({ requests, newTokens, contextTokens }: z.infer<typeof iterationRecord>): Batch {
+function batch({
+  requests,
+  newTokens,
+  contextTokens,
+}: Pick<z.infer<typeof iterationRecord>, 'requests' | 'newTokens' | 'contextTokens'>): Batch {
   let prefillTokens = 0;
   let prefillRequests = 0;
   let decodeRequests = 0;

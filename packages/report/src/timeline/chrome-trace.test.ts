@@ -74,6 +74,24 @@ describe('buildTimeline', () => {
     ]);
   });
 
+  it('draws KV that goes to another instance at both ends', () => {
+    const of = (npu: number) => ({ npu, startNs: 1000, finishNs: 2000, computeNs: 0 });
+    const npus = [3, 7].map((npu) => ({ ...of(npu), exposedCommNs: 9, exposedMemoryNs: 0 }));
+    const steps = [
+      step(0, 10, 1000),
+      step(0, 1000, 2000, { instance: 1, lane: 1, npus, commBytes: 640, requests: [0] }),
+      step(0, 2000, 3000, { instance: 1, npus: [{ ...npus[1], startNs: 2000, finishNs: 3000 }] }),
+    ];
+    const drawn: Event[] = JSON.parse(
+      timelineJson(buildTimeline({ ...records, steps }, all), 'run'),
+    ).traceEvents;
+    const moves = drawn.filter(({ name }) => name === 'KV move 640 B');
+    expect(moves.map(({ pid, tid }) => [pid, tid])).toEqual([
+      [1, 31],
+      [2, 71],
+    ]);
+  });
+
   it('packs requests into rows that never overlap', () => {
     const spans = events().filter((event) => event.ph === 'X' && event.name.startsWith('request'));
     expect(spans.map((s) => [s.name, s.tid, s.ts, s.dur])).toEqual([

@@ -93,7 +93,7 @@ function draw({ steps, requests, counters }: Part, stride: number): string[] {
   };
   const thin = <T>(items: readonly T[]): T[] => items.filter((_, i) => i % stride === 0);
   const drawnSteps = thin(steps);
-  addSteps(drawnSteps, add);
+  addSteps(drawnSteps, homeInstances(steps), add);
   addRequests(thin(requests), firstSteps(steps, new Set(drawnSteps)), add);
   if (counters.length > 0) {
     const args = { name: 'counters' };
@@ -119,7 +119,7 @@ function stepTrack(npu: number, lane: number): number {
   return npu * 10 + lane;
 }
 
-function addSteps(steps: readonly StepSpan[], add: Add): void {
+function addSteps(steps: readonly StepSpan[], homes: ReadonlyMap<number, number>, add: Add): void {
   const named = new Set<string>();
   const name = (pid: number, tid: number, lane: number, npu: number): void => {
     const key = `${pid}/${tid}`;
@@ -135,8 +135,8 @@ function addSteps(steps: readonly StepSpan[], add: Add): void {
     add({ ph: 'M', name: 'thread_name', pid, tid, args: { name: text } });
   };
   for (const step of steps) {
-    const pid = step.instance + 1;
     for (const npu of step.npus) {
+      const pid = (homes.get(npu.npu) ?? step.instance) + 1;
       const tid = stepTrack(npu.npu, step.lane);
       name(pid, tid, step.lane, npu.npu);
       add({
@@ -164,8 +164,17 @@ function addSteps(steps: readonly StepSpan[], add: Add): void {
   }
 }
 
+/** Whose an NPU is: KV that goes to another instance keeps NPUs of both busy. */
+function homeInstances(steps: readonly StepSpan[]): ReadonlyMap<number, number> {
+  const homes = new Map<number, number>();
+  for (const { lane, npus, instance } of steps) {
+    if (lane === 0) for (const { npu } of npus) homes.set(npu, instance);
+  }
+  return homes;
+}
+
 function stepName(step: StepSpan): string {
-  if (step.lane !== 0) return `KV move ${step.memoryBytes} B`;
+  if (step.lane !== 0) return `KV move ${step.memoryBytes + step.commBytes} B`;
   const parts: string[] = [];
   if (step.prefillTokens > 0) parts.push(`prefill ${step.prefillTokens}`);
   if (step.decodeRequests > 0) parts.push(`decode ${step.decodeRequests}`);
