@@ -189,12 +189,13 @@ test('NPUs that disagree on a collective are told so', () => {
         { npus: [1], graph: program(type, sizeBytes) },
       ]),
     ]);
-  const first = 'NPU 0 kind 0 of 4096 bytes';
+  const first = 'ALL_REDUCE of 4096 bytes on NPU 0';
   expect(meet(CollectiveType.allGather, 4096)).toThrow(
-    `collective 0 of group [0,1]: NPU 1 issues kind 2 of 4096 bytes, ${first}`,
+    'NPU 1: node 0 ("collective"): collective 0 of group [0,1] is ALL_GATHER of 4096 bytes on ' +
+      `NPU 1, ${first}`,
   );
   expect(meet(CollectiveType.allReduce, 4097)).toThrow(
-    `NPU 1 issues kind 0 of 4097 bytes, ${first}`,
+    `is ALL_REDUCE of 4097 bytes on NPU 1, ${first}`,
   );
 });
 

@@ -166,7 +166,6 @@ class SimulatedMachine implements Machine, NodeActions {
       runs: [...this.stateOf].map(([run, { set }]) => ({ run, set })),
       sites: this.collectives.groups.open(),
       mailbox: this.core.mailbox,
-      taskOf: (task) => ({ run: this.feeder.runOf(task), node: this.feeder.nodeOf(task) }),
     });
   }
 

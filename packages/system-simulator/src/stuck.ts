@@ -2,7 +2,7 @@
  * Who waits for what: the report that ends a run which cannot go on. Receives without their message,
  * messages nobody asked for, collectives that members have not joined, nodes whose parents never end.
  */
-import type { GraphSet } from '@astrolabe/chakra';
+import { collectiveName, type GraphSet } from '@astrolabe/chakra';
 import type { Site } from './collectives/group-table.js';
 import { rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
@@ -22,7 +22,6 @@ export interface StuckInput {
   readonly runs: readonly { readonly run: Run; readonly set: GraphSet }[];
   readonly sites: readonly Site[];
   readonly mailbox: Mailbox;
-  readonly taskOf: (task: number) => { run: Run; node: number };
 }
 
 /** Says it line by line; without lines everything has finished. */
@@ -36,11 +35,13 @@ export function stuckReport(input: StuckInput): StuckReport {
     );
   }
   for (const site of input.sites) lines.push(siteLine(site));
+  // What a collective's own messages (tags below 0) wait for, its line above says.
   for (const { tag, src, dst, sizeBytes } of input.mailbox.waiting()) {
     if (tag < 0) continue;
     lines.push(`NPU ${dst} waits for ${sizeBytes} bytes of NPU ${src} with tag ${tag}`);
   }
   for (const { tag, src, dst, sizeBytes, count } of input.mailbox.unread()) {
+    if (tag < 0) continue;
     const times = count === 1 ? '' : ` (${count} messages)`;
     lines.push(
       `NPU ${dst} never received ${sizeBytes} bytes of NPU ${src} with tag ${tag}${times}`,
@@ -50,21 +51,27 @@ export function stuckReport(input: StuckInput): StuckReport {
 }
 
 function heldNodes(run: Run): string {
-  const slots = ['CPU', 'compute', 'communication'];
-  const held = slots.flatMap((name, slot) => {
-    if (!run.busy[slot]) return [];
-    const row = rowOf(run.program, run.holder[slot]);
-    const { id, strings, name: names } = run.program.graph;
-    return [`${name} slot held by node ${id[row]} "${strings[names[row]] ?? ''}"`];
-  });
+  const held = heldSlots(run).map(({ slot, node }) => `${slot} slot held by ${node}`);
   return held.length === 0 ? '' : `; ${held.join(', ')}`;
+}
+
+const slotNames = ['CPU', 'compute', 'communication'];
+
+/** Slots that a run occupies, each with the node that holds it. */
+export function heldSlots({ busy, holder, program }: Run): { slot: string; node: string }[] {
+  const { id, strings, name } = program.graph;
+  return slotNames.flatMap((slot, index) => {
+    if (!busy[index]) return [];
+    const row = rowOf(program, holder[index]);
+    return [{ slot, node: `node ${id[row]} "${strings[name[row]] ?? ''}"` }];
+  });
 }
 
 function siteLine(site: Site): string {
   const { members, issued } = site.group;
   const missing = members.filter((_, index) => issued[index] <= site.sequence);
   return (
-    `collective ${site.sequence} of group [${site.group.key}] (kind ${site.kind}, ` +
+    `collective ${site.sequence} of group [${site.group.key}] (${collectiveName(site.kind)}, ` +
     `${site.sizeBytes} bytes) misses NPU ${missing.join(', ')}`
   );
 }

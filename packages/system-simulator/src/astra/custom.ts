@@ -5,7 +5,14 @@
 import { UserError } from '@astrolabe/base';
 import type { ExecutionGraph } from '@astrolabe/chakra';
 import type { Core, Transport } from '../core.js';
-import { compileProgram, type NodeRules, Op, type Program, rowOf } from '../feeder/program.js';
+import {
+  compileProgram,
+  type NodeRules,
+  Op,
+  type Program,
+  place,
+  rowOf,
+} from '../feeder/program.js';
 import { Kind } from '../kernel/kinds.js';
 import { collectiveTagBase } from './planner.js';
 
@@ -19,6 +26,8 @@ const rules: NodeRules = {
 
 interface CustomRun {
   readonly npu: number;
+  /** File of the program, for errors. */
+  readonly at: string;
   readonly program: Program;
   /** NPU of each rank of the algorithm. */
   readonly npuOf: (rank: number) => number;
@@ -50,13 +59,15 @@ export class CustomCollectives {
     const sorted = members === undefined ? undefined : [...members].sort((a, b) => a - b);
     const rank = sorted === undefined ? npu : sorted.indexOf(npu);
     const graph = this.options.load(prefix, rank);
+    const at = `${prefix}.${rank}.et`;
     let program = this.programs.get(graph);
     if (program === undefined) {
-      program = compileProgram(graph, rules, `${prefix}.${rank}.et`);
+      program = compileProgram(graph, rules, at);
       this.programs.set(graph, program);
     }
     const run: CustomRun = {
       npu,
+      at,
       program,
       npuOf: (other) => (members === undefined ? other : members[other]),
       task,
@@ -94,26 +105,28 @@ export class CustomCollectives {
         core.after(npu, program.durationNs[node], Kind.customNodeEnd, id);
         break;
       case Op.send: {
-        const dst = this.peer(run, graph.commDst[row]);
+        const dst = this.peer(run, row, graph.commDst[row]);
         transport.send(npu, dst, tag, size, Kind.customNodeEnd, id);
         break;
       }
       case Op.receive: {
-        const src = this.peer(run, graph.commSrc[row]);
+        const src = this.peer(run, row, graph.commSrc[row]);
         transport.receive(src, npu, tag, size, Kind.customNodeEnd, id);
         break;
       }
       default:
-        throw new UserError(
-          `node ${graph.id[row]} of a custom collective is neither send, receive nor compute`,
-        );
+        throw new UserError('a custom collective: expected send, receive or compute', {
+          at: place(graph, row, run.at),
+        });
     }
   }
 
-  private peer(run: CustomRun, rank: number): number {
+  private peer(run: CustomRun, row: number, rank: number): number {
     const npu = run.npuOf(rank);
     if (npu === undefined || npu < 0 || npu >= this.options.core.numNpus) {
-      throw new UserError(`a custom collective names rank ${rank}, which is nobody here`);
+      throw new UserError(`a custom collective names rank ${rank}, which is nobody here`, {
+        at: place(run.program.graph, row, run.at),
+      });
     }
     return npu;
   }

@@ -1,7 +1,7 @@
 /** Why NPUs did not finish: per NPU the nodes in its slots, then receives and messages left over. */
-import { rowOf } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import type { Mailbox } from '../network/mailbox.js';
+import { heldSlots } from '../stuck.js';
 import { collectiveTagBase } from './planner.js';
 import type { AstraSimulation } from './simulation.js';
 
@@ -16,13 +16,7 @@ export function describeUnfinished(simulation: AstraSimulation): string[] {
 function runLine(run: Run): string {
   const { program } = run;
   const left = program.nodeCount - run.nodesDone;
-  const slots = ['CPU', 'compute', 'communication'];
-  const held = slots.flatMap((slot, index) => {
-    if (!run.busy[index]) return [];
-    const row = rowOf(program, run.holder[index]);
-    const { id, strings, name } = program.graph;
-    return [`its ${slot} slot is held by node ${id[row]} "${strings[name[row]] ?? ''}"`];
-  });
+  const held = heldSlots(run).map(({ slot, node }) => `its ${slot} slot is held by ${node}`);
   const what = held.length === 0 ? 'it only waits to receive' : held.join(', ');
   return `NPU ${run.npu} never finishes: ${left} of ${program.nodeCount} nodes left, ${what}`;
 }

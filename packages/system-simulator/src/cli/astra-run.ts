@@ -19,6 +19,7 @@ import { runAstra } from '../astra/run.js';
 import { describeUnfinished } from '../astra/unfinished.js';
 import { positive, readAstraInputs } from './astra-inputs.js';
 import { parseSlowdown, Recorders } from './recorders.js';
+import { deadlockMessage } from './run-graphs.js';
 import { staticFindings } from './static-checks.js';
 
 interface Options {
@@ -161,7 +162,8 @@ export async function runAstraCommand(command: Command): Promise<void> {
     writeFileWhole(options.counters, `${JSON.stringify(simulation.counters())}\n`);
   }
   const unfinished = describeUnfinished(simulation);
-  if (unfinished.length > 0) throw new Verdict(verdict(unfinished, simulation.core.nowNs));
+  if (unfinished.length === 0) return;
+  throw new Verdict(deadlockMessage({ nowNs: simulation.core.nowNs, lines: unfinished }));
 }
 
 function inputsOf(options: Options, mode: ReadMode): AstraInputs {
@@ -192,12 +194,6 @@ function resultLine(result: NpuResult): string {
     value === undefined ? [] : [[`${name}Ns`, asNumber(value)]],
   );
   return `${JSON.stringify({ npu: result.npu, ...Object.fromEntries(numbers) })}\n`;
-}
-
-function verdict(lines: readonly string[], nowNs: number): string {
-  const shown = lines.slice(0, 40).map((line) => `  ${line}`);
-  const more = lines.length > shown.length ? [`  and ${lines.length - shown.length} more`] : [];
-  return [`deadlock at ${nowNs} ns: nothing can happen any more`, ...shown, ...more].join('\n');
 }
 
 /** Figures beyond 2^53 (wrapped ones) stay text. */

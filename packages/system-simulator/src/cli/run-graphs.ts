@@ -73,10 +73,10 @@ export async function runGraphs(options: RunGraphsOptions): Promise<void> {
 function refuseStuck(machine: Machine, untilNs: number): void {
   if (untilNs < Number.MAX_SAFE_INTEGER) return;
   const report = machine.stuck();
-  if (report.stuck) throw new Verdict(stuckMessage(report));
+  if (report.stuck) throw new Verdict(deadlockMessage(report));
 }
 
-export function stuckMessage({ nowNs, lines }: StuckReport): string {
+export function deadlockMessage({ nowNs, lines }: Pick<StuckReport, 'nowNs' | 'lines'>): string {
   const shown = lines.slice(0, 40).map((line) => `  ${line}`);
   const more = lines.length > shown.length ? [`  and ${lines.length - shown.length} more`] : [];
   return [`deadlock at ${nowNs} ns: nothing can happen any more`, ...shown, ...more].join('\n');

@@ -52,7 +52,7 @@ export class GroupCollectives {
   begin(group: Group, npu: number, kind: CollectiveKind, sizeBytes: number, task: number): void {
     const index = group.indexOf.get(npu);
     if (index === undefined) {
-      throw new UserError(`NPU ${npu} issues a collective of group [${group.key}], not its own`);
+      throw new UserError(`a collective of group [${group.key}], which NPU ${npu} is not in`);
     }
     const n = group.members.length;
     if (n === 1 || sizeBytes === 0) {

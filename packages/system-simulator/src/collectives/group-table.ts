@@ -3,6 +3,7 @@
  * group meets the n-th of every other member, so NPUs agree on which is which whatever else they ran.
  */
 import { UserError } from '@astrolabe/base';
+import { collectiveName } from '@astrolabe/chakra';
 import type { SizeCurve } from '@astrolabe/config';
 import type { StepTimes } from './closed-times.js';
 import type { CollectiveKind, PhaseSpec } from './phase.js';
@@ -99,8 +100,9 @@ export class GroupTable {
     }
     if (site.kind !== kind || site.sizeBytes !== sizeBytes) {
       throw new UserError(
-        `collective ${sequence} of group [${group.key}]: NPU ${npu} issues kind ${kind} of ` +
-          `${sizeBytes} bytes, NPU ${site.firstNpu} kind ${site.kind} of ${site.sizeBytes} bytes`,
+        `collective ${sequence} of group [${group.key}] is ${collectiveName(kind)} of ` +
+          `${sizeBytes} bytes on NPU ${npu}, ${collectiveName(site.kind)} of ` +
+          `${site.sizeBytes} bytes on NPU ${site.firstNpu}`,
       );
     }
     return site;

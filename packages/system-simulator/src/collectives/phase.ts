@@ -51,7 +51,6 @@ export interface PhaseSpec {
 export class Phase {
   readonly id: number;
   npu = 0;
-  stream = 0;
   tag = 0;
   spec: PhaseSpec | undefined;
   endpointNs = 0;

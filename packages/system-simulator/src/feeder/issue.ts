@@ -3,10 +3,11 @@
  * and each whose slot is free starts. Successors of nodes that take no time at all are issued in the
  * same instant unless stock ASTRA-sim's way is asked for (`stockSkips`).
  */
+import { UserError } from '@astrolabe/base';
 import type { Core } from '../core.js';
 import { grownInt32 } from '../kernel/event-queue.js';
 import { Kind } from '../kernel/kinds.js';
-import { Op, type Program, rowOf, Slot, Stat } from './program.js';
+import { Op, type Program, place, rowOf, Slot, Stat } from './program.js';
 import { popReady, pushReady, Run } from './run.js';
 
 /** What nodes start besides compute; each ends in `feeder.finish(task)`. */
@@ -63,14 +64,6 @@ export class Feeder {
   begin(run: Run): void {
     this.issueAll(run);
     this.endIfDone(run);
-  }
-
-  runOf(task: number): Run {
-    return this.taskRun[task] as Run;
-  }
-
-  nodeOf(task: number): number {
-    return this.taskNode[task];
   }
 
   /** The node of `task` ends now. */
@@ -167,6 +160,14 @@ export class Feeder {
       this.issueCompute(run, node, slot);
       return;
     }
+    try {
+      this.act(run, node, op);
+    } catch (error) {
+      throw refusedAt(error, run, node);
+    }
+  }
+
+  private act(run: Run, node: number, op: number): void {
     const task = this.takeTask(run, node, node);
     switch (op) {
       case Op.collective:
@@ -187,7 +188,7 @@ export class Feeder {
         this.actions.pim(run, node, task);
         break;
       default:
-        this.core.after(run.npu, program.durationNs[node], Kind.nodeEnd, task);
+        this.core.after(run.npu, run.program.durationNs[node], Kind.nodeEnd, task);
     }
   }
 
@@ -246,6 +247,14 @@ export class Feeder {
     this.freeWaiting[size].push(run.waiting);
     this.actions.runFinished(run);
   }
+}
+
+/** The node is named here, once for all actions, so that none makes its text for every node. */
+function refusedAt(error: unknown, { npu, program }: Run, node: number): unknown {
+  if (!(error instanceof UserError) || error.at !== undefined) return error;
+  const at = place(program.graph, rowOf(program, node), `NPU ${npu}`);
+  const { message, hint } = error;
+  return new UserError(message, hint === undefined ? { at } : { at, hint });
 }
 
 function count(run: Run, stat: number, change: 1 | -1): void {

@@ -22,6 +22,7 @@ export {
   type NodeRules,
   Op,
   type Program,
+  place,
   rowOf,
   Slot,
   Stat,
@@ -238,7 +239,7 @@ function durationOf(graph: ExecutionGraph, r: number, op: number, rules: NodeRul
 }
 
 /** Time of a compute node bounded by memory or by arithmetic. 0/0 operations give 2^63 as there. */
-export function rooflineNs(
+function rooflineNs(
   numOps: number,
   sizeBytes: number,
   machine: { readonly bytesPerSecond: number; readonly opsPerSecond: number },

@@ -1,7 +1,7 @@
 /**
  * LLMServingSim's ASTRA-sim: the machine that stays alive between batches. One clock for all NPUs;
  * graphs are loaded one NPU at a time, whenever somebody says so, and carry on from the state that the
- * last ones left (slots, servers, streams). Times ns, sizes bytes. Facts: design notes, fork chapter.
+ * last ones left (slots, servers, streams). Times ns, sizes bytes.
  */
 import { UserError } from '@astrolabe/base';
 import type { ExecutionGraph } from '@astrolabe/chakra';
@@ -21,7 +21,7 @@ import { MemoryTiers, type TierSpec } from '../memory/tiers.js';
 import { createNetwork } from '../network/create-network.js';
 
 /** The clock's step while nothing is pending. */
-export const idleStepNs = 1_000_000;
+const idleStepNs = 1_000_000;
 
 export interface ForkInputs {
   readonly network: AstraNetwork;

@@ -28,7 +28,7 @@ export interface TierSpec {
 export type MemorySpec = Partial<Record<TierName, TierSpec>>;
 
 /** `tensor_loc` values 1..4. */
-export const tierNames: readonly (TierName | undefined)[] = [
+const tierNames: readonly (TierName | undefined)[] = [
   undefined,
   'local',
   'remote',

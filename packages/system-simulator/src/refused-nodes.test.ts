@@ -1,0 +1,55 @@
+/** What a machine says of graphs that cannot go on, or not on it: always with the NPU and the node. */
+import { CollectiveType, GraphBuilder, NodeType } from '@astrolabe/chakra';
+import { expect, test } from 'vitest';
+import { createMachine } from './machine.js';
+import { chain, collective, replay, set, spec } from './machine.test-helper.js';
+
+test.each(['unaware', 'aware'] as const)(
+  'a collective that a member never joins is one line (congestion %s)',
+  (congestion) => {
+    const builder = new GraphBuilder();
+    collective(builder, CollectiveType.allReduce, 4096);
+    const { dims = [] } = spec(2).network;
+    const machine = createMachine(spec(2, { network: { congestion, dims } }));
+    const programs = [
+      { npus: [0], graph: builder.finish() },
+      { npus: [1], graph: chain(5) },
+    ];
+    machine.submit(set(0, programs));
+    expect(machine.runUntil(Number.MAX_SAFE_INTEGER)).toBeUndefined();
+    expect(machine.stuck().lines).toEqual([
+      'NPU 0: 1 of 1 nodes left of iteration 0 of instance 0; ' +
+        'communication slot held by node 0 "collective"',
+      'collective 0 of group [0,1] (ALL_REDUCE, 4096 bytes) misses NPU 1',
+    ]);
+  },
+);
+
+test('memory that the machine does not have', () => {
+  const access = (type: NodeType, location: number, device: number) => (): void => {
+    const builder = new GraphBuilder();
+    const node = builder.addNode(type, 'weights');
+    builder.setTensorSize(node, 64);
+    builder.setTensorLocation(node, location, device, 0);
+    replay(spec(2), [set(0, [{ npus: [1], graph: builder.finish() }])]);
+  };
+  const at = 'NPU 1: node 0 ("weights")';
+  expect(access(NodeType.memLoad, 3, 0)).toThrow(
+    `${at}: memory access to tier cxl, which this machine lacks`,
+  );
+  expect(access(NodeType.memStore, 2, 9)).toThrow(
+    `${at}: device 9 of memory tier remote, which has 2`,
+  );
+  expect(access(NodeType.pimComp, 2, 0)).toThrow(
+    `${at}: PIM channel 0 of memory tier remote, which has 0`,
+  );
+});
+
+test('a collective of a group that the NPU is not in', () => {
+  const builder = new GraphBuilder();
+  collective(builder, CollectiveType.allReduce, 4096, '7');
+  const programs = [{ npus: [2], graph: builder.finish() }];
+  expect(() => replay(spec(3), [set(0, programs, { groups: { 7: [0, 1] } })])).toThrow(
+    'NPU 2: node 0 ("collective"): a collective of group [0,1], which NPU 2 is not in',
+  );
+});
