@@ -43,16 +43,18 @@ export interface EngineHost {
 
 interface InFlight {
   readonly batch: Batch;
-  /** Requests whose KV had come when this step was composed: its end reports them. */
-  readonly polled: readonly ArrivedKv[];
+  /** What its worker found when it looked, as this step was launched: its end reports it. */
+  readonly polled: readonly KvNews[];
 }
 
-interface ArrivedKv {
+/** KV of a request has come, or has gone to where it is wanted. */
+interface KvNews {
   readonly request: RequestState;
-  readonly computedTokens: number;
+  /** Undefined: it has gone, and the blocks are free. */
+  readonly computedTokens?: number;
 }
 
-const noArrivals: readonly ArrivedKv[] = [];
+const noNews: readonly KvNews[] = [];
 
 export class InstanceEngine implements InstanceView {
   readonly instance: Instance;
@@ -71,7 +73,7 @@ export class InstanceEngine implements InstanceView {
   seenNs = 0;
   private readonly inbox: RequestState[] = [];
   private aborts: RequestState[] = [];
-  private arrivedKv: ArrivedKv[] = [];
+  private kvNews: KvNews[] = [];
   private readonly depth: number;
   private readonly events: EngineEvents;
   private readonly warmUpNs: number;
@@ -181,7 +183,7 @@ export class InstanceEngine implements InstanceView {
    * load the request can run one or two steps later (vllm.md 10).
    */
   kvArrived(request: RequestState, computedTokens: number, nowNs: number): void {
-    this.arrivedKv.push({ request, computedTokens });
+    this.kvNews.push({ request, computedTokens });
     this.wake(nowNs);
   }
 
@@ -191,9 +193,9 @@ export class InstanceEngine implements InstanceView {
     this.wake(nowNs);
   }
 
-  /** The KV of a finished prefill was handed over: its blocks are free. */
-  release(request: RequestState, nowNs: number): void {
-    this.kv.free(request);
+  /** The KV of a finished prefill was handed over. Its blocks are free when the worker has looked, too. */
+  handedOver(request: RequestState, nowNs: number): void {
+    this.kvNews.push({ request });
     this.wake(nowNs);
   }
 
@@ -224,7 +226,7 @@ export class InstanceEngine implements InstanceView {
       this.events.finished(request, request.isPrefillLeg ? nowNs : seenNs);
     this.scheduler.update(done.batch, nowNs, finished, seenNs);
     this.traffic?.writeDown(done.batch, nowNs);
-    this.take(done.polled);
+    this.takeIn(done.polled);
     this.busy = false;
     this.turn(nowNs);
     return done.batch;
@@ -260,16 +262,17 @@ export class InstanceEngine implements InstanceView {
     return count;
   }
 
-  private takeArrived(): readonly ArrivedKv[] {
-    if (this.arrivedKv.length === 0) return noArrivals;
-    const arrived = this.arrivedKv;
-    this.arrivedKv = [];
-    return arrived;
+  private look(): readonly KvNews[] {
+    if (this.kvNews.length === 0) return noNews;
+    const news = this.kvNews;
+    this.kvNews = [];
+    return news;
   }
 
-  private take(arrived: readonly ArrivedKv[]): void {
-    for (const { request, computedTokens } of arrived) {
-      this.scheduler.kvReady(request, computedTokens);
+  private takeIn(news: readonly KvNews[]): void {
+    for (const { request, computedTokens } of news) {
+      if (computedTokens === undefined) this.kv.free(request);
+      else this.scheduler.kvReady(request, computedTokens);
     }
   }
 
@@ -301,12 +304,12 @@ export class InstanceEngine implements InstanceView {
       this.traffic?.startLoads(this.scheduler.takeRecalls(), nowNs);
       if (batch === undefined) {
         if (this.inbox.length > 0) continue;
-        if (this.inFlight.length > 0 || this.arrivedKv.length === 0) return;
-        // A step without a forward pass, only to look for arrivals.
-        this.take(this.takeArrived());
+        if (this.batchesInFlight > 0 || this.kvNews.length === 0) return;
+        // A step without a forward pass, only to look.
+        this.takeIn(this.look());
         continue;
       }
-      this.inFlight.push({ batch, polled: this.takeArrived() });
+      this.inFlight.push({ batch, polled: this.dummyWaits ? noNews : this.look() });
       const iteration = this.describe(batch, nowNs);
       if (this.traffic?.delays(iteration, batch, nowNs) === true) continue;
       this.send(iteration, batch, nowNs);
@@ -342,7 +345,10 @@ export class InstanceEngine implements InstanceView {
         if (this.scheduler.preemptions === preemptions || this.inFlight.length > 0) break;
       }
     }
-    if (this.mayRunDummy && this.wave?.awaits(this) === true) return this.dummy();
+    if (this.mayRunDummy && this.wave?.awaits(this) === true) {
+      this.takeIn(this.look());
+      return this.dummy();
+    }
     this.owesDummy = running;
     return undefined;
   }

@@ -37,6 +37,8 @@ export class AnswerChecker {
   /** Whom the last answer came through, as far as it says so. */
   by: AnsweredBy = {};
   private readonly outstanding = new Map<string, number>();
+  /** Steps of each instance that are not answered, first to last: engines end them in order. */
+  private readonly steps = new Map<number, number[]>();
   private clockNs = 0;
 
   submitted(iteration: Iteration): void {
@@ -50,6 +52,10 @@ export class AnswerChecker {
   /** A graph set of this name is on its way. */
   expect(lane: number, instance: number, iteration: number, releaseNs: number): void {
     this.outstanding.set(nameOf(lane, instance, iteration), releaseNs);
+    if (lane !== 0) return;
+    const steps = this.steps.get(instance);
+    if (steps === undefined) this.steps.set(instance, [iteration]);
+    else steps.push(iteration);
   }
 
   /**
@@ -78,9 +84,19 @@ export class AnswerChecker {
         at,
       });
     }
+    if (completion.lane === 0) this.checkOrder(completion, at);
     this.outstanding.delete(name);
     this.clockNs = finishNs;
     return completion;
+  }
+
+  private checkOrder({ instance, iteration }: Completion, at: string): void {
+    const first = this.steps.get(instance)?.shift();
+    if (first === iteration) return;
+    throw new UserError(
+      `iteration ${iteration} of instance ${instance} is answered before its iteration ${first}`,
+      { at, hint: 'the steps of an instance end in the order in which they came' },
+    );
   }
 
   private checkAdvanced(advancedNs: number, untilNs: number, at: string): void {

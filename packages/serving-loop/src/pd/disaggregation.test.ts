@@ -119,6 +119,20 @@ describe('pull', () => {
     expect(rows.map((row) => row.scheduledNs)).toEqual([0, ms(14)]);
   });
 
+  it('a busy prefill instance looks for what has gone with its next step, and hears at its end', async () => {
+    const { rows } = await run(
+      [
+        request(0, 0, { promptTokens: 16 }),
+        request(1, 5, { promptTokens: 32 }),
+        request(2, 12, { promptTokens: 48 }),
+      ],
+      { prefill: [{ kv_blocks: 6, long_prefill_token_threshold: 16 }] },
+    );
+    // 5 blocks. The one of 0 has gone by 14; the step of 20..30 looks. At 20 request 1 takes its second,
+    // two are free and request 2 needs three; at 30 they are.
+    expect(rows.map((row) => row.scheduledNs)).toEqual([0, ms(10), ms(30)]);
+  });
+
   it('moves only what the decode instance lacks', async () => {
     const shared = { promptTokens: 40, outputTokens: 2 };
     const { machine } = await run([

@@ -8,7 +8,7 @@
  *     sends the KV when it ends, or layer by layer while it computes
  *
  * Each waits in one direction only, so that full pools delay but never lock. A transfer's end frees
- * the prefill's blocks; the decode instance notices it with its next step.
+ * the prefill's blocks; both instances notice it with their next steps.
  */
 import { assert } from '@astrolabe/base';
 import type { KvTransferOptions } from '@astrolabe/config';
@@ -158,7 +158,7 @@ export class Disaggregation {
     request.finishNs = nowNs;
     request.status = RequestStatus.finished;
     this.byRequest.delete(request.index);
-    handOff.prefill.release(handOff.leg, nowNs);
+    handOff.prefill.kv.free(handOff.leg);
     this.events.finished(request, nowNs);
     return true;
   }
@@ -222,7 +222,7 @@ export class Disaggregation {
     if (!handOff.prefilled || !handOff.reserved || handOff.openTransfers > 0) return;
     assert(decode !== undefined, 'complete without a receiver');
     this.byRequest.delete(request.index);
-    prefill.release(leg, nowNs);
+    prefill.handedOver(leg, nowNs);
     const recomputed = this.options.first_token === 'decode' ? 1 : 0;
     decode.kvArrived(request, request.promptTokens - recomputed, nowNs);
   }

@@ -118,6 +118,17 @@ test('answers that cannot be right are refused with their line', async () => {
   );
 });
 
+test('steps of an instance are answered in their order, beside moves on another lane', async () => {
+  const hasty = program(`const { advanceNs, iteration } = JSON.parse(line);
+    if (advanceNs) console.log(JSON.stringify({ ...${JSON.stringify(completion)}, iteration: 1 }));`);
+  const pipe = backend(hasty);
+  pipe.submit(iteration);
+  pipe.submit({ ...iteration, iteration: 1 });
+  await expect(pipe.next(Number.POSITIVE_INFINITY)).rejects.toThrow(
+    /line 1: iteration 1 of instance 0 is answered before its iteration 0/,
+  );
+});
+
 test('a stage that loses an iteration is found out when nothing is left to run', async () => {
   const loses = program(`const { advanceNs } = JSON.parse(line);
     if (advanceNs) console.log(JSON.stringify({ advancedNs: advanceNs }));`);
