@@ -28,14 +28,14 @@ for metadata in stream:
     at = attributes(metadata, 2)
     if "advance_ns" in at:  # run the clock: answer with the next completion, or that time was reached
         due = pending and pending[0][0] <= at["advance_ns"]
-        print(json.dumps(heapq.heappop(pending)[2] if due else {"advancedNs": at["advance_ns"]}), flush=True)
+        print(json.dumps(heapq.heappop(pending)[-1] if due else {"advancedNs": at["advance_ns"]}), flush=True)
         continue
     start = max(at["release_ns"], free.get(at["npu"], 0))
     nodes = [next(stream) for _ in range(at["node_count"])]  # exact ns, else field 7 in microseconds
     busy = sum(attributes(n, 10).get("duration_ns", dict(fields(n)).get(7, 0) * 1000) for n in nodes)
     free[at["npu"]] = finish = start + busy
-    npus = running.setdefault((at["instance"], at["iteration"]), [])
+    npus = running.setdefault((at["instance"], at["iteration"], at["lane"]), [])
     npus.append({"npu": at["npu"], "startNs": start, "finishNs": finish, "computeNs": busy, "exposedCommNs": 0, "exposedMemoryNs": 0})
     if len(npus) == at["npu_count"]:
         finish = max(npu["finishNs"] for npu in npus)
-        heapq.heappush(pending, (finish, at["instance"], {"instance": at["instance"], "iteration": at["iteration"], "lane": at["lane"], "startNs": min(npu["startNs"] for npu in npus), "finishNs": finish, "npus": npus, "commBytes": 0, "memoryBytes": 0}))
+        heapq.heappush(pending, (finish, at["instance"], at["lane"], at["iteration"], {"instance": at["instance"], "iteration": at["iteration"], "lane": at["lane"], "startNs": min(npu["startNs"] for npu in npus), "finishNs": finish, "npus": npus, "commBytes": 0, "memoryBytes": 0}))
