@@ -50,7 +50,7 @@ const wireTypeOf: Record<Scalar, number> = {
 };
 
 /** Kind of an attribute that carries no value. */
-export const noKind = 'none';
+const noKind = 'none';
 
 /** `kindOfField[field]` is the oneof member's name, `tagOfField[field]` its tag (field and type). */
 export const kindOfField: readonly string[] = ['', '', ''].concat(

@@ -83,21 +83,16 @@ export class NodeDecoder {
           columns.type[node] = this.nodeType(reader.uint32());
           break;
         case 0x22:
-        case 0x2a: {
-          const length = reader.uint32();
-          const depsEnd = this.take(length, end) + length;
-          reader.pos -= length;
-          while (reader.pos < depsEnd) this.addDep(node, tag === 0x22);
+        case 0x2a:
+          this.packedDeps(node, tag === 0x22, end);
           break;
-        }
         case 0x20:
         case 0x28:
           this.addDep(node, tag === 0x20);
           break;
         case 0x38: {
-          const duration = readCount(reader, 'duration_micros') * this.nsPerDuration;
-          if (duration > Number.MAX_SAFE_INTEGER) throw new WireError('duration beyond 2^53 ns');
-          if (!this.hasDurationNs) columns.durationNs[node] = duration;
+          const durationNs = this.duration();
+          if (!this.hasDurationNs) columns.durationNs[node] = durationNs;
           break;
         }
         case 0x52: {
@@ -108,12 +103,8 @@ export class NodeDecoder {
           }
           break;
         }
-        default: {
-          reader.skipType(tag & 7, 0, tag >>> 3);
-          const bytes = reader.buf.slice(start, reader.pos);
-          readNodeFields(bytes);
-          builder.addFields(node, bytes);
-        }
+        default:
+          this.otherField(node, tag, start);
       }
     }
     if (reader.pos !== end) throw new WireError('a field runs past the end of its message');
@@ -131,6 +122,29 @@ export class NodeDecoder {
   private nodeType(wire: number): number {
     if (wire > maxWireType) throw new WireError(`node type ${wire} is beyond ${maxWireType}`);
     return this.readType[wire];
+  }
+
+  private duration(): number {
+    const durationNs = readCount(this.reader, 'duration_micros') * this.nsPerDuration;
+    if (durationNs > Number.MAX_SAFE_INTEGER) throw new WireError('duration beyond 2^53 ns');
+    return durationNs;
+  }
+
+  /** A field without a column; read once so that a malformed one is refused here. */
+  private otherField(node: number, tag: number, start: number): void {
+    const { reader } = this;
+    reader.skipType(tag & 7, 0, tag >>> 3);
+    const bytes = reader.buf.slice(start, reader.pos);
+    readNodeFields(bytes);
+    this.builder.addFields(node, bytes);
+  }
+
+  private packedDeps(node: number, isCtrl: boolean, end: number): void {
+    const { reader } = this;
+    const length = reader.uint32();
+    const depsEnd = this.take(length, end) + length;
+    reader.pos -= length;
+    while (reader.pos < depsEnd) this.addDep(node, isCtrl);
   }
 
   private addDep(node: number, isCtrl: boolean): void {

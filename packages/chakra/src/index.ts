@@ -1,4 +1,4 @@
-export { fromLong, noKind, readAttribute } from './attribute.js';
+export { fromLong, readAttribute } from './attribute.js';
 export { type SchemaVersion, schemaVersions, withSchemaVersion } from './convert.js';
 export {
   type DecodeOptions,

@@ -1,6 +1,6 @@
 /** Pictures of a slice of a graph: Graphviz text, or one HTML page that needs nothing else. */
 import type { ExecutionGraph } from './graph.js';
-import { checkDependencies } from './lint/check-dependencies.js';
+import { checkDependencies, type ResolvedGraph } from './lint/check-dependencies.js';
 import { Findings } from './lint/finding.js';
 import { collectiveName, nodeTypeName } from './node-record.js';
 import { NodeType } from './node-type.js';
@@ -50,7 +50,7 @@ export function sliceNodes(graph: ExecutionGraph, slice: Slice): number[] {
   return [...found].sort((a, b) => a - b);
 }
 
-function edgesOf(graph: ExecutionGraph): ReturnType<typeof checkDependencies> {
+function edgesOf(graph: ExecutionGraph): ResolvedGraph {
   return checkDependencies({ graph, npu: 0, at: '' }, new Findings(0));
 }
 
@@ -98,13 +98,27 @@ const boxHeight = 44;
 const gapX = 24;
 const gapY = 34;
 
+interface Layout {
+  /** Upper left corner of each node's box. */
+  readonly corner: ReadonlyMap<number, { readonly x: number; readonly y: number }>;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** One HTML page with an SVG: nodes in layers by dependency, each with a tooltip. */
 export function viewHtml(graph: ExecutionGraph, nodes: readonly number[], title: string): string {
-  const { parentStart, parent, order } = edgesOf(graph);
+  const edges = edgesOf(graph);
+  const layout = layersOf(nodes, edges);
+  const parts = [...arrows(nodes, edges, layout), ...nodes.map((node) => box(graph, node, layout))];
+  return page(title, nodes.length, graph.nodeCount, layout, parts.join('\n'));
+}
+
+/** A node lies below all its parents that are shown; nodes of a layer in order of the graph. */
+function layersOf(nodes: readonly number[], { parentStart, parent, order }: ResolvedGraph): Layout {
   const shown = new Set(nodes);
   const layerOf = new Map<number, number>();
   const widthOf: number[] = [];
-  const place = new Map<number, { x: number; y: number }>();
+  const corner = new Map<number, { x: number; y: number }>();
   for (const node of order) {
     if (!shown.has(node)) continue;
     let layer = 0;
@@ -113,49 +127,58 @@ export function viewHtml(graph: ExecutionGraph, nodes: readonly number[], title:
     }
     layerOf.set(node, layer);
     const column = widthOf[layer] ?? 0;
-    for (let i = widthOf.length; i <= layer; i++) widthOf.push(0);
     widthOf[layer] = column + 1;
-    place.set(node, {
+    corner.set(node, {
       x: gapX + column * (boxWidth + gapX),
       y: gapY + layer * (boxHeight + gapY),
     });
   }
-  const parts: string[] = [];
+  return {
+    corner,
+    width: gapX + Math.max(1, ...widthOf) * (boxWidth + gapX),
+    height: gapY + Math.max(1, widthOf.length) * (boxHeight + gapY),
+  };
+}
+
+function arrows(
+  nodes: readonly number[],
+  { parentStart, parent }: ResolvedGraph,
+  { corner }: Layout,
+): string[] {
+  const paths: string[] = [];
   for (const node of nodes) {
-    const to = place.get(node)!;
+    const to = corner.get(node);
     for (let i = parentStart[node]; i < parentStart[node + 1]; i++) {
-      const from = place.get(parent[i]);
-      if (from === undefined) continue;
+      const from = corner.get(parent[i]);
+      if (from === undefined || to === undefined) continue;
       const [x1, y1] = [from.x + boxWidth / 2, from.y + boxHeight];
       const [x2, y2] = [to.x + boxWidth / 2, to.y];
       const bend = `C${x1} ${y1 + gapY} ${x2} ${y2 - gapY}`;
-      parts.push(`<path d="M${x1} ${y1}${bend} ${x2} ${y2}" marker-end="url(#tip)"/>`);
+      paths.push(`<path d="M${x1} ${y1}${bend} ${x2} ${y2}" marker-end="url(#tip)"/>`);
     }
   }
-  for (const node of nodes) {
-    const { x, y } = place.get(node)!;
-    const name = graph.strings[graph.name[node]];
-    const colour = colours[graph.type[node]] ?? '#eeeeee';
-    const short = name.length > 26 ? `${name.slice(0, 25)}...` : name;
-    parts.push(
-      `<g><title>${escapeHtml(`id ${graph.id[node]} ${name}: ${detail(graph, node)}`)}</title>` +
-        `<rect x="${x}" y="${y}" width="${boxWidth}" height="${boxHeight}" rx="4" ` +
-        `fill="${colour}"/><text x="${x + 8}" y="${y + 17}">${escapeHtml(short)}</text>` +
-        `<text class="detail" x="${x + 8}" y="${y + 34}">` +
-        `${escapeHtml(detail(graph, node))}</text></g>`,
-    );
-  }
-  const width = gapX + Math.max(1, ...widthOf) * (boxWidth + gapX);
-  const height = gapY + Math.max(1, widthOf.length) * (boxHeight + gapY);
-  return page(title, nodes.length, graph.nodeCount, width, height, parts.join('\n'));
+  return paths;
+}
+
+function box(graph: ExecutionGraph, node: number, { corner }: Layout): string {
+  const { x, y } = corner.get(node) ?? { x: 0, y: 0 };
+  const name = graph.strings[graph.name[node]];
+  const colour = colours[graph.type[node]] ?? '#eeeeee';
+  const short = name.length > 26 ? `${name.slice(0, 25)}...` : name;
+  return (
+    `<g><title>${escapeHtml(`id ${graph.id[node]} ${name}: ${detail(graph, node)}`)}</title>` +
+    `<rect x="${x}" y="${y}" width="${boxWidth}" height="${boxHeight}" rx="4" ` +
+    `fill="${colour}"/><text x="${x + 8}" y="${y + 17}">${escapeHtml(short)}</text>` +
+    `<text class="detail" x="${x + 8}" y="${y + 34}">` +
+    `${escapeHtml(detail(graph, node))}</text></g>`
+  );
 }
 
 function page(
   title: string,
   shown: number,
   total: number,
-  width: number,
-  height: number,
+  { width, height }: Layout,
   body: string,
 ): string {
   return `<!doctype html>

@@ -29,7 +29,7 @@ const supported: readonly number[] = [
   CollectiveType.reduceScatter,
 ];
 
-export function isCommunication(type: number): boolean {
+function isCommunication(type: number): boolean {
   return type >= NodeType.commSend && type <= NodeType.commColl;
 }
 
