@@ -13,8 +13,8 @@
 import type { EngineOptions } from '@astrolabe/config';
 import { captureSizes, paddingTable } from './capture-sizes.js';
 
-export const minTokenBucket = 16;
-export const minRowBucket = 8;
+const minTokenBucket = 16;
+const minRowBucket = 8;
 
 /** For `padTokens`; empty where nothing is padded. */
 export interface PaddingTables {

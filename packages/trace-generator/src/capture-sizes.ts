@@ -1,9 +1,9 @@
 /**
  * CUDA-graph capture sizes of vLLM (O2, no speculative decoding) and the padding they cause: 1, 2, 4,
  * every 8 below 256, every 16 from there, up to min(2 * max_num_seqs, 512, max_num_batched_tokens).
- * A larger batch runs without a graph, unpadded (vllm.md 5 of the design notes).
+ * A larger batch runs without a graph, unpadded (vLLM's `VllmConfig._set_cudagraph_sizes`).
  */
-export const captureSizeLimit = 512;
+const captureSizeLimit = 512;
 
 export function captureSizes(maxNumSeqs: number, maxNumBatchedTokens: number): number[] {
   const largest = Math.min(2 * maxNumSeqs, captureSizeLimit, maxNumBatchedTokens);

@@ -1,7 +1,8 @@
 /**
  * Operators to Chakra nodes: one program per pipeline stage (and per rank where ranks differ), a
- * chain of compute nodes with the collectives of tensor parallelism between them (vllm.md 7) and the
- * hand-over between stages (vllm.md 9).
+ * chain of compute nodes with the collectives of tensor parallelism between them (an all-reduce behind
+ * each row-parallel operator: Megatron-LM, arXiv 1909.08053, section 3; vocabulary-parallel embedding
+ * and head as in vLLM) and the hand-over between stages.
  */
 import { CollectiveType, type StringTable, TensorLocation } from '@astrolabe/chakra';
 import {
@@ -24,7 +25,7 @@ import type { Terms } from './terms.js';
 import { fetchStart, fetchWeights } from './weights.js';
 
 /** Tag of the hidden state on its way to the next stage. */
-export const pipelineTag = 1;
+const pipelineTag = 1;
 
 /** Serial time of a step outside its operators. */
 export interface StepOverhead {

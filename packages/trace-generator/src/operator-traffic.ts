@@ -1,7 +1,7 @@
 /**
  * Bytes that one call of an operator moves to and from the device's own memory on one rank: its
- * weights once, what it reads and writes per token once (shapes: layers.md of the design notes), the
- * KV of every context once. What caches keep is not left out.
+ * weights once, what it reads and writes per token once (`rowElements`), the KV of every context once.
+ * What caches keep is not left out.
  */
 import {
   dtypeBytes,

@@ -1,6 +1,7 @@
 /**
- * Padding of a data-parallel wave (vllm.md 8): when every rank's batch fits a captured graph (or a
- * compiled bucket) all pad to the largest rank's size, else every rank runs its own tokens unpadded.
+ * Padding of a data-parallel wave (vLLM's `coordinate_batch_across_dp`): when every rank's batch fits a
+ * captured graph (or a compiled bucket) all pad to the largest rank's size, else every rank runs its
+ * own tokens unpadded.
  */
 import { UserError } from '@astrolabe/base';
 import type { Batch } from './batch.js';

@@ -36,7 +36,7 @@ export const termSwitchesSchema = z
     ),
     weightFloor: on.describe('no operator timed alone is faster than memory delivers its weights'),
     sharedExpertStream: on.describe(
-      'shared experts of up to 256 tokens run beside the exchange of the routed ones (vllm.md 8)',
+      'shared experts of up to 256 tokens run beside the exchange of the routed ones',
     ),
     embeddingAllReduce: on.describe('all-reduce after the vocabulary-parallel embedding, TP > 1'),
     logitsGather: on.describe('all-gather of the logits before sampling, TP > 1'),

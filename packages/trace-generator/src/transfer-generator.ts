@@ -11,7 +11,7 @@ import { type KvLink, kvHeadBytes, kvTag, planKvLinks } from './kv-links.js';
 import { type Transfer, transferLane } from './kv-transfer.js';
 
 /** Bytes of a request for KV, one per pair of NPUs. */
-export const pullRequestBytes = 256;
+const pullRequestBytes = 256;
 
 interface Plan {
   readonly placed: readonly { readonly npu: number; readonly template: Template }[];

@@ -1,6 +1,6 @@
 /**
  * The feed-forward block of a mixture of experts: how its operators follow one another and what its
- * ranks exchange (vllm.md 8).
+ * ranks exchange, as vLLM's fused MoE layer with the all2all backend `allgather_reducescatter`.
  *
  * - Without data parallelism every rank holds all tokens: an all-reduce over TP behind the block,
  *   whether experts are whole (EP) or sliced.
