@@ -1,8 +1,7 @@
 /**
- * The machine of a cluster file. Links: one level per entry of `link_bw`, innermost the NPUs of one
- * pipeline stage, outermost everything. Every collective runs as a ring with 10 ns endpoint delay, as
- * LLMServingSim sets ASTRA-sim up, but all-to-all, which is sent directly. Where the file names
- * measured links, their times take the place of both.
+ * The machine of a cluster file; its links are cluster-network.ts. Every collective runs as a ring with
+ * 10 ns endpoint delay, as LLMServingSim sets ASTRA-sim up, but all-to-all, which is sent directly.
+ * Where the file names measured links, their times take the place of both.
  */
 import { type Cluster, measuredLinksOf, npuHardware } from '@astrolabe/config';
 import { clusterNetwork } from './cluster-network.js';

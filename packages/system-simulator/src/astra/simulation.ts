@@ -82,42 +82,40 @@ export class AstraSimulation implements NodeActions {
       chains: true,
       ...(inputs.slowdown === undefined ? {} : { slowdown: Float64Array.from(inputs.slowdown) }),
     });
-    this.planner = new Planner({
-      system,
-      npusCount: network.npus_count,
-      queuesPerDim: inputs.queuesPerDim,
-      endpointNs: endpointDelay(inputs),
-      groups: inputs.groups,
-      repairs: inputs.repairs,
-      agreedOrder: way === 'agreed',
-    });
-    const { sharedBus, localReductionDelay } = system;
-    this.bus =
-      sharedBus === undefined
-        ? undefined
-        : new SharedBus(this.core, { ...sharedBus, localReductionDelay });
-    this.engine = new StreamEngine({
-      ...(folded ? { mirror } : {}),
-      ...(this.bus === undefined ? {} : { bus: this.bus }),
-      core: this.core,
-      transport: checkedTransport(this.transport, inputs.backend, network),
-      localMemoryBytesPerSecond: system.localMemoryBandwidthGBps * 1e9,
-      onDataSetDone: ({ task }) => this.feeder.finish(task),
-    });
-    this.custom = new CustomCollectives({
-      core: this.core,
-      transport: this.transport,
-      load: (prefix, rank) => {
-        if (inputs.customGraph !== undefined) return inputs.customGraph(prefix, rank);
-        throw new UserError(`custom collective ${prefix}: there are no files here`);
-      },
-      onDone: (task) => this.feeder.finish(task),
-    });
+    this.planner = plannerOf(inputs, way);
+    this.bus = busOf(inputs, this.core);
+    this.engine = this.makeEngine(folded);
+    this.custom = this.makeCustom();
     this.closedRing =
       way === 'closed' ? new ClosedRing(this.core, inputs, endpointDelay(inputs)) : undefined;
     this.memory = new AstraRemoteMemory(this.core, inputs.memory);
     this.core.layers = (kind, arg) => this.handle(kind, arg);
     if (system.trackLocalMemory) this.trackLocalMemory();
+  }
+
+  private makeEngine(folded: boolean): StreamEngine {
+    const { backend, network, system } = this.inputs;
+    return new StreamEngine({
+      ...(folded ? { mirror } : {}),
+      ...(this.bus === undefined ? {} : { bus: this.bus }),
+      core: this.core,
+      transport: checkedTransport(this.transport, backend, network),
+      localMemoryBytesPerSecond: system.localMemoryBandwidthGBps * 1e9,
+      onDataSetDone: ({ task }) => this.feeder.finish(task),
+    });
+  }
+
+  private makeCustom(): CustomCollectives {
+    const { customGraph } = this.inputs;
+    return new CustomCollectives({
+      core: this.core,
+      transport: this.transport,
+      load: (prefix, rank) => {
+        if (customGraph !== undefined) return customGraph(prefix, rank);
+        throw new UserError(`custom collective ${prefix}: there are no files here`);
+      },
+      onDone: (task) => this.feeder.finish(task),
+    });
   }
 
   private trackLocalMemory(): void {
@@ -344,6 +342,26 @@ export class AstraSimulation implements NodeActions {
         this.engine.handle(kind, arg);
     }
   }
+}
+
+function plannerOf(inputs: AstraInputs, way: Way): Planner {
+  const { system, network, queuesPerDim, groups, repairs } = inputs;
+  return new Planner({
+    system,
+    npusCount: network.npus_count,
+    queuesPerDim,
+    endpointNs: endpointDelay(inputs),
+    groups,
+    repairs,
+    agreedOrder: way === 'agreed',
+  });
+}
+
+function busOf({ system }: AstraInputs, core: Core): SharedBus | undefined {
+  const { sharedBus, localReductionDelay } = system;
+  return sharedBus === undefined
+    ? undefined
+    : new SharedBus(core, { ...sharedBus, localReductionDelay });
 }
 
 /** @throws UserError where stock ASTRA-sim refuses the network */

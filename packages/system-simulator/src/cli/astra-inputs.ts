@@ -114,7 +114,7 @@ function readPerNode(path: string): Map<number, string> {
   return new Map(Object.entries(value).map(([id, prefix]) => [Number(id), prefix]));
 }
 
-export function positive(name: string, text: string): number {
+export function nonNegative(name: string, text: string): number {
   const value = Number(text);
   if (Number.isFinite(value) && value >= 0) return value;
   throw new UserError(`expected a number >= 0, got "${text}"`, { at: `--${name}` });

@@ -17,7 +17,7 @@ import { allRepairs, type RepairName, type Repairs, repairList } from '../astra/
 import { astraReport } from '../astra/report.js';
 import { runAstra } from '../astra/run.js';
 import { describeUnfinished } from '../astra/unfinished.js';
-import { positive, readAstraInputs } from './astra-inputs.js';
+import { nonNegative, readAstraInputs } from './astra-inputs.js';
 import { parseSlowdown, Recorders } from './recorders.js';
 import { deadlockMessage } from './run-graphs.js';
 import { staticFindings } from './static-checks.js';
@@ -176,8 +176,8 @@ function inputsOf(options: Options, mode: ReadMode): AstraInputs {
     backend: options.backend,
     mode,
     dialect: options.dialect,
-    queuesPerDim: positive('num-queues-per-dim', options.numQueuesPerDim),
-    injectionScale: positive('injection-scale', options.injectionScale),
+    queuesPerDim: nonNegative('num-queues-per-dim', options.numQueuesPerDim),
+    injectionScale: nonNegative('injection-scale', options.injectionScale),
     rendezvous: options.rendezvousProtocol,
     repairs: chosenRepairs(mode, options),
   });

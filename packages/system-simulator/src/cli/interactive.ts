@@ -13,7 +13,7 @@ import {
 import { decodeGraph, graphFileName } from '@astrolabe/chakra';
 import { parseAstraNetwork, parseAstraSystem, parseForkMemory } from '@astrolabe/config';
 import { InvalidArgumentError } from 'commander';
-import { ask, converse } from '../interactive/conversation.js';
+import { ask, converse, type Outcome } from '../interactive/conversation.js';
 import { ForkMachine } from '../interactive/fork-machine.js';
 
 /** True if the arguments are those of LLMServingSim's binary. */
@@ -32,6 +32,27 @@ interface Options {
 
 /** @throws Verdict when the conversation ends before its `exit` */
 export async function runInteractive(): Promise<void> {
+  const options = readOptions();
+  const conversation = converse(
+    {
+      machine: machineOf(options),
+      starts: options.startNpuIds,
+      ends: options.endNpuIds,
+      read: (prefix, npu) => {
+        const path = graphFileName(prefix, npu);
+        return decodeGraph(readBytes(path), { at: path, dialect: 'llmservingsim' });
+      },
+    },
+    options.workloadConfiguration,
+  );
+  if (options.startNpuIds.length + options.endNpuIds.length === 0) {
+    throw new UserError('no NPU to ask: give --start-npu-ids');
+  }
+  const { problem } = await talk(conversation);
+  if (problem !== undefined) throw new Verdict(problem);
+}
+
+function readOptions(): Options {
   const command = makeCommand(
     'system-simulator',
     "Serves LLMServingSim's front end in place of its ASTRA-sim.",
@@ -46,29 +67,21 @@ export async function runInteractive(): Promise<void> {
     .option('--start-npu-ids <list>', 'first NPU of each instance', npuList, [])
     .option('--end-npu-ids <list>', 'last NPU of instances with several', npuList, []);
   command.parse();
-  const options = command.opts<Options>();
+  return command.opts<Options>();
+}
+
+function machineOf(options: Options): ForkMachine {
   const { networkConfiguration: network, systemConfiguration: system } = options;
-  const machine = new ForkMachine({
+  return new ForkMachine({
     // Not in its own words: one NPU in a dimension is legal here.
     network: parseAstraNetwork(readText(network), network, 'default'),
     system: parseAstraSystem(readJson(system), system, 'compat'),
     memory: parseForkMemory(readJson(options.memoryConfiguration), options.memoryConfiguration),
   });
-  const conversation = converse(
-    {
-      machine,
-      starts: options.startNpuIds,
-      ends: options.endNpuIds,
-      read: (prefix, npu) => {
-        const path = graphFileName(prefix, npu);
-        return decodeGraph(readBytes(path), { at: path, dialect: 'llmservingsim' });
-      },
-    },
-    options.workloadConfiguration,
-  );
-  if (options.startNpuIds.length + options.endNpuIds.length === 0) {
-    throw new UserError('no NPU to ask: give --start-npu-ids');
-  }
+}
+
+/** What the conversation says goes to stdout, what it asks is a line of stdin. */
+async function talk(conversation: ReturnType<typeof converse>): Promise<Outcome> {
   const lines = readLines(openInput('-'), 'stdin');
   let turn = conversation.next();
   while (turn.done !== true) {
@@ -82,7 +95,7 @@ export async function runInteractive(): Promise<void> {
   }
   await lines.return(undefined);
   process.stdin.destroy();
-  if (turn.value.problem !== undefined) throw new Verdict(turn.value.problem);
+  return turn.value;
 }
 
 /** `0,4,` as the front end writes it. */
