@@ -89,7 +89,9 @@ function expectation(issue: Issue): string {
     const names = options.map((option) => expectation(option).replace(/^expected /, ''));
     return `expected ${[...new Set(names.map(withoutReceived))].join(' or ')}`;
   }
-  return issue.message.replace(/^(Invalid input|Invalid option|Too \w+): /, '');
+  return issue.message
+    .replace(/^(Invalid input|Invalid option|Too \w+): /, '')
+    .replace(/^expected record/, 'expected object');
 }
 
 function withoutReceived(message: string): string {

@@ -108,8 +108,12 @@ export function addBehaviourOptions(command: Command): Command {
     .optionsGroup(
       'Scheduling and KV cache (default: the instance\u2019s key; docs/cluster-file.md):',
     )
-    .option('--max-num-seqs <n>', 'most requests in one batch', positiveInteger)
-    .option('--max-num-batched-tokens <n>', 'token budget of one step', positiveInteger)
+    .option('--max-num-seqs <n>', 'most requests in one batch; 0 = no limit', nonNegativeInteger)
+    .option(
+      '--max-num-batched-tokens <n>',
+      'token budget of one step; 0 = the context length',
+      nonNegativeInteger,
+    )
     .option('--max-model-len <n>', 'longest sequence accepted, tokens', positiveInteger)
     .option('--long-prefill-token-threshold <n>', 'cap on one chunk; 0 = none', nonNegativeInteger)
     .addOption(new Option('--dtype <type>', 'weights and activations').choices(dtypes))

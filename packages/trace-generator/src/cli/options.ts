@@ -1,5 +1,5 @@
 /** The command's flags, parsed. Engine options matter here only where they change a graph. */
-import { booleanFlag, makeCommand, nonNegativeInteger, positiveInteger } from '@astrolabe/base/cli';
+import { booleanFlag, makeCommand, nonNegativeInteger } from '@astrolabe/base/cli';
 import { type Dialect, dialects } from '@astrolabe/chakra';
 import { batchPaddings, dtypes, type EngineOverrides, kvCacheDtypes } from '@astrolabe/config';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -36,8 +36,8 @@ export function generatorCommand(): Command {
     .requiredOption('--cluster-config <file>', 'cluster file (ours or LLMServingSim\u2019s)')
     .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
     .option('--calibration <file>', 'fitted step constants; none = nothing fitted')
-    .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', positiveInteger)
-    .option('--max-num-batched-tokens <n>', 'as for serving-loop', positiveInteger)
+    .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', nonNegativeInteger)
+    .option('--max-num-batched-tokens <n>', 'as for serving-loop', nonNegativeInteger)
     .addOption(new Option('--dtype <type>', 'as for serving-loop').choices(dtypes))
     .addOption(new Option('--kv-cache-dtype <type>', 'as for serving-loop').choices(kvCacheDtypes))
     .addOption(new Option('--batch-padding <how>', 'as for serving-loop').choices(batchPaddings))

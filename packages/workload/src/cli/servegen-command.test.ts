@@ -32,7 +32,7 @@ test.each<[string, unknown, RegExp]>([
   ['0,Infinity,1\n', lengths, /chunk-0-trace\.csv:1: expected timestamp, rate, cv/],
   ['0,1,1e10,Gamma\n', lengths, /chunk-0-trace\.csv:1: cv: expected a number of 0 to 1000/],
   ['0,1,-1,Gamma\n', lengths, /chunk-0-trace\.csv:1: cv: .* got -1$/],
-  ['0,1,1\n', null, /chunk-0-dataset\.json: expected record, received null$/],
+  ['0,1,1\n', null, /chunk-0-dataset\.json: expected object, received null$/],
   ['0,1,1\n', { 0: null }, /chunk-0-dataset\.json: 0: expected object, received null$/],
   [
     '0,1,1\n',
