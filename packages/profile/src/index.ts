@@ -20,6 +20,7 @@ export {
   profileUseSchema,
 } from './lookup-counts.js';
 export { lookupState, OperatorLine } from './operator-line.js';
+export { type OperatorPower, operatorPowerOf } from './operator-power.js';
 export * from './profile-table.js';
 export { rooflineTable } from './roofline.js';
 export * from './table-model.js';

@@ -3,6 +3,7 @@
  * interpolation (`table-model.ts`), by fitted models and by rooflines. All times are for one layer's
  * operator on one rank, in ns, without communication.
  */
+import type { OperatorPower } from './operator-power.js';
 import type { IsolatedTiming, MeasurementKind } from './profile-table.js';
 
 /** The attention work of one batch on one instance, before it is divided by TP. */
@@ -39,6 +40,8 @@ export interface LatencyModel {
   readonly counters: LookupCounters;
   /** Present when operators were timed alone, not as an engine runs them. */
   readonly isolated?: IsolatedTiming | undefined;
+  /** What its operators drew; absent: not measured. */
+  readonly power?: OperatorPower | undefined;
 
   /** Whether the operator is known at this TP degree. */
   has(operator: string, tp: number): boolean;
@@ -56,7 +59,7 @@ type Times = Pick<LatencyModel, 'denseNs' | 'perSequenceNs' | 'attentionNs' | 'm
 /** The same model, of which some times are others. */
 export function withTimes(base: LatencyModel, times: Partial<Times>): LatencyModel {
   const { hardware, model, dtype, source, measurement, engine } = base;
-  const { tpDegrees, counters, isolated } = base;
+  const { tpDegrees, counters, isolated, power } = base;
   return {
     hardware,
     model,
@@ -67,6 +70,7 @@ export function withTimes(base: LatencyModel, times: Partial<Times>): LatencyMod
     tpDegrees,
     counters,
     isolated,
+    power,
     has: (operator, tp) => base.has(operator, tp),
     denseNs: (operator, tp, tokens) => base.denseNs(operator, tp, tokens),
     perSequenceNs: (operator, tp, sequences) => base.perSequenceNs(operator, tp, sequences),

@@ -10,6 +10,7 @@ import { DecodeTail, measureTail, skewShots } from './decode-tail.js';
 import type { AttentionBatch, LatencyModel, LookupCounters } from './latency-model.js';
 import { MoeGrid } from './moe-grid.js';
 import { lookupState, OperatorLine } from './operator-line.js';
+import type { OperatorPower } from './operator-power.js';
 import {
   type ProfileInfo,
   type ProfileTable,
@@ -74,6 +75,8 @@ export class TableModel implements LatencyModel {
   readonly engine: ProfileInfo['engine'];
   readonly tpDegrees: readonly number[];
   readonly isolated: ProfileInfo['isolated'];
+  /** Set by whoever read a table that has it. */
+  power?: OperatorPower | undefined;
   readonly counters: LookupCounters = { exact: 0, interpolated: 0, extrapolated: 0 };
   private readonly tables: TableSource;
   private readonly compiled: CompiledTables[] = [];

@@ -3,6 +3,7 @@ import type { ModelShape } from '@astrolabe/config';
 import {
   deviceSchema,
   modelOfTable,
+  operatorPowerOf,
   type ProfileRow,
   type ProfileTable,
   ProfileTableBuilder,
@@ -89,6 +90,18 @@ test('twice the device halves the measured time; what was not measured is the ro
   expect(model.denseNs('down_proj', 1, 64)).toBe(roofline.denseNs('down_proj', 1, 64));
   expect(transferred.info).toMatchObject({ measurement: 'derived', hardware: 'Fast' });
   expect(transferred.info.notes?.[0]).toMatch(/expected error up to \d+ %/);
+});
+
+test('powers go to other shapes of the same device, not to another device', () => {
+  const measured = tableOf([{ ...dense(1, 20_000), powerWatts: 250 }, dense(1024, 90_000)]);
+  const [slow, fast] = [device('Slow', 1), device('Fast', 2)];
+  const end = { shape, dtype: 'bf16' };
+  const to = (other: typeof slow) =>
+    operatorPowerOf(
+      transferTable(measured, { device: slow, ...end }, { device: other, ...end }, [1]),
+    );
+  expect(to(slow)?.denseW('qkv_proj', 1, 1)).toBe(250);
+  expect(to(fast)).toBeUndefined();
 });
 
 test('merging adds rows and refuses other kinds of measurement', () => {

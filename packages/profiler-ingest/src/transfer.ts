@@ -39,7 +39,7 @@ export function transferTable(
   const kept = new Set<string>();
   for (const tp of tpDegrees) {
     const source = nearestDegree(sourceDegrees, tp);
-    carry(measured, source, tp, before, after, builder, kept);
+    carry(measured, source, tp, before, after, builder, kept, from.device.name === to.device.name);
     const missing = after.operators(tp).filter((name) => !kept.has(`${name} ${tp}`));
     addRooflineRows(afterTable, tp, new Set(missing), builder);
   }
@@ -72,10 +72,13 @@ function carry(
   after: LatencyModel,
   into: ProfileTableBuilder,
   kept: Set<string>,
+  sameDevice: boolean,
 ): void {
   for (let i = 0; i < measured.length; i++) {
     if (measured.tp[i] !== source) continue;
     const row = rowAt(measured, i);
+    // What one device draws says nothing about another.
+    if (!sameDevice) delete row.powerWatts;
     if (row.kind === 'collective') continue;
     if (row.kind === 'skew') {
       // Only ratios count in these rows.

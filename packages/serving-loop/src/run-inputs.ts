@@ -4,6 +4,7 @@ import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { Request } from '@astrolabe/workload';
 import type { Backend } from './backend.js';
+import type { StepPower } from './power/operator-power.js';
 import type { RoutingFunction, RoutingPolicy } from './router.js';
 
 /** Host-side terms of one run, from a calibration file; zero when nothing is known. */
@@ -33,6 +34,8 @@ export interface RunInputs {
   readonly intervalNs: number;
   /** Clients that wait no longer than this for their whole answer; absent: for ever. */
   readonly clientTimeoutNs?: number | undefined;
+  /** What operators draw, where profiles say it; absent: the node's constants alone. */
+  readonly stepPower?: StepPower | undefined;
   /** Requests that no instance can ever serve: the run is refused (default), or they are rejected. */
   readonly unservable?: 'refuse' | 'reject' | undefined;
   readonly onIteration?: (iteration: Iteration) => void;

@@ -100,6 +100,7 @@ class ServingRun {
       inputs.intervalNs,
       this.states.length,
       inputs.hostTerms.powerMeterLagNs,
+      inputs.stepPower,
     );
     inputs.requests.forEach((request, index) => {
       const refused = this.admission.refusalOf(request);

@@ -12,6 +12,7 @@ import {
   kvDtypeOfProfile,
   type LatencyModel,
   modelOfTable,
+  operatorPowerOf,
   type ProfileTable,
   parseFitted,
   TableModel,
@@ -70,7 +71,10 @@ type DecodeProfile = (bytes: Uint8Array, at: string) => ProfileTable;
 const openers: Record<Form, (entry: ProfileEntry, decode?: DecodeProfile) => LatencyModel> = {
   arrow: (entry, decode) => {
     assert(decode !== undefined, 'the Arrow codec is loaded when there are Arrow profiles');
-    return modelOfTable(decode(readBytes(entry.path), entry.path));
+    const table = decode(readBytes(entry.path), entry.path);
+    const model = modelOfTable(table);
+    model.power = operatorPowerOf(table);
+    return model;
   },
   v1: (entry) => new TableModel(openV1Bundle(entry.path, entry)),
   v0: (entry) => new TableModel(openV0Bundle(entry.path, entry)),

@@ -14,6 +14,7 @@ import {
 import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type RequestResult, requestResults } from '../metrics.js';
+import { createStepPower } from '../power/operator-power.js';
 import type { HostTerms, RunInputs } from '../run-inputs.js';
 import type { RunResult } from '../run-result.js';
 import { runServing } from '../serving-run.js';
@@ -51,6 +52,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
   }
   const requests = options.requests ?? (await readWorkload(options.workload));
   const routing = await loadRouting(options);
+  const stepPower = await openStepPower(options, cluster);
   const opened = await openStages(options, cluster, calibration);
   const progress = new Progress(options.quiet);
   let run: RunResult;
@@ -62,6 +64,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
       backend: opened.backend,
       ...routing,
       unservable: options.unservable,
+      stepPower,
       seed: options.seed,
       hostTerms: hostTerms(cluster, calibration, options.engine?.hostModel ?? 'calibrated'),
       clientTimeoutNs: timeoutNs(options),
@@ -143,6 +146,21 @@ async function openGenerator(options: ServingOptions, cluster: Cluster, calibrat
     },
   });
   return { generator, models };
+}
+
+/** From profiles of its own, so that what the run looks up is counted alone. */
+async function openStepPower(options: ServingOptions, cluster: Cluster) {
+  if (cluster.nodes.every(({ power }) => power === undefined)) return undefined;
+  const profiles = await openProfiles(options.profiles);
+  return createStepPower({
+    cluster,
+    ...(options.terms === undefined ? {} : { terms: options.terms }),
+    expertRouterFor: await loadExpertRouters(cluster),
+    latencyModelFor: ({ hardware, model, engine, place }) =>
+      askedBy(place, () =>
+        profiles.latencyModel(hardware, model.name, engine.dtype, engine.kvCacheDtype),
+      ),
+  });
 }
 
 function termFlags(terms: ServingOptions['terms'] = {}): string[] {

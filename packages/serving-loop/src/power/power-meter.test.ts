@@ -15,6 +15,7 @@ import { tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { type Joules, powerComponents, sumJoules } from './components.js';
 import { deviceTraffic } from './memory-traffic.js';
+import type { StepPower } from './operator-power.js';
 import { createPowerMeter, type PowerReading } from './power-meter.js';
 import { meterReadings, powerRows, requestEnergyRows, summarisePower } from './power-report.js';
 
@@ -95,8 +96,14 @@ function npusOf({ npus, ffn }: Instance): number[] {
   return [...npus, ...(ffn?.npus ?? [])];
 }
 
-function measure(subject: Cluster, steps: readonly Step[], endS: number, requests = 1) {
-  const meter = createPowerMeter(subject, nsPerS, requests);
+function measure(
+  subject: Cluster,
+  steps: readonly Step[],
+  endS: number,
+  requests = 1,
+  stepPower?: StepPower,
+) {
+  const meter = createPowerMeter(subject, nsPerS, requests, 0, stepPower);
   if (meter === undefined) return undefined;
   const iterations = new Map<number, number>();
   for (const step of steps) {
@@ -154,6 +161,23 @@ describe('power meter', () => {
     expect(watts.map((row) => Number(row.powerW))).toEqual(
       [213, 333, 333, 233, 233, 213, 213, 213, 213, 213].map((w) => expect.closeTo(w, 6)),
     );
+  });
+
+  it('a step draws what its operators do, where that is known, within the cap', () => {
+    const stepPower: StepPower = {
+      measured: ['X'],
+      watts: ({ iteration }) => new Map([[0, [70, 500, 90][iteration]]]),
+    };
+    const steps = [0, 1, 2].map((second) => ({ instance: 0, startS: second, endS: second + 1 }));
+    const reading = measure(one, steps, 3, 3, stepPower) as PowerReading;
+    expect(reading.system.total().accelerator).toBeCloseTo(70 + 500 + 90, 6);
+    // What is above idle is the requests', with 20 W of the CPU.
+    expect([...reading.requestJ]).toEqual([80, 510, 100].map((w) => expect.closeTo(w, 6)));
+    expect(summarisePower(reading, []).byOperator).toEqual(['X']);
+    const npu = { X: { ...power.npu.X, power_cap: 200 } };
+    const capped = cluster([instance(0, 1, 0)], { ...power, npu });
+    expect(measure(capped, steps, 3, 3, stepPower)?.system.total().accelerator).toBeCloseTo(360, 6);
+    expect(summarisePower(measure(one, steps, 3) as PowerReading, []).byOperator).toBeUndefined();
   });
 
   it('engines of one host share its cores: together they take all of them, not more', () => {

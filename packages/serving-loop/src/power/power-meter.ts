@@ -24,6 +24,7 @@ import { type BindingCap, bindingCaps } from './binding-caps.js';
 import { EnergySeries, type PowerComponent } from './components.js';
 import { DeviceStates, type StateTimes } from './device-states.js';
 import { deviceTraffic, type TrafficModel } from './memory-traffic.js';
+import type { StepPower } from './operator-power.js';
 
 const joulesPerPicojoule = 1e-12;
 /** LLMServingSim's: a serving host's cores are at 70 % while the engine steps. */
@@ -45,6 +46,8 @@ export interface PowerReading {
   readonly system: EnergySeries;
   readonly devices: readonly DeviceEnergy[];
   readonly caps: readonly BindingCap[];
+  /** Hardware that draws what its operators were measured to draw. */
+  readonly byOperator: readonly string[];
   /** Energy above idle of the steps a request took part in, by its share of the tokens, J. */
   readonly requestJ: Float64Array;
 }
@@ -64,6 +67,7 @@ export function createPowerMeter(
   intervalNs: number,
   numRequests: number,
   lagNs = 0,
+  stepPower?: StepPower,
 ): PowerMeter | undefined {
   if (cluster.nodes.every((node) => node.power === undefined)) return undefined;
   for (const { power, index, place } of cluster.nodes) {
@@ -74,7 +78,7 @@ export function createPowerMeter(
       throw new UserError(`has no constants for ${hardware}`, { at: `${place}.power.npu` });
     }
   }
-  return new Meter(cluster, intervalNs, numRequests, lagNs);
+  return new Meter(cluster, intervalNs, numRequests, lagNs, stepPower);
 }
 
 type NpuConstants = PowerFile['npu'][string];
@@ -82,6 +86,8 @@ type NpuConstants = PowerFile['npu'][string];
 interface MeteredDevice {
   readonly npu: number;
   readonly constants: NpuConstants;
+  /** What it draws while it works, W: of the step under way where operators have powers. */
+  activeW: number;
   readonly states: DeviceStates;
   /** Which entry of a step's traffic is this device's. */
   readonly part: number;
@@ -111,9 +117,17 @@ class Meter implements PowerMeter {
   private readonly metered: (MeteredInstance | undefined)[];
   private readonly nodes: (EnergySeries | undefined)[];
   private readonly requestJ: Float64Array;
+  private readonly stepPower: StepPower | undefined;
 
-  constructor(cluster: Cluster, intervalNs: number, numRequests: number, lagNs: number) {
+  constructor(
+    cluster: Cluster,
+    intervalNs: number,
+    numRequests: number,
+    lagNs: number,
+    stepPower: StepPower | undefined,
+  ) {
     this.cluster = cluster;
+    this.stepPower = stepPower;
     this.lagNs = lagNs;
     this.intervalNs = intervalNs;
     this.requestJ = new Float64Array(numRequests);
@@ -134,12 +148,17 @@ class Meter implements PowerMeter {
       power,
       series: new EnergySeries(this.intervalNs),
       nodeSeries,
-      devices: [...npus, ...(ffn?.npus ?? [])].map((npu, position) => ({
-        npu,
-        constants: power.npu[hardware[position]],
-        part: position < npus.length ? Math.floor(position / tp) : pp,
-        states: this.statesOf(power.npu[hardware[position]], () => metered),
-      })),
+      devices: [...npus, ...(ffn?.npus ?? [])].map((npu, position) => {
+        const constants = power.npu[hardware[position]];
+        const device: MeteredDevice = {
+          npu,
+          constants,
+          activeW: withinCap(constants, constants.active_power),
+          part: position < npus.length ? Math.floor(position / tp) : pp,
+          states: this.statesOf(constants, () => ({ metered, device })),
+        };
+        return device;
+      }),
       traffic: deviceTraffic(instance),
       pending: [],
       moving: new Map(),
@@ -152,11 +171,14 @@ class Meter implements PowerMeter {
   }
 
   /** @param owner asked only once there is time to spend */
-  private statesOf(constants: NpuConstants, owner: () => MeteredInstance): DeviceStates {
+  private statesOf(
+    constants: NpuConstants,
+    owner: () => { readonly metered: MeteredInstance; readonly device: MeteredDevice },
+  ): DeviceStates {
     const { idle_power: idle, standby_power: standby } = constants;
-    const watts = { idle, standby, active: activeW(constants) };
     return new DeviceStates(constants.standby_duration * nsPerS, (state, from, to, ns) => {
-      const metered = owner();
+      const { metered, device } = owner();
+      const watts = { idle, standby, active: device.activeW };
       this.spend(metered, 'accelerator', from, to, (watts[state] * ns) / nsPerS);
       if (state === 'active') metered.dynamicJ += ((watts.active - idle) * ns) / nsPerS;
     });
@@ -190,7 +212,11 @@ class Meter implements PowerMeter {
 
   private accelerators(metered: MeteredInstance, step: Iteration, done: Completion): void {
     const partBytes = metered.traffic(step);
-    for (const { npu, constants, states, part } of metered.devices) {
+    const drawn = this.stepPower?.watts(step);
+    for (const device of metered.devices) {
+      const { npu, constants, states, part } = device;
+      const watts = drawn?.get(npu);
+      if (watts !== undefined) device.activeW = withinCap(constants, watts);
       const times = done.npus.find((entry) => entry.npu === npu);
       const startNs = times?.startNs ?? done.startNs;
       const finishNs = times?.finishNs ?? done.finishNs;
@@ -198,7 +224,7 @@ class Meter implements PowerMeter {
         times === undefined ? finishNs - startNs : times.computeNs + times.exposedCommNs;
       const activeS = states.step(startNs, finishNs, busyNs) / nsPerS;
       const perBit = constants.hbm_energy_per_bit ?? metered.power.dram.energy_per_bit;
-      const activeJ = activeW(constants) * activeS;
+      const activeJ = device.activeW * activeS;
       const { memoryJ, carvedJ } = withMemory(
         constants,
         activeJ,
@@ -310,14 +336,14 @@ class Meter implements PowerMeter {
       system,
       devices,
       caps: bindingCaps(this.cluster),
+      byOperator: this.stepPower?.measured ?? [],
       requestJ: this.requestJ,
     };
   }
 }
 
-/** While it works, within the cap. */
-function activeW({ active_power: active, power_cap: cap = Infinity }: NpuConstants): number {
-  return Math.min(active, cap);
+function withinCap({ power_cap: capW = Infinity }: NpuConstants, watts: number): number {
+  return Math.min(watts, capW);
 }
 
 /** What memory draws, and how much of that comes out of the active energy. */

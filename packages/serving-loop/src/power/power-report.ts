@@ -35,6 +35,11 @@ export const powerSummarySchema = z.strictObject({
   energyPerTokenJ: joules,
   energyPerRequestJ: joules,
   devices: z.array(deviceTimesSchema).readonly(),
+  byOperator: z
+    .array(z.string())
+    .readonly()
+    .optional()
+    .describe('hardware that draws what its operators were measured to draw; absent: none'),
 });
 export type PowerSummary = Readonly<z.infer<typeof powerSummarySchema>>;
 
@@ -119,6 +124,7 @@ export function summarisePower(
       standbyS: device.standbyNs / nsPerS,
       activeS: device.activeNs / nsPerS,
     })),
+    ...(reading.byOperator.length > 0 && { byOperator: reading.byOperator }),
   };
 }
 
@@ -151,5 +157,8 @@ export function formatPower(power: PowerSummary): string[] {
       `peak ${power.peakPowerW.toFixed(1)} W` +
       (perToken === null ? '' : `, ${perToken.toFixed(3)} J per output token`),
     `              ${parts.join(', ')}`,
+    ...(power.byOperator === undefined
+      ? []
+      : [`              power of operators as measured: ${power.byOperator.join(', ')}`]),
   ];
 }
