@@ -169,4 +169,8 @@ test('a stream cut anywhere is an error with its place', () => {
 test('other bytes are not a profile', () => {
   const text = new TextEncoder().encode('layer,tokens,time_us\nact_fn,1,2.5\n');
   expect(() => decodeProfile(text, 'x.arrow')).toThrow(/^x\.arrow: byte 0: not an Arrow stream/);
+  const feather = new TextEncoder().encode('ARROW1\0\0....');
+  expect(() => decodeProfile(feather, 'x.arrow')).toThrow(
+    'x.arrow: an Arrow file (Feather), expected an Arrow stream',
+  );
 });

@@ -21,6 +21,12 @@ export function damaged(at: string): UserError {
  * @throws RangeError a read beyond the message: damaged, too
  */
 export function checkStream(bytes: Uint8Array, at: string): void {
+  if (String.fromCharCode(...bytes.subarray(0, 6)) === 'ARROW1') {
+    throw new UserError('an Arrow file (Feather), expected an Arrow stream', {
+      at,
+      hint: 'pyarrow.ipc.new_stream writes one',
+    });
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let offset = 0;
   while (offset + 8 <= bytes.length) {

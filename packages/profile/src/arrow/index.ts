@@ -120,6 +120,10 @@ export function decodeProfile(bytes: Uint8Array, at: string): ProfileTable {
   }
 }
 
+const requiredInfo = Object.entries(profileInfoSchema.shape)
+  .filter(([, field]) => !field.safeParse(undefined).success)
+  .map(([key]) => key);
+
 function readProfile(table: Table, sizeBytes: number, at: string): ProfileTable {
   // Every row has a time of 8 bytes; a wrong count would fill memory.
   if (table.numRows * 8 > sizeBytes) throw damaged(at);
@@ -127,6 +131,7 @@ function readProfile(table: Table, sizeBytes: number, at: string): ProfileTable 
   if (text === undefined) {
     throw new UserError(`an Arrow table, but no profile: schema metadata lacks "${metadataKey}"`, {
       at,
+      hint: `expected JSON of ${requiredInfo.join(', ')}`,
     });
   }
   const info = parseWith(profileInfoSchema, parseInfo(text, at), `${at}: ${metadataKey}`);
