@@ -123,7 +123,7 @@ export class InstanceGenerator {
     this.options = options;
     const { experts, expertRouter } = options;
     this.pim = pimCost(options.cluster, instance);
-    checkInterleaving(instance);
+    checkInterleaving(instance, peers);
     this.experts = planExperts(ffn?.instance ?? instance, peers.length, experts, expertRouter);
     this.lowerings = this.lowerStages();
     const interleaved = instance.engine.subBatchInterleaving ? 2 : 0;
@@ -379,12 +379,19 @@ export class InstanceGenerator {
   }
 }
 
-/** @throws UserError interleaving without offload, or through a pipeline */
-function checkInterleaving({ place, engine, pp }: Instance): void {
+/**
+ * Ranks that share experts exchange them once a part, and a rank with one request has one part only: the
+ * others would wait for it for ever.
+ * @throws UserError interleaving without offload, through a pipeline, or with peers
+ */
+function checkInterleaving({ place, engine, pp }: Instance, peers: readonly Instance[]): void {
   if (!engine.subBatchInterleaving) return;
   const at = `${place}.enable_sub_batch_interleaving`;
   if (!engine.attentionOffload) {
     throw new UserError('needs enable_attn_offloading: halves take turns with PIM', { at });
   }
   if (pp > 1) throw new UserError('cannot be combined with pipeline stages', { at });
+  if (peers.length > 1) {
+    throw new UserError('cannot be combined with data-parallel ranks that share experts', { at });
+  }
 }

@@ -1,7 +1,7 @@
 /** Attention in memory: its time by hand, its nodes beside the device's, halves that take turns. */
 import { type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
-import { tinyModel } from '@astrolabe/config/tiny-model';
+import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { Batch } from './batch.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
@@ -19,7 +19,7 @@ const device = {
   fixedNs: 6400,
 };
 
-function cluster(instances: readonly object[]): Cluster {
+function cluster(instances: readonly object[], model: object = tinyModel): Cluster {
   const entries = instances.map((instance) => ({
     model_name: 'tiny',
     hardware: 'example',
@@ -31,7 +31,7 @@ function cluster(instances: readonly object[]): Cluster {
   return resolveCluster(
     { link_bw: 16, link_latency: 1000, nodes: [{ cpu_mem: memory, instances: entries }] },
     'example',
-    { findModel: (name) => parseModel(name, tinyModel, 'example'), findPim: () => device },
+    { findModel: (name) => parseModel(name, model, 'example'), findPim: () => device },
   );
 }
 
@@ -137,6 +137,19 @@ describe('graphs with attention in memory', () => {
     expect(halves.durationNs[first + whole.nodeCount]).toBe((20 * 256 + 100) / 4);
     // One request cannot be halved.
     expect(graphOf(instance, [1], [9]).nodeCount).toBe(whole.nodeCount);
+  });
+
+  it('refuses halves of ranks that share experts, which may have one request', () => {
+    const rank = { enable_sub_batch_interleaving: true, ep_size: 2, dp_group: 'A' };
+    const make = (instances: readonly object[]) => () =>
+      createTraceGenerator({
+        cluster: cluster(instances, tinyExperts),
+        latencyModelFor: () => exampleLatency(fusedOperators),
+      });
+    expect(make([rank, rank])).toThrow(
+      'nodes[0].instances[0].enable_sub_batch_interleaving: cannot be combined with data-parallel',
+    );
+    expect(make([{ enable_sub_batch_interleaving: true }])).not.toThrow();
   });
 
   it('refuses halves without memory that computes, or through a pipeline', () => {

@@ -2,11 +2,11 @@
 import { UserError } from '@astrolabe/base';
 import { parseWith, positiveInteger, readJson, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { z } from 'zod';
 import type { Dialect } from '../dialect.js';
 import { type LintTarget, lintTargets } from '../lint/check-node.js';
 import { formatFinding, type LintInput, lintRules } from '../lint/finding.js';
 import { lint as lintGraphs } from '../lint/lint.js';
+import { groupsSchema } from '../stream-metadata.js';
 import { openGraphs, withInputs } from './inputs.js';
 
 interface LintFlags {
@@ -48,8 +48,6 @@ function dimensions(text: string): number[] {
   }
   return sizes;
 }
-
-const groupsSchema = z.record(z.string(), z.array(z.number().int().nonnegative()));
 
 async function lint(operands: readonly string[], flags: LintFlags): Promise<void> {
   const out = new StdoutBuffer();

@@ -27,6 +27,8 @@ class TimelessRun {
   /** Parents not yet done, and of a receive its send. */
   readonly waiting: Int32Array;
   private readonly resolved: readonly ResolvedGraph[];
+  /** Receives whose send has ended: what they still wait for is their own parents. */
+  readonly isSent: Uint8Array;
   private readonly receiveOf = new Map<number, number>();
   private readonly ready: number[] = [];
 
@@ -39,6 +41,7 @@ class TimelessRun {
     }
     this.isDone = new Uint8Array(total);
     this.waiting = new Int32Array(total);
+    this.isSent = new Uint8Array(total);
     for (const [index, { parentStart }] of resolved.entries()) {
       for (let node = 0; node < parentStart.length - 1; node++) {
         this.waiting[this.offset[index] + node] = parentStart[node + 1] - parentStart[node];
@@ -82,7 +85,9 @@ class TimelessRun {
       this.release(this.offset[index] + child[i]);
     }
     const receive = this.receiveOf.get(node);
-    if (receive !== undefined) this.release(receive);
+    if (receive === undefined) return;
+    this.isSent[receive] = 1;
+    this.release(receive);
   }
 
   private release(node: number): void {
@@ -105,7 +110,7 @@ class TimelessRun {
 /** The first stuck communication of each stuck NPU: free in its own graph, waiting for others. */
 function report(
   inputs: readonly LintInput[],
-  { offset, isDone, waiting }: TimelessRun,
+  { offset, isDone, isSent, waiting }: TimelessRun,
   findings: Findings,
 ): void {
   const stuck: string[] = [];
@@ -116,7 +121,8 @@ function report(
       const number = offset[index] + node;
       // A receive waits for its send alone (1), a collective for nothing in its own graph (0).
       const isReceive = graph.type[node] === NodeType.commRecv;
-      if (isDone[number] === 1 || waiting[number] !== (isReceive ? 1 : 0)) continue;
+      if (isDone[number] === 1 || isSent[number] === 1) continue;
+      if (waiting[number] !== (isReceive ? 1 : 0)) continue;
       first ??= { input, node };
       stuck.push(`NPU ${npu} in "${graph.strings[graph.name[node]]}" (id ${graph.id[node]})`);
       break;

@@ -1,5 +1,6 @@
 /** Goal: a finding says what is wrong and where, in one line. Method: as in planted.test.ts. */
 import { describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../graph-builder.js';
 import { NodeType } from '../node-type.js';
 import { formatFinding } from './finding.js';
 import { lint } from './lint.js';
@@ -28,6 +29,33 @@ describe('what a finding says', () => {
     });
     expect(deadlock).toHaveLength(1);
     expect(deadlock[0]).toContain('NPU 0 in "receive" (id 15), NPU 1 in "receive" (id 15)');
+  });
+
+  test('a deadlock names what waits for another NPU, not what only waits behind it', () => {
+    const [here, there] = [new GraphBuilder(), new GraphBuilder()];
+    const add = (builder: GraphBuilder, name: string, src: number, tag: number): number => {
+      const isSend = (builder === here ? 0 : 1) === src;
+      const node = builder.addNode(isSend ? NodeType.commSend : NodeType.commRecv, name);
+      builder.setPointToPoint(node, src, 1 - src, tag, 8);
+      return node;
+    };
+    // What is behind the receive comes before it in the file, and its message is there.
+    const behind = add(here, 'behind', 1, 1);
+    const first = add(here, 'first', 1, 2);
+    here.addDep(behind, first);
+    here.addDep(add(here, 'answer', 0, 3), first);
+    add(there, 'early', 1, 1);
+    const wait = add(there, 'wait', 0, 3);
+    there.addDep(add(there, 'late', 1, 2), wait);
+    const inputs = [here, there].map((builder, npu) => ({
+      graph: builder.finish(),
+      npu,
+      at: `t.${npu}.et`,
+    }));
+    expect(lint(inputs).findings.map(formatFinding)).toEqual([
+      't.0.et: node 1 (id 1 "first"): error: NPUs wait for each other: ' +
+        'NPU 0 in "first" (id 1), NPU 1 in "wait" (id 1) [deadlock]',
+    ]);
   });
 
   test('rounded durations are one finding a graph, with their number', () => {
