@@ -1,5 +1,5 @@
 /** Result rows as columns, and as CSV, NDJSON or Arrow. */
-import { type Table, tableFromArrays, tableToIPC } from 'apache-arrow';
+import { Float64, Int64, Table, tableToIPC, type Vector, vectorFromArray } from 'apache-arrow';
 import { stringify } from 'csv-stringify/sync';
 import type { Interval } from '../interval-series.js';
 import type { RequestResult } from '../metrics.js';
@@ -23,17 +23,31 @@ export function toNdjson(rows: readonly Row[]): string {
   return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 }
 
-/** An Arrow IPC stream; times are float64 ns, missing ones null. */
+/** Means; everything else that is a number is an integer. */
+const fractional: ReadonlySet<string> = new Set(['tpotNs', 'itlMeanNs']);
+
+/**
+ * An Arrow IPC stream: text as it is, means as float64, everything else as int64, missing ones null. A
+ * column's type does not hang on its values, but for ids, which are text where any of them is.
+ */
 export function toArrow(rows: readonly Row[], columns: readonly string[]): Uint8Array {
-  const data: Record<string, Cell[]> = {};
+  const vectors: Record<string, Vector> = {};
   for (const column of columns) {
-    const cells = rows.map((row) => row[column] ?? null);
-    const textual = cells.some((cell) => typeof cell === 'string');
-    data[snakeCase(column)] = textual ? cells.map((cell) => String(cell)) : cells;
+    vectors[snakeCase(column)] = vectorOf(
+      rows.map((row) => row[column] ?? null),
+      fractional.has(column),
+    );
   }
-  // Arrow infers a column's type from its values; its own types cannot say so.
-  const table: Table = tableFromArrays(data as Record<string, never>);
-  return tableToIPC(table, 'stream');
+  return tableToIPC(new Table(vectors), 'stream');
+}
+
+function vectorOf(cells: readonly Cell[], isFractional: boolean): Vector {
+  if (cells.some((cell) => typeof cell === 'string')) {
+    return vectorFromArray(cells.map((cell) => (cell === null ? null : String(cell))));
+  }
+  if (isFractional) return vectorFromArray(cells as (number | null)[], new Float64());
+  const integers = cells.map((cell) => (cell === null ? null : BigInt(cell)));
+  return vectorFromArray(integers, new Int64());
 }
 
 export const requestColumns = [
