@@ -80,10 +80,16 @@ export class InstanceEngine implements InstanceView {
   private readonly host: HostClock;
   private iterations = 0;
   private nowNs = 0;
-  /** It looked for work for its next step and found none: that step will be a dummy. */
-  private owesDummy = false;
-  /** Its dummy is launched when all members launch theirs; until then the engine does nothing else. */
-  private dummyWaits = false;
+  /**
+   * It looked for work for its next step and found none: that step will be a dummy, unless all stop
+   * before. The run of the group (`WaveGroup.run`) in which it did.
+   */
+  private owesDummyIn = -1;
+  /**
+   * A step that is launched when all members launch theirs; until then the engine does nothing else.
+   * With several processes only dummies are: launches of batches are the workers'. -1: none.
+   */
+  private waitingLaunch = -1;
   /** A completion is being taken in or a turn is on: what happens meanwhile is seen in this turn. */
   private busy = false;
 
@@ -204,10 +210,10 @@ export class InstanceEngine implements InstanceView {
     if (this.mayRunDummy && !this.busy) this.turn(nowNs);
   }
 
-  /** The launch of its dummy step has gone through, since all members have launched theirs. */
-  dummyStarted(nowNs: number): void {
-    if (!this.dummyWaits) return;
-    this.dummyWaits = false;
+  /** The launch of a step has gone through, since all members have launched theirs. */
+  launched(step: number, nowNs: number): void {
+    if (this.waitingLaunch !== step) return;
+    this.waitingLaunch = -1;
     if (!this.busy) this.turn(nowNs);
   }
 
@@ -297,7 +303,7 @@ export class InstanceEngine implements InstanceView {
       for (const request of this.inbox) this.scheduler.add(request);
       this.inbox.length = 0;
       this.dropAborted();
-      if (this.dummyWaits || this.batchesInFlight >= this.depth) return;
+      if (this.waitingLaunch >= 0 || this.batchesInFlight >= this.depth) return;
       const batch = this.compose(nowNs);
       const reservations = this.scheduler.takeReservations();
       if (reservations.length > 0) this.events.reserved(reservations, nowNs);
@@ -309,7 +315,10 @@ export class InstanceEngine implements InstanceView {
         this.takeIn(this.look());
         continue;
       }
-      this.inFlight.push({ batch, polled: this.dummyWaits ? noNews : this.look() });
+      const isDummy = batch.requests.length === 0 && this.instance.pp === 1;
+      const waits = this.wave !== undefined && (isDummy || this.instance.npus.length === 1);
+      this.waitingLaunch = waits ? this.iterations : -1;
+      this.inFlight.push({ batch, polled: isDummy ? noNews : this.look() });
       const iteration = this.describe(batch, nowNs);
       if (this.traffic?.delays(iteration, batch, nowNs) === true) continue;
       this.send(iteration, batch, nowNs);
@@ -334,12 +343,15 @@ export class InstanceEngine implements InstanceView {
   /** The next batch; an empty one to keep a group in step; undefined when there is nothing to do. */
   private compose(nowNs: number): Batch | undefined {
     const running = this.instance.pp === 1 && this.wave?.isRunning(nowNs) === true;
-    if (running && this.owesDummy) return this.owedDummy();
+    if (running && this.owesDummyIn === this.wave?.run) return this.owedDummy();
     if (this.scheduler.hasRequests) {
       for (;;) {
         const { preemptions } = this.scheduler;
         const batch = this.scheduler.schedule(nowNs);
-        if (batch.requests.length > 0) return batch;
+        if (batch.requests.length > 0) {
+          if (!running) this.wave?.begin();
+          return batch;
+        }
         // With a batch in flight the engine blocks on that first. Without, every preemption leaves one
         // request less that holds blocks, so this ends.
         if (this.scheduler.preemptions === preemptions || this.inFlight.length > 0) break;
@@ -349,7 +361,7 @@ export class InstanceEngine implements InstanceView {
       this.takeIn(this.look());
       return this.dummy();
     }
-    this.owesDummy = running;
+    if (running) this.owesDummyIn = this.wave?.run ?? -1;
     return undefined;
   }
 
@@ -362,8 +374,7 @@ export class InstanceEngine implements InstanceView {
   }
 
   private dummy(): Batch {
-    this.owesDummy = false;
-    this.dummyWaits = this.instance.pp === 1;
+    this.owesDummyIn = -1;
     return emptyBatch();
   }
 

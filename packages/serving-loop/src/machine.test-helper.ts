@@ -13,10 +13,22 @@ import { runServing } from './serving-run.js';
 
 export const exampleModel = { ...tinyModel, max_position_embeddings: 8192 };
 
+/** The same with experts. */
+export const expertModel = {
+  ...exampleModel,
+  model_type: 'mixtral',
+  num_local_experts: 12,
+  num_experts_per_tok: 2,
+};
+
 /** A cluster from (a part of) a cluster file. KV of a token of the example model: 512 B. */
 export function clusterOf(
   instances: readonly object[],
-  { node = {}, cluster = {} }: { node?: object; cluster?: object } = {},
+  {
+    node = {},
+    cluster = {},
+    model = exampleModel,
+  }: { node?: object; cluster?: object; model?: object } = {},
 ): Cluster {
   const entries = instances.map((instance) => ({
     model_name: 'example',
@@ -32,7 +44,7 @@ export function clusterOf(
     ...cluster,
   };
   return resolveCluster(file, 'example', {
-    findModel: (name) => parseModel(name, exampleModel, 'example'),
+    findModel: (name) => parseModel(name, model, 'example'),
   });
 }
 

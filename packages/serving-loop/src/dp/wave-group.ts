@@ -30,6 +30,8 @@ export class WaveGroup {
   /** By wave number; a member is at most its depth ahead of the others. */
   private readonly open = new Map<number, Wave>();
   private lastEndNs = -1;
+  /** How often the group began to step after a pause. */
+  run = 0;
 
   /**
    * @param members two or more, in data-parallel rank order
@@ -55,6 +57,11 @@ export class WaveGroup {
   /** Whether members take part in steps: one is on its way, or has ended just now. */
   isRunning(nowNs: number): boolean {
     return nowNs === this.lastEndNs || this.members.some(({ inFlight }) => inFlight.length > 0);
+  }
+
+  /** A member has work after a pause. */
+  begin(): void {
+    this.run++;
   }
 
   /** A member has taken in a step. */
@@ -99,8 +106,6 @@ export class WaveGroup {
     for (const { iteration, batch } of contributions) {
       this.submit({ ...iteration, releaseNs, paddedTokens, wave: number, waveTokens }, batch);
     }
-    for (let rank = 0; rank < contributions.length; rank++) {
-      if (contributions[rank].batch.requests.length === 0) this.members[rank].dummyStarted(nowNs);
-    }
+    for (const member of this.members) member.launched(number, nowNs);
   }
 }

@@ -1,0 +1,142 @@
+/**
+ * The engine against a plain one, on random requests and limits: the same steps, the same tokens at the
+ * same time, the same preemptions and prefix hits; alone, and as ranks that launch together.
+ */
+
+import type { Request } from '@astrolabe/workload';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  clusterOf,
+  exampleModel,
+  expertModel,
+  FixedMachine,
+  runFixed,
+} from './machine.test-helper.js';
+import { requestResults } from './metrics.js';
+import { type PlainOptions, type PlainRun, runPlainGroup } from './plain-engine.test-helper.js';
+
+const stepNs = 10;
+
+const options: fc.Arbitrary<PlainOptions> = fc
+  .record({
+    asynchronous: fc.boolean(),
+    seats: fc.integer({ min: 1, max: 4 }),
+    budget: fc.constantFrom(4, 7, 8, 16, 64),
+    threshold: fc.constantFrom(0, 0, 3, 4),
+    blockSize: fc.constantFrom(2, 4),
+    usableBlocks: fc.integer({ min: 7, max: 24 }),
+    caching: fc.boolean(),
+    chunked: fc.constantFrom(true, true, true, false),
+    reserveWhole: fc.boolean(),
+    stepNs: fc.constant(stepNs),
+  })
+  // Seats are never more than tokens.
+  .map((drawn) => ({ ...drawn, seats: Math.min(drawn.seats, drawn.budget) }));
+
+const workload: fc.Arbitrary<Request[]> = fc
+  .array(
+    fc.record({
+      gapNs: fc.constantFrom(0, 0, 3, 10, 25),
+      promptTokens: fc.integer({ min: 1, max: 20 }),
+      outputTokens: fc.integer({ min: 1, max: 9 }),
+      shared: fc.constantFrom(0, 0, 4, 8, 13, 20),
+    }),
+    { minLength: 1, maxLength: 7 },
+  )
+  .map((drawn) => {
+    let arrivalNs = 0;
+    return drawn.map(({ gapNs, shared, ...rest }, id): Request => {
+      arrivalNs += gapNs;
+      const tokens = Math.min(shared, rest.promptTokens, drawn[0].promptTokens);
+      const prefix = id > 0 && tokens > 0 ? { prefix: { of: 0, tokens } } : {};
+      return { id, arrivalNs, ...rest, ...prefix };
+    });
+  });
+
+/** The real engines, one after the other in turn for the requests; several share experts. */
+async function runReal(
+  requests: readonly Request[],
+  plain: PlainOptions,
+  ranks: number,
+): Promise<PlainRun[]> {
+  const backend = new FixedMachine({ stepNs });
+  const rank = {
+    max_num_seqs: plain.seats,
+    max_num_batched_tokens: plain.budget,
+    long_prefill_token_threshold: plain.threshold,
+    block_size: plain.blockSize,
+    kv_blocks: plain.usableBlocks + 1,
+    enable_prefix_caching: plain.caching,
+    enable_chunked_prefill: plain.chunked,
+    reserve_full_isl: plain.reserveWhole,
+    async_scheduling: plain.asynchronous,
+    ...(ranks > 1 ? { dp_group: 'A', ep_size: ranks } : {}),
+  };
+  const model = ranks > 1 ? expertModel : exampleModel;
+  const cluster = clusterOf(new Array(ranks).fill(rank), { model });
+  const result = await runFixed({ cluster, requests, backend });
+  const rows = requestResults(result);
+  return Array.from({ length: ranks }, (_, own): PlainRun => {
+    let freeNs = 0;
+    const steps = backend.submitted.filter(({ instance }) => instance === own);
+    return {
+      steps: steps.map(({ releaseNs, requests: indices, newTokens, contextTokens, waveTokens }) => {
+        const startNs = Math.max(releaseNs, freeNs);
+        freeNs = startNs + stepNs;
+        const work = indices.map((index, i) => `${index}:${newTokens[i]}+${contextTokens[i]}`);
+        const tokens = waveTokens === undefined ? '' : ` of ${waveTokens}`;
+        return `@${startNs} ${work.join(' ')}${tokens}`;
+      }),
+      requests: rows
+        .filter((_row, index) => index % ranks === own)
+        .map((row) => [
+          row.firstTokenNs ?? -1,
+          row.finishNs ?? -1,
+          row.preemptions,
+          row.prefixHitTokens,
+        ]),
+    };
+  });
+}
+
+/** Limits under which every request can be served. */
+function servable(requests: readonly Request[], drawn: PlainOptions): PlainOptions {
+  const longest = Math.max(...requests.map((it) => it.promptTokens + it.outputTokens - 1));
+  const usableBlocks = Math.max(drawn.usableBlocks, Math.ceil(longest / drawn.blockSize));
+  // Prompts that stay whole must fit into a step, with what a preempted one has gained.
+  const budget = drawn.chunked ? drawn.budget : Math.max(drawn.budget, longest);
+  return { ...drawn, usableBlocks, budget };
+}
+
+/** @returns how many of the runs preempted, and how many found prefixes */
+async function compare(ranks: number, numRuns: number): Promise<number[]> {
+  let preempting = 0;
+  let hitting = 0;
+  await fc.assert(
+    fc.asyncProperty(workload, options, async (requests, drawn) => {
+      const plain = servable(requests, drawn);
+      const shares = Array.from({ length: ranks }, (_, rank) =>
+        requests.filter((_request, index) => index % ranks === rank),
+      );
+      const wanted = runPlainGroup(shares, plain);
+      expect(await runReal(requests, plain, ranks)).toEqual(wanted);
+      const rows = wanted.flatMap((run) => run.requests);
+      if (rows.some(([, , preemptions]) => preemptions > 0)) preempting++;
+      if (rows.some(([, , , hits]) => hits > 0)) hitting++;
+    }),
+    { numRuns, seed: 1 },
+  );
+  return [preempting, hitting];
+}
+
+describe('steps and tokens are those of a plain engine', () => {
+  it.each([
+    [1, 800, 100],
+    [2, 500, 20],
+    [3, 200, 5],
+  ])('%i engines that launch together', async (ranks, numRuns, least) => {
+    const [preempting, hitting] = await compare(ranks, numRuns);
+    expect(Math.min(preempting, hitting)).toBeGreaterThan(least);
+  });
+});
