@@ -229,7 +229,7 @@ describe.skipIf(!isBuilt)('bad input (needs a build)', () => {
 
   test.each([
     ['unknown flag', ['--nope', '3'], /unknown option '--nope'/],
-    ['a number that is none', ['--max-num-seqs', '0'], /--max-num-seqs.*expected an integer >= 1/s],
+    ['a number that is none', ['--block-size', '0'], /--block-size.*expected an integer >= 1/s],
     ['no flags at all', [], /required option '--cluster-config <file>'/],
   ] as const)('usage: %s', (_, flags, says) =>
     inFolder(async (folder) => {
