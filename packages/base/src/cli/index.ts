@@ -29,6 +29,7 @@ export {
 } from './io.js';
 export { exitCodes, isBrokenPipe, runMain, Verdict } from './main.js';
 export { Progress } from './progress.js';
+export { loadUserFunction } from './user-function.js';
 export {
   commitWhole,
   discardWhole,

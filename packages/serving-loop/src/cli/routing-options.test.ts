@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { UserError } from '@astrolabe/base';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type InstanceView, type RoutedRequest, Router } from '../router.js';
 import { loadRouting } from './routing-options.js';
@@ -38,11 +39,20 @@ describe('loadRouting', () => {
     });
   });
 
+  it('says where a module throws', async () => {
+    const path = file('throws.mjs', 'export default () => {\n  return missing.field;\n};');
+    const { routing } = await load(path);
+    const router = new Router(routing, 1);
+    const route = () => router.choose([{ index: 0 } as InstanceView], {} as RoutedRequest);
+    expect(route).toThrow(UserError);
+    expect(route).toThrow(/throws\.mjs(:\d+:\d+)?: throws missing is not defined$/);
+  });
+
   it('says what is wrong with a module', async () => {
     await expect(load(file('none.mjs', 'export const a = 1;'))).rejects.toThrow(
       /none\.mjs: has no function as its default export/,
     );
     await expect(load(file('broken.mjs', 'export default ('))).rejects.toThrow(/cannot be loaded/);
-    await expect(load(join(folder, 'missing.mjs'))).rejects.toThrow(/cannot be loaded/);
+    await expect(load(join(folder, 'missing.mjs'))).rejects.toThrow(/missing\.mjs: no such file$/);
   });
 });

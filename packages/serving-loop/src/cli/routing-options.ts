@@ -1,7 +1,6 @@
 /** Flags that choose instances: named policies, or a user's module. */
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { UserError } from '@astrolabe/base';
+import { loadUserFunction } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import {
   parseRoutingPolicy,
@@ -61,20 +60,10 @@ export async function loadRouting(options: RoutingOptions): Promise<{
 }> {
   const { routing, decodeRouting, routerModule } = options;
   if (routerModule === undefined) return { routing, decodeRouting };
-  let module: { default?: unknown };
-  try {
-    module = await import(pathToFileURL(resolve(routerModule)).href);
-  } catch (error) {
-    throw new UserError(`cannot be loaded: ${error instanceof Error ? error.message : error}`, {
-      at: routerModule,
-    });
-  }
-  const policy = module.default;
-  if (typeof policy !== 'function') {
-    throw new UserError('has no function as its default export', {
-      at: routerModule,
-      hint: 'export default (candidates, request, state) => 0',
-    });
-  }
-  return { routing: policy as RoutingFunction, decodeRouting: undefined };
+  const policy = await loadUserFunction<RoutingFunction>(
+    resolve(routerModule),
+    routerModule,
+    'export default (candidates, request, state) => 0',
+  );
+  return { routing: policy, decodeRouting: undefined };
 }
