@@ -37,11 +37,14 @@ describe('fitResiduals', () => {
     expect(fit.unqueuedRequests).toBe(40);
     // Scatter is -2 to 2 times 0.1 ms of 11.5, 0.12 on average.
     expect(fit.tpotErrorPct).toBeCloseTo((0.12 / 11.5) * 100, 2);
+    expect(fit.tpotExcessPct).toBeCloseTo(0, 6);
   });
 
   it('never goes below what was simulated', () => {
     const fit = fitResiduals(grid.slice(1), rows(0, 0, 0), 1);
     expect(fit.stepOverhead.valueNs).toBe(1e6);
+    // 11 ms where 10 were measured.
+    expect(fit.tpotExcessPct).toBeCloseTo(10, 6);
     // The simulated first tokens come 2 ms later than the real ones: no delay, not less than none.
     expect(fit.frontEndDelay.valueNs).toBe(0);
   });

@@ -25,6 +25,8 @@ export interface Residuals {
   readonly frontEndDelay: Estimate;
   /** Mean absolute error of single requests' TPOT that the fitted step overhead leaves, percent. */
   readonly tpotErrorPct: number;
+  /** How much longer the mean simulated TPOT stays than the measured one, percent; 0 where they agree. */
+  readonly tpotExcessPct: number;
   /**
    * By which measured TTFTs of unqueued requests grow faster with the prompt, ns per token; undefined
    * without two unqueued prompts of unlike length.
@@ -79,6 +81,7 @@ export function fitResiduals(
     stepOverhead: { valueNs: stepOverheadNs, intervalNs: central90(stepOverheads) },
     frontEndDelay: { valueNs: frontEndDelayNs, intervalNs: central90(delays) },
     tpotErrorPct: tpotError(samples, tpotsNs),
+    tpotExcessPct: tpotExcess(samples, all.filter(hasTpot), tpotsNs),
     ttftSlopeNs: ttftSlope(samples, nearest),
     perSequence:
       perSequenceNs === undefined
@@ -156,6 +159,16 @@ function tpotsAt(
     const below = simulatedTpotNs[above - 1];
     return below + weight * (simulatedTpotNs[above] - below);
   });
+}
+
+function tpotExcess(
+  samples: readonly Sample[],
+  chosen: readonly number[],
+  simulatedNs: readonly number[],
+): number {
+  const measured = mean(chosen, (index) => samples[index].tpotNs as number);
+  const ratio = mean(chosen, (index) => simulatedNs[index]) / measured;
+  return Math.max(0, 100 * (ratio - 1));
 }
 
 function tpotError(samples: readonly Sample[], simulatedNs: readonly number[]): number {

@@ -86,6 +86,7 @@ async function calibrate(flags: Flags, given: ServingOptions): Promise<Calibrati
       : {};
   const rates = await perSequenceOf(fit, { ...device, ...links });
   const fitted = await fit({ ...device, ...links, ...rates });
+  for (const doubt of doubtsOf(fitted)) note(`note: ${doubt}`);
   const what = flags.fitLink
     ? 'step overhead, front-end delay and link'
     : 'step overhead and front-end delay';
@@ -108,6 +109,28 @@ async function calibrate(flags: Flags, given: ServingOptions): Promise<Calibrati
       },
     },
   };
+}
+
+/** Signs that the run is of something else than what was simulated. */
+export function doubtsOf({
+  tpotExcessPct,
+  stepOverhead,
+}: Pick<Residuals, 'tpotExcessPct' | 'stepOverhead'>): string[] {
+  const cause = 'are profile, cluster and engine options those of the run?';
+  const doubts: string[] = [];
+  if (tpotExcessPct > 1) {
+    doubts.push(
+      `without any step overhead TPOT is still ${tpotExcessPct.toFixed(1)} % longer than measured: ${cause}`,
+    );
+  }
+  const mostNs = gridNs[gridNs.length - 1];
+  if (stepOverhead.valueNs > mostNs) {
+    const [ms, mostMs] = [stepOverhead.valueNs / 1e6, mostNs / 1e6];
+    doubts.push(
+      `a step overhead of ${ms.toFixed(1)} ms is beyond the ${mostMs} ms that were tried: ${cause}`,
+    );
+  }
+  return doubts;
 }
 
 type Rates = Pick<
