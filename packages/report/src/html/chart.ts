@@ -18,7 +18,7 @@ export interface Chart {
   readonly steps?: boolean;
 }
 
-const size = { width: 520, height: 260, left: 62, right: 12, top: 12, bottom: 40 };
+const size = { width: 520, height: 260, left: 62, right: 20, top: 12, bottom: 40 };
 /** More points than pixels show nothing more. */
 const maxPoints = 1000;
 

@@ -72,6 +72,41 @@ describe('renderPage', () => {
     expect(page.match(/<figure>/g)?.length).toBe(6);
   });
 
+  it('shows targets, KV tiers and hand-overs where a run has them', () => {
+    const slo = {
+      class: 'c<hat>',
+      targetsMs: { ttft: 500, tpot: 40 },
+      requests: 8,
+      attained: 6,
+      attainment: 0.75,
+      attainmentOf: { ttft: 0.75, tpot: 1 },
+      goodputRequestsPerS: 1.5,
+      goodputTokensPerS: 300,
+    };
+    const pool = { entries: 3, usedBytes: 2 ** 20, capacityBytes: 2 ** 30, evictions: 7 };
+    const more = renderPage({
+      ...input,
+      summary: {
+        ...exampleSummary,
+        slo: [slo, { ...slo, class: '*' }],
+        kvTransfers: { count: 5, tokens: 80 },
+        kvTiers: [{ ...pool, pool: 'i/host', hitTokens: 16, queryTokens: 64 }],
+        instances: [{ ...exampleSummary.instances[0], requests: 0, prompts: 4 }],
+      },
+    });
+    for (const text of [
+      '<tr><td>c&lt;hat&gt;</td><td>ttft 500 ms, tpot 40 ms</td><td>6 / 8</td><td>75.0 %</td><td>1.50</td><td>300</td></tr>',
+      '<tr><td>all</td>',
+      '<dt>KV transfers</dt><dd>5</dd>',
+      '<td>i/host</td><td>3</td><td>1 / 1024</td><td>16 / 64</td><td>7</td>',
+      '<td>4 prompts</td>',
+    ]) {
+      expect(more).toContain(text);
+    }
+    expect(page).not.toContain('<h2>Targets</h2>');
+    expect(page).not.toContain('KV below the devices');
+  });
+
   it('escapes names and loads nothing', () => {
     expect(page).not.toContain('<script');
     expect(page).not.toMatch(/(src|href)=|url\(|@import/);

@@ -27,11 +27,13 @@ export function renderPage(input: PageInput): string {
     overloadWarning(summary),
     keyFigures(summary),
     latencyTable(summary),
+    targetTable(summary),
     '<h2>Over time</h2>',
     `<div class="charts">${timeCharts(input).map(renderChart).join('\n')}</div>`,
     '<h2>Requests</h2>',
     `<div class="charts">${distributionCharts(input).map(renderChart).join('\n')}</div>`,
     instanceTable(summary),
+    tierTable(summary),
     input.comparison === undefined ? '' : comparisonTable(input.comparison.errors),
     notes(input),
     trustCard(summary),
@@ -65,9 +67,16 @@ function keyFigures(summary: Summary): string {
     ['prefix hits', `${(100 * share).toFixed(1)} %`],
     ['preemptions', String(summary.preemptions)],
   ];
+  if (summary.kvTransfers !== undefined) {
+    figures.push(['KV transfers', String(summary.kvTransfers.count)]);
+  }
   if (summary.power !== undefined) {
-    figures.push(['mean power', `${summary.power.meanPowerW.toFixed(0)} W`]);
-    figures.push(['energy', `${(summary.power.energyJ / 1000).toFixed(1)} kJ`]);
+    const { meanPowerW, energyJ, energyPerOutputTokenJ } = summary.power;
+    figures.push(['mean power', `${meanPowerW.toFixed(0)} W`]);
+    figures.push(['energy', `${(energyJ / 1000).toFixed(1)} kJ`]);
+    if (energyPerOutputTokenJ !== null) {
+      figures.push(['J/output token', energyPerOutputTokenJ.toFixed(3)]);
+    }
   }
   const items = figures.map(
     ([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`,
@@ -87,6 +96,22 @@ function latencyTable(summary: Summary): string {
     d === null ? [] : [[name, ...[d.mean, d.p50, d.p90, d.p95, d.p99].map((v) => v.toFixed(2))]],
   );
   return table(['ms', 'mean', 'p50', 'p90', 'p95', 'p99'], cells);
+}
+
+function targetTable({ slo = [] }: Summary): string {
+  if (slo.length === 0) return '';
+  const rows = slo.map((row) => [
+    row.class === '*' ? 'all' : row.class,
+    Object.entries(row.targetsMs)
+      .map(([name, ms]) => `${name} ${ms} ms`)
+      .join(', '),
+    `${row.attained} / ${row.requests}`,
+    `${(100 * row.attainment).toFixed(1)} %`,
+    row.goodputRequestsPerS.toFixed(2),
+    row.goodputTokensPerS.toFixed(0),
+  ]);
+  const goodput = ['goodput, requests/s', 'goodput, output tokens/s'];
+  return `<h2>Targets</h2>${table(['class', 'targets', 'within', 'share', ...goodput], rows)}`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -181,12 +206,26 @@ function instanceTable(summary: Summary): string {
     instance.name,
     instance.model,
     instance.hardware,
-    String(instance.requests),
+    instance.prompts === undefined ? String(instance.requests) : `${instance.prompts} prompts`,
     `${instance.kvPeakBlocks} / ${instance.kvBlocks}`,
     String(instance.preemptions),
   ]);
   const head = ['instance', 'model', 'hardware', 'requests', 'KV peak / blocks', 'preemptions'];
   return `<h2>Instances</h2>${table(head, rows)}`;
+}
+
+function tierTable({ kvTiers = [] }: Summary): string {
+  if (kvTiers.length === 0) return '';
+  const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
+  const rows = kvTiers.map((pool) => [
+    pool.pool,
+    String(pool.entries),
+    `${mib(pool.usedBytes)} / ${mib(pool.capacityBytes)}`,
+    `${pool.hitTokens} / ${pool.queryTokens}`,
+    String(pool.evictions),
+  ]);
+  const head = ['pool', 'chunks', 'MiB', 'tokens hit / asked for', 'evicted'];
+  return `<h2>KV below the devices</h2>${table(head, rows)}`;
 }
 
 function comparisonTable(errors: Comparison): string {
