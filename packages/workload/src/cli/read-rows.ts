@@ -156,9 +156,10 @@ async function* jsonArray(input: Readable, path: string): AsyncGenerator<PlacedR
 }
 
 async function* csvRows(input: Readable, path: string): AsyncGenerator<PlacedRow> {
-  const { body, skippedLines } = await skipYamlHeader(input);
+  const { body, skippedLines, header } = await skipYamlHeader(input);
   const parser = parse({
     columns: true,
+    delimiter: delimiterOf(header),
     info: true,
     bom: true,
     trim: true,
@@ -179,10 +180,18 @@ async function* csvRows(input: Readable, path: string): AsyncGenerator<PlacedRow
   }
 }
 
+/** Tabs or semicolons, where no comma parts the columns. */
+function delimiterOf(header: string): string {
+  return [',', '\t', ';'].find((delimiter) => header.includes(delimiter)) ?? ',';
+}
+
 /** Some CSV traces start with YAML: lines `key: value` and comments up to the line of columns. */
-async function skipYamlHeader(
-  input: Readable,
-): Promise<{ readonly body: Readable; readonly skippedLines: number }> {
+async function skipYamlHeader(input: Readable): Promise<{
+  readonly body: Readable;
+  readonly skippedLines: number;
+  /** The line of columns. */
+  readonly header: string;
+}> {
   const iterator = input[Symbol.asyncIterator]();
   let head = Buffer.alloc(0);
   let skippedLines = 0;
@@ -209,7 +218,8 @@ async function skipYamlHeader(
       yield value as Uint8Array;
     }
   }
-  return { body: Readable.from(rest(), { objectMode: false }), skippedLines };
+  const [header] = head.toString('utf8').split('\n', 1);
+  return { body: Readable.from(rest(), { objectMode: false }), skippedLines, header };
 }
 
 function readError(path: string, error: unknown): Error {

@@ -34,6 +34,9 @@ describe('readWorkload', () => {
       ours,
     );
     expect(await readWorkload(file('d.csv.gz', gzipSync(compact)))).toEqual(ours);
+    for (const delimiter of [';', '\t']) {
+      expect(await readWorkload(file('e.csv', compact.replaceAll(',', delimiter)))).toEqual(ours);
+    }
   });
 
   it('reads LLMServingSim lines, flat and sessions mixed', async () => {
