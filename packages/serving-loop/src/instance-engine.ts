@@ -19,6 +19,7 @@ import { createHostClock, type HostClock } from './host/host-clock.js';
 import { KvCacheManager } from './kv/kv-cache-manager.js';
 import type { KvTiers } from './kv/kv-tiers.js';
 import { TierTraffic } from './kv/tier-traffic.js';
+import { type KvNews, KvNewsBox, noNews } from './pd/kv-news.js';
 import type { RequestState } from './request-state.js';
 import type { InstanceView } from './routing/policies.js';
 import { type Batch, emptyBatch, type Reservation } from './scheduler/batch.js';
@@ -47,15 +48,6 @@ interface InFlight {
   readonly polled: readonly KvNews[];
 }
 
-/** KV of a request has come, or has gone to where it is wanted. */
-interface KvNews {
-  readonly request: RequestState;
-  /** Undefined: it has gone, and the blocks are free. */
-  readonly computedTokens?: number;
-}
-
-const noNews: readonly KvNews[] = [];
-
 export class InstanceEngine implements InstanceView {
   readonly instance: Instance;
   readonly budget: MemoryBudget;
@@ -73,7 +65,7 @@ export class InstanceEngine implements InstanceView {
   seenNs = 0;
   private readonly inbox: RequestState[] = [];
   private aborts: RequestState[] = [];
-  private kvNews: KvNews[] = [];
+  private readonly kvNews = new KvNewsBox();
   private readonly depth: number;
   private readonly events: EngineEvents;
   private readonly warmUpNs: number;
@@ -189,7 +181,7 @@ export class InstanceEngine implements InstanceView {
    * load the request can run one or two steps later (vllm.md 10).
    */
   kvArrived(request: RequestState, computedTokens: number, nowNs: number): void {
-    this.kvNews.push({ request, computedTokens });
+    this.kvNews.add({ request, computedTokens });
     this.wake(nowNs);
   }
 
@@ -201,7 +193,7 @@ export class InstanceEngine implements InstanceView {
 
   /** The KV of a finished prefill was handed over. Its blocks are free when the worker has looked, too. */
   handedOver(request: RequestState, nowNs: number): void {
-    this.kvNews.push({ request });
+    this.kvNews.add({ request });
     this.wake(nowNs);
   }
 
@@ -268,13 +260,6 @@ export class InstanceEngine implements InstanceView {
     return count;
   }
 
-  private look(): readonly KvNews[] {
-    if (this.kvNews.length === 0) return noNews;
-    const news = this.kvNews;
-    this.kvNews = [];
-    return news;
-  }
-
   private takeIn(news: readonly KvNews[]): void {
     for (const { request, computedTokens } of news) {
       if (computedTokens === undefined) this.kv.free(request);
@@ -310,19 +295,27 @@ export class InstanceEngine implements InstanceView {
       this.traffic?.startLoads(this.scheduler.takeRecalls(), nowNs);
       if (batch === undefined) {
         if (this.inbox.length > 0) continue;
-        if (this.batchesInFlight > 0 || this.kvNews.length === 0) return;
-        // A step without a forward pass, only to look.
-        this.takeIn(this.look());
+        if (!this.lookWithEmptyStep()) return;
         continue;
       }
       const isDummy = batch.requests.length === 0 && this.instance.pp === 1;
       const waits = this.wave !== undefined && (isDummy || this.instance.npus.length === 1);
       this.waitingLaunch = waits ? this.iterations : -1;
-      this.inFlight.push({ batch, polled: isDummy ? noNews : this.look() });
+      this.inFlight.push({ batch, polled: isDummy ? noNews : this.kvNews.look() });
       const iteration = this.describe(batch, nowNs);
-      if (this.traffic?.delays(iteration, batch, nowNs) === true) continue;
-      this.send(iteration, batch, nowNs);
+      if (this.traffic?.delays(iteration, batch, nowNs) !== true)
+        this.send(iteration, batch, nowNs);
+      this.takeIn(this.kvNews.answerOfEmptyStep());
     }
+  }
+
+  /** Nothing to compute: a step without a forward pass. @returns whether it has brought something */
+  private lookWithEmptyStep(): boolean {
+    let news = this.kvNews.answerOfEmptyStep();
+    if (news.length > 0 || this.batchesInFlight > 0) this.kvNews.lookBehindBatch();
+    else news = this.kvNews.look();
+    this.takeIn(news);
+    return news.length > 0;
   }
 
   private dropAborted(): void {
@@ -355,10 +348,11 @@ export class InstanceEngine implements InstanceView {
         // With a batch in flight the engine blocks on that first. Without, every preemption leaves one
         // request less that holds blocks, so this ends.
         if (this.scheduler.preemptions === preemptions || this.inFlight.length > 0) break;
+        this.lookWithEmptyStep();
       }
     }
     if (this.mayRunDummy && this.wave?.awaits(this) === true) {
-      this.takeIn(this.look());
+      this.takeIn(this.kvNews.look());
       return this.dummy();
     }
     if (running) this.owesDummyIn = this.wave?.run ?? -1;

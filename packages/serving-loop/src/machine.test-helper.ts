@@ -49,7 +49,8 @@ export function clusterOf(
 }
 
 export interface FixedTimes {
-  readonly stepNs: number;
+  /** Of every instance, or of each. */
+  readonly stepNs: number | readonly number[];
   /** Of moves, bytes per ns; default: at once. */
   readonly bandwidthGBps?: number;
   /** Of a KV hand-over between instances; default: at once. */
@@ -114,7 +115,9 @@ export class FixedMachine implements Backend {
 
   private durationOf(iteration: Iteration): number {
     const { stepNs, bandwidthGBps = Number.POSITIVE_INFINITY } = this.times;
-    if (iteration.moves === undefined) return stepNs;
+    if (iteration.moves === undefined) {
+      return typeof stepNs === 'number' ? stepNs : stepNs[iteration.instance];
+    }
     const bytes = iteration.moves.reduce((sum, move) => sum + move.bytes, 0);
     return Math.ceil(bytes / bandwidthGBps);
   }

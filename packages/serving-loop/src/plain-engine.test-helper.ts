@@ -4,49 +4,47 @@
  * counters and indices of the real one, so that a slip in those shows. First come first served.
  */
 import type { Request } from '@astrolabe/workload';
+import {
+  known,
+  PlainBlocks,
+  type PlainHolder,
+  type PlainOptions,
+} from './plain-blocks.test-helper.js';
 
-export interface PlainOptions {
-  readonly asynchronous: boolean;
-  readonly seats: number;
-  readonly budget: number;
-  readonly threshold: number;
-  readonly blockSize: number;
-  /** Beside the null block. */
-  readonly usableBlocks: number;
-  readonly caching: boolean;
-  readonly chunked: boolean;
-  readonly reserveWhole: boolean;
-  readonly stepNs: number;
-}
-
-interface Block {
-  readonly id: number;
-  users: number;
-  key: string | undefined;
-}
-
-interface Job {
-  readonly request: Request;
-  outputs: number;
-  computed: number;
+interface Job extends PlainHolder {
   placeholders: number;
-  state: 'waiting' | 'running' | 'preempted' | 'done';
-  blocks: Block[];
+  state: 'waiting' | 'running' | 'preempted' | 'awaiting' | 'done';
+  /** Its KV comes from elsewhere; it has come. */
+  isRemote: boolean;
+  isHere: boolean;
   preemptions: number;
   firstHits: number;
   firstNs: number;
   lastNs: number;
 }
 
-interface Entry {
+export interface Entry {
   readonly job: Job;
   readonly tokens: number;
   readonly context: number;
   readonly samples: boolean;
 }
 
+/** Of a request whose KV has come, or has gone. */
+export interface News {
+  readonly id: Request['id'];
+  readonly what: 'come' | 'gone';
+}
+
+export interface PlainEvent {
+  readonly what: 'prefilled' | 'reserved';
+  readonly request: Request;
+  readonly atNs: number;
+}
+
 interface Step {
   readonly entries: readonly Entry[];
+  readonly seen: readonly News[];
   readonly endNs: number;
 }
 
@@ -58,99 +56,54 @@ export interface PlainRun {
 }
 
 /** What an engine waits for: a time, or all engines' launch of its next step. */
-type Wait = { readonly untilNs: number } | { readonly entries: Entry[] };
+export type Wait = { readonly untilNs: number } | { readonly entries: Entry[] };
 
 /** How a wait ended. */
-interface Resumed {
+export interface Resumed {
   readonly nowNs: number;
   /** When the step ends that was launched. */
   readonly endNs: number;
 }
 
-/**
- * Ranks that launch every step together (vllm.md 8): each is a loop of its own, which meets the others
- * at every launch. A rank without work launches dummies, which nobody waits for. When all wait with
- * dummies the group stands still until a request comes.
- * @param requests of each rank
- */
-export function runPlainGroup(
-  requests: readonly (readonly Request[])[],
-  options: PlainOptions,
-): PlainRun[] {
-  const engines = requests.map((own) => new PlainEngine(own, options));
-  const loops = engines.map((engine) => engine.loop(engines.length > 1));
-  const waits = loops.map((loop) => loop.next().value as Wait);
-  let nowNs = 0;
-  let endNs = -1;
-  const resume = (rank: number): void => {
-    waits[rank] = loops[rank].next({ nowNs, endNs }).value as Wait;
-  };
-  for (let turns = 0; engines.some((engine) => !engine.isDone); turns++) {
-    if (turns > 10_000) throw new Error('the plain engines are stuck');
-    const due = waits.findIndex((wait) => 'untilNs' in wait && wait.untilNs <= nowNs);
-    if (due >= 0) {
-      resume(due);
-      continue;
-    }
-    const launches = waits.flatMap((wait) => ('entries' in wait ? [wait.entries] : []));
-    if (launches.length === waits.length) {
-      const works = launches.some((entries) => entries.length > 0);
-      const isAsked = engines.some((engine) => engine.isAsked(nowNs));
-      // Long after the last step the dummies are not launched, they are given up.
-      const stopped = !works && (engines.length === 1 || endNs < nowNs);
-      if (works || isAsked) {
-        if (!stopped) {
-          const startNs = Math.max(nowNs, endNs);
-          engines.forEach((engine, rank) => {
-            engine.record(startNs, launches[rank], launches);
-          });
-          endNs = startNs + options.stepNs;
-        }
-        for (let rank = 0; rank < engines.length; rank++) resume(rank);
-        continue;
-      }
-    }
-    const next = [
-      ...waits.flatMap((wait) => ('untilNs' in wait ? [wait.untilNs] : [])),
-      ...engines.map((engine) => engine.nextArrivalNs(nowNs)),
-    ];
-    nowNs = Math.min(...next);
-  }
-  return engines.map((engine) => engine.result());
-}
-
-class PlainEngine {
+export class PlainEngine {
   private readonly options: PlainOptions;
   private readonly jobs: Job[];
-  private readonly free: Block[];
-  /** Blocks by key, in order of becoming findable. */
-  private readonly cached = new Map<string, Block[]>();
+  private readonly blocks: PlainBlocks;
+  private readonly role: 'prefill' | 'decode' | undefined;
   private coming: Job[];
+  /** Jobs that wait for KV from elsewhere, in order of their reservations. */
+  private aside: Job[] = [];
+  private news: News[] = [];
+  /** What the driver of two instances has to know. */
+  readonly events: PlainEvent[] = [];
   private waiting: Job[] = [];
   private running: Job[] = [];
   private readonly steps: string[] = [];
   private nowNs = 0;
+  private preemptions = 0;
 
-  constructor(requests: readonly Request[], options: PlainOptions) {
+  constructor(requests: readonly Request[], options: PlainOptions, role?: 'prefill' | 'decode') {
     this.options = options;
+    this.role = role;
     this.jobs = requests.map((request) => ({
       request,
       outputs: 0,
       computed: 0,
       placeholders: 0,
       state: 'waiting',
+      isRemote: role === 'decode',
+      isHere: false,
       blocks: [],
       preemptions: 0,
       firstHits: -1,
       firstNs: -1,
       lastNs: -1,
     }));
-    this.coming = [...this.jobs].sort((a, b) => a.request.arrivalNs - b.request.arrivalNs);
-    this.free = Array.from({ length: options.usableBlocks }, (_, i) => ({
-      id: i + 1,
-      users: 0,
-      key: undefined,
-    }));
+    this.coming =
+      role === 'decode'
+        ? []
+        : [...this.jobs].sort((a, b) => a.request.arrivalNs - b.request.arrivalNs);
+    this.blocks = new PlainBlocks(options);
   }
 
   get isDone(): boolean {
@@ -163,6 +116,11 @@ class PlainEngine {
 
   isAsked(nowNs: number): boolean {
     return this.hasComing(nowNs) || this.running.length + this.waiting.length > 0;
+  }
+
+  /** For an engine alone: whether anything has happened since it found nothing to do. */
+  isWoken(nowNs: number): boolean {
+    return this.hasComing(nowNs) || this.news.length > 0;
   }
 
   nextArrivalNs(nowNs: number): number {
@@ -190,31 +148,57 @@ class PlainEngine {
     return { steps: this.steps, requests };
   }
 
+  /** Hands a request that was prefilled elsewhere to this engine. */
+  enter(id: Request['id']): void {
+    this.coming.push(this.jobOf(id));
+  }
+
+  tell(news: News): void {
+    this.news.push(news);
+  }
+
+  private jobOf(id: Request['id']): Job {
+    return this.jobs.find(({ request }) => request.id === id) as Job;
+  }
+
+  private get hasWork(): boolean {
+    return this.running.length + this.waiting.length + this.aside.length > 0;
+  }
+
+  private look(): readonly News[] {
+    const seen = this.news;
+    this.news = [];
+    return seen;
+  }
+
   /** The engine's loop. @param grouped its steps are launched together with others' */
   *loop(grouped: boolean): Generator<Wait, never, Resumed> {
     const queue: Step[] = [];
     for (;;) {
       while (this.hasComing(this.nowNs)) this.waiting.push(this.coming.shift() as Job);
       let entries: Entry[] = [];
-      if (this.running.length + this.waiting.length > 0) {
+      let changed = false;
+      if (this.hasWork || this.news.length > 0 || queue.length > 0) {
+        const before = this.preemptions;
         entries = this.schedule();
+        const seen = this.look();
+        changed = seen.length > 0 || this.preemptions > before;
         let endNs = -1;
         if (entries.length > 0) {
           const launch = yield { entries };
           endNs = launch.endNs;
           this.nowNs = launch.nowNs;
         }
-        queue.push({ entries, endNs });
+        queue.push({ entries, endNs, seen });
         if (entries.length > 0 && this.options.asynchronous && queue.length < 2) continue;
         const oldest = queue.shift() as Step;
+        changed ||= [oldest, ...queue].some((step) => step.endNs >= 0 || step.seen.length > 0);
         if (oldest.endNs > this.nowNs) this.nowNs = (yield { untilNs: oldest.endNs }).nowNs;
         this.update(oldest);
       }
       if (entries.length > 0) continue;
-      // Alone it only waits for requests; with others it launches a dummy.
-      if (grouped || this.running.length + this.waiting.length === 0) {
-        this.nowNs = (yield { entries: [] }).nowNs;
-      }
+      // Alone it waits until something happens; with others it launches a dummy.
+      if (grouped || !changed) this.nowNs = (yield { entries: [] }).nowNs;
     }
   }
 
@@ -228,7 +212,7 @@ class PlainEngine {
     const take = (job: Job, tokens: number): void => {
       const context = job.computed;
       job.computed += tokens;
-      const samples = job.computed >= this.known(job) + job.placeholders;
+      const samples = job.computed >= known(job) + job.placeholders;
       if (samples) job.placeholders++;
       entries.push({ job, tokens, context, samples });
       budget -= tokens;
@@ -238,10 +222,10 @@ class PlainEngine {
       const last = job.request.promptTokens + job.request.outputTokens;
       if (job.placeholders > 0 && job.computed + 2 - job.placeholders >= last) continue;
       const placeholders = asynchronous ? job.placeholders : 0;
-      const tokens = Math.min(cap(this.known(job) + placeholders - job.computed), budget);
+      const tokens = Math.min(cap(known(job) + placeholders - job.computed), budget);
       if (tokens === 0) continue;
       let gone = false;
-      while (!gone && !this.allocate(job, tokens, [], false)) {
+      while (!gone && !this.blocks.allocate(job, tokens, [], false)) {
         const victim = this.running.pop() as Job;
         this.preempt(victim);
         preempted = true;
@@ -250,25 +234,53 @@ class PlainEngine {
       if (gone) break;
       take(job, tokens);
     }
-    while (!preempted && this.waiting.length > 0 && budget > 0 && this.running.length < seats) {
-      const job = this.waiting[0];
-      const hits = this.lookUp(job);
+    const stillAside: Job[] = [];
+    while (!preempted && budget > 0 && this.running.length < seats) {
+      const list = this.aside.length > 0 ? this.aside : this.waiting;
+      const [job] = list;
+      if (job === undefined) break;
+      if (job.state === 'awaiting' && !job.isHere) {
+        list.shift();
+        stillAside.push(job);
+        continue;
+      }
+      if (job.state === 'awaiting') {
+        const tokens = Math.min(cap(known(job) - job.computed), budget);
+        if (!this.blocks.allocate(job, tokens, [], this.options.reserveWhole)) break;
+        list.shift();
+        this.running.push(job);
+        job.state = 'running';
+        take(job, tokens);
+        continue;
+      }
+      const hits = this.blocks.lookUp(job);
       const hitTokens = hits.length * this.options.blockSize;
-      const wanted = cap(this.known(job) - hitTokens);
+      if (job.isRemote) {
+        const missing = job.request.promptTokens - hitTokens;
+        if (!this.blocks.allocate(job, missing, hits, true, false)) break;
+        list.shift();
+        stillAside.push(job);
+        job.state = 'awaiting';
+        job.isRemote = false;
+        this.events.push({ what: 'reserved', request: job.request, atNs: this.nowNs });
+        continue;
+      }
+      const wanted = cap(known(job) - hitTokens);
       if (!this.options.chunked && wanted > budget) break;
       const tokens = Math.min(wanted, budget);
-      if (!this.allocate(job, tokens, hits, this.options.reserveWhole)) break;
-      this.waiting.shift();
+      if (!this.blocks.allocate(job, tokens, hits, this.options.reserveWhole)) break;
+      list.shift();
       this.running.push(job);
       if (job.firstHits < 0) job.firstHits = hitTokens;
       job.state = 'running';
       job.computed = hitTokens;
       take(job, tokens);
     }
+    this.aside = [...stillAside, ...this.aside];
     return entries;
   }
 
-  private update({ entries }: Step): void {
+  private update({ entries, seen }: Step): void {
     for (const { job, samples } of entries) {
       if (!samples) continue;
       job.placeholders--;
@@ -276,94 +288,33 @@ class PlainEngine {
       job.lastNs = this.nowNs;
       if (job.firstNs < 0) job.firstNs = this.nowNs;
       if (job.outputs < job.request.outputTokens) {
-        if (job.state === 'running') this.makeFindable(job, job.computed - job.placeholders);
+        if (job.state === 'running') this.blocks.makeFindable(job, job.computed - job.placeholders);
         continue;
       }
       job.state = 'done';
-      this.release(job);
+      if (this.role !== 'prefill') this.blocks.release(job);
+      else this.events.push({ what: 'prefilled', request: job.request, atNs: this.nowNs });
+    }
+    for (const { id, what } of seen) {
+      const job = this.jobOf(id);
+      if (what === 'gone') {
+        this.blocks.release(job);
+        continue;
+      }
+      job.isHere = true;
+      job.computed = job.request.promptTokens - 1;
+      this.blocks.makeFindable(job, job.computed);
     }
     this.running = this.running.filter((job) => job.state !== 'done');
     this.waiting = this.waiting.filter((job) => job.state !== 'done');
   }
 
-  private known(job: Job): number {
-    return job.request.promptTokens + job.outputs;
-  }
-
   private preempt(job: Job): void {
-    this.release(job);
+    this.blocks.release(job);
     job.state = 'preempted';
     job.computed = 0;
     job.preemptions++;
+    this.preemptions++;
     this.waiting.unshift(job);
-  }
-
-  private release(job: Job): void {
-    for (const block of job.blocks.reverse()) {
-      block.users--;
-      if (block.users === 0) this.free.push(block);
-    }
-    job.blocks = [];
-  }
-
-  /** Equal for equal tokens: a request shares the beginning of another, all else is its own. */
-  private keyOf(job: Job, block: number): string {
-    const { prefix } = job.request;
-    const end = (block + 1) * this.options.blockSize;
-    const owner = prefix !== undefined && end <= prefix.tokens ? prefix.of : job.request.id;
-    return `${owner}/${block}`;
-  }
-
-  private lookUp(job: Job): Block[] {
-    const hits: Block[] = [];
-    if (!this.options.caching) return hits;
-    const most = Math.floor((this.known(job) - 1) / this.options.blockSize);
-    for (let i = 0; i < most; i++) {
-      const found = this.cached.get(this.keyOf(job, i))?.[0];
-      if (found === undefined) break;
-      hits.push(found);
-    }
-    return hits;
-  }
-
-  private allocate(job: Job, tokens: number, hits: Block[], whole: boolean): boolean {
-    const { blockSize } = this.options;
-    const computed = job.computed + hits.length * blockSize;
-    const held = job.blocks.length + hits.length;
-    const idleHits = hits.filter(({ users }) => users === 0).length;
-    const all = Math.max(this.known(job), computed + tokens);
-    const missing = (upTo: number): number => Math.max(0, Math.ceil(upTo / blockSize) - held);
-    if (whole && missing(all) + idleHits > this.free.length) return false;
-    if (missing(computed + tokens) + idleHits > this.free.length) return false;
-    for (const block of hits) {
-      if (block.users++ === 0) this.free.splice(this.free.indexOf(block), 1);
-    }
-    const fresh = Array.from({ length: missing(computed + tokens) }, () => this.takeBlock());
-    job.blocks.push(...hits, ...fresh);
-    this.makeFindable(job, Math.min(computed + tokens, this.known(job)));
-    return true;
-  }
-
-  private takeBlock(): Block {
-    const block = this.free.shift() as Block;
-    if (block.key !== undefined) {
-      const equal = this.cached.get(block.key) as Block[];
-      equal.splice(equal.indexOf(block), 1);
-      block.key = undefined;
-    }
-    block.users = 1;
-    return block;
-  }
-
-  private makeFindable(job: Job, tokens: number): void {
-    if (!this.options.caching) return;
-    for (let i = 0; (i + 1) * this.options.blockSize <= tokens; i++) {
-      const block = job.blocks[i];
-      if (block.key !== undefined) continue;
-      block.key = this.keyOf(job, i);
-      const equal = this.cached.get(block.key) ?? [];
-      equal.push(block);
-      this.cached.set(block.key, equal);
-    }
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The engine against a plain one, on random requests and limits: the same steps, the same tokens at the
- * same time, the same preemptions and prefix hits; alone, and as ranks that launch together.
+ * same time, the same preemptions and prefix hits; alone, as ranks that launch together, as a pair.
  */
 
 import type { Request } from '@astrolabe/workload';
@@ -14,9 +14,15 @@ import {
   runFixed,
 } from './machine.test-helper.js';
 import { requestResults } from './metrics.js';
-import { type PlainOptions, type PlainRun, runPlainGroup } from './plain-engine.test-helper.js';
+import type { PlainOptions } from './plain-blocks.test-helper.js';
+import type { PlainRun } from './plain-engine.test-helper.js';
+import { runPlainGroup, runPlainPair } from './plain-runs.test-helper.js';
+import type { RunResult } from './run-result.js';
 
 const stepNs = 10;
+
+/** Times that never fall together. */
+const times = { prefillNs: 10_007_003, decodeNs: 7_003_109, transferNs: 2_000_531 };
 
 const options: fc.Arbitrary<PlainOptions> = fc
   .record({
@@ -54,14 +60,8 @@ const workload: fc.Arbitrary<Request[]> = fc
     });
   });
 
-/** The real engines, one after the other in turn for the requests; several share experts. */
-async function runReal(
-  requests: readonly Request[],
-  plain: PlainOptions,
-  ranks: number,
-): Promise<PlainRun[]> {
-  const backend = new FixedMachine({ stepNs });
-  const rank = {
+function limitsOf(plain: PlainOptions): object {
+  return {
     max_num_seqs: plain.seats,
     max_num_batched_tokens: plain.budget,
     long_prefill_token_threshold: plain.threshold,
@@ -71,33 +71,57 @@ async function runReal(
     enable_chunked_prefill: plain.chunked,
     reserve_full_isl: plain.reserveWhole,
     async_scheduling: plain.asynchronous,
-    ...(ranks > 1 ? { dp_group: 'A', ep_size: ranks } : {}),
   };
+}
+
+/** Steps of one instance as the plain engine tells them. */
+function stepsOf(machine: FixedMachine, instance: number, durationNs: number): string[] {
+  let freeNs = 0;
+  const steps = machine.submitted.filter((step) => step.instance === instance);
+  return steps.map(({ releaseNs, requests, newTokens, contextTokens, waveTokens }) => {
+    const startNs = Math.max(releaseNs, freeNs);
+    freeNs = startNs + durationNs;
+    const work = requests.map((index, i) => `${index}:${newTokens[i]}+${contextTokens[i]}`);
+    const tokens = waveTokens === undefined ? '' : ` of ${waveTokens}`;
+    return `@${startNs} ${work.join(' ')}${tokens}`;
+  });
+}
+
+const numbersOf = (result: RunResult): number[][] =>
+  requestResults(result).map((row) => [
+    row.firstTokenNs ?? -1,
+    row.finishNs ?? -1,
+    row.preemptions,
+    row.prefixHitTokens,
+  ]);
+
+/** The real engines, one after the other in turn for the requests; several share experts. */
+async function runReal(
+  requests: readonly Request[],
+  plain: PlainOptions,
+  ranks: number,
+): Promise<PlainRun[]> {
+  const backend = new FixedMachine({ stepNs });
+  const group = ranks > 1 ? { dp_group: 'A', ep_size: ranks } : {};
+  const rank = { ...limitsOf(plain), ...group };
   const model = ranks > 1 ? expertModel : exampleModel;
   const cluster = clusterOf(new Array(ranks).fill(rank), { model });
+  const numbers = numbersOf(await runFixed({ cluster, requests, backend }));
+  return Array.from({ length: ranks }, (_, own) => ({
+    steps: stepsOf(backend, own, stepNs),
+    requests: numbers.filter((_row, index) => index % ranks === own),
+  }));
+}
+
+/** A real prefill and a real decode instance; the numbers are those of requests as a whole. */
+async function runRealPair(requests: readonly Request[], plain: PlainOptions): Promise<object> {
+  const { prefillNs, decodeNs, transferNs } = times;
+  const backend = new FixedMachine({ stepNs: [prefillNs, decodeNs], transferNs });
+  const roles = ['prefill', 'decode'];
+  const cluster = clusterOf(roles.map((role) => ({ ...limitsOf(plain), pd_type: role })));
   const result = await runFixed({ cluster, requests, backend });
-  const rows = requestResults(result);
-  return Array.from({ length: ranks }, (_, own): PlainRun => {
-    let freeNs = 0;
-    const steps = backend.submitted.filter(({ instance }) => instance === own);
-    return {
-      steps: steps.map(({ releaseNs, requests: indices, newTokens, contextTokens, waveTokens }) => {
-        const startNs = Math.max(releaseNs, freeNs);
-        freeNs = startNs + stepNs;
-        const work = indices.map((index, i) => `${index}:${newTokens[i]}+${contextTokens[i]}`);
-        const tokens = waveTokens === undefined ? '' : ` of ${waveTokens}`;
-        return `@${startNs} ${work.join(' ')}${tokens}`;
-      }),
-      requests: rows
-        .filter((_row, index) => index % ranks === own)
-        .map((row) => [
-          row.firstTokenNs ?? -1,
-          row.finishNs ?? -1,
-          row.preemptions,
-          row.prefixHitTokens,
-        ]),
-    };
-  });
+  const steps = [stepsOf(backend, 0, prefillNs), stepsOf(backend, 1, decodeNs)];
+  return { steps, requests: numbersOf(result) };
 }
 
 /** Limits under which every request can be served. */
@@ -138,5 +162,29 @@ describe('steps and tokens are those of a plain engine', () => {
   ])('%i engines that launch together', async (ranks, numRuns, least) => {
     const [preempting, hitting] = await compare(ranks, numRuns);
     expect(Math.min(preempting, hitting)).toBeGreaterThan(least);
+  });
+
+  it('of a pair that hands over', async () => {
+    let preempting = 0;
+    await fc.assert(
+      fc.asyncProperty(workload, options, async (drawnRequests, drawn) => {
+        const plain = servable(drawnRequests, drawn);
+        const requests = drawnRequests.map((request) => ({
+          ...request,
+          arrivalNs: request.arrivalNs * 1_000_000,
+        }));
+        const [prefill, decode] = runPlainPair(requests, plain, times);
+        expect(await runRealPair(requests, plain)).toEqual({
+          steps: [prefill.steps, decode.steps],
+          requests: decode.requests.map(([first, last, preemptions], i) => {
+            const [, , before, hits] = prefill.requests[i];
+            return [first, last, before + preemptions, hits];
+          }),
+        });
+        if (decode.requests.some(([, , preemptions]) => preemptions > 0)) preempting++;
+      }),
+      { numRuns: 400, seed: 1 },
+    );
+    expect(preempting).toBeGreaterThan(20);
   });
 });
