@@ -53,6 +53,21 @@ async function run(
   return { rows: requestResults(result), machine };
 }
 
+/** Host terms of which all are zero. */
+const freeHost = {
+  schedule_ns: 0,
+  schedule_per_request_ns: 0,
+  prepare_ns: 0,
+  prepare_per_request_ns: 0,
+  launch_full_graph_ns: 0,
+  launch_graph_kernel_ns: 0,
+  launch_piece_ns: 0,
+  launch_attention_ns: 0,
+  launch_kernel_ns: 0,
+  ipc_ns: 0,
+  dp_sync_ns: 0,
+};
+
 const request = (id: number, arrivalMs: number, promptTokens: number, outputTokens: number) => ({
   id,
   arrivalNs: ms(arrivalMs),
@@ -153,22 +168,16 @@ describe('WaveGroup', () => {
   });
 
   it('starts when the slowest host has composed its batch', async () => {
-    const free = {
-      schedule_ns: 0,
-      schedule_per_request_ns: 0,
-      prepare_ns: 0,
-      launch_full_graph_ns: 0,
-      launch_graph_kernel_ns: 0,
-      launch_piece_ns: 0,
-      launch_attention_ns: 0,
-      launch_kernel_ns: 0,
-      ipc_ns: 0,
-      dp_sync_ns: 700,
-    };
     // Rank 0 prepares one request, rank 1 a dummy; then they agree on the size.
-    const steps = { X: { ...free, prepare_per_request_ns: 5000 } };
+    const steps = { X: { ...freeHost, dp_sync_ns: 700, prepare_per_request_ns: 5000 } };
     const { machine } = await run([request(0, 3, 7, 1)], {}, { steps });
     expect(machine.submitted.map(({ releaseNs }) => releaseNs)).toEqual([3_005_700, 3_005_700]);
+  });
+
+  it('asynchronous: host work hides behind the step before, beside an idle rank, too', async () => {
+    const steps = { X: { ...freeHost, dp_sync_ns: 700, prepare_ns: 5000, schedule_ns: 4000 } };
+    const { rows } = await run([request(0, 0, 7, 11)], { async_scheduling: true }, { steps });
+    expect(rows[0].tpotNs).toBe(ms(10));
   });
 
   it('pipelines: dummies fill every stage', async () => {

@@ -44,6 +44,40 @@ describe('KV tiers', () => {
     expect(requestResults(run)[1].ttftNs).toBe(2 * loadNs + times.stepNs);
   });
 
+  it.each(['async', 'blocking'] as const)(
+    '%s: of a prompt that is there as a whole the last token is computed',
+    async (load) => {
+      const backend = new FixedMachine(times);
+      const whole = [request(0, 0, 64), request(1, 100_000, 64, 0)];
+      const run = await runFixed({ cluster: tiered(load), requests: whole, backend });
+      expect(run.states[1].tierHitTokens).toBe(63);
+      const steps = backend.submitted.filter(({ instance, lane }) => instance === 1 && !lane);
+      expect(steps[0]).toMatchObject({ newTokens: [1], contextTokens: [63] });
+      expect(requestResults(run)[1].ttftNs).toBe(2 * loadNs + 1000);
+    },
+  );
+
+  it('async: a recall holds blocks that nobody else gets meanwhile', async () => {
+    // 6 blocks of 16 on instance 1: request 1 recalls into 4 of them, with its rest they are 5. Request 3
+    // comes meanwhile and needs 3; too few are free until request 1 has ended: 2 us of recall, 2 steps.
+    const cluster = clusterOf([{ kv_blocks: 1000 }, { kv_blocks: 7 }], {
+      cluster: { kv_tiers: [{ tier: 'host', shared: true, chunk_tokens: 32 }] },
+    });
+    const requests = [...twins, request(2, 100_100, 8), request(3, 100_200, 40)];
+    const run = await runFixed({ cluster, requests, times });
+    const [, second, , fourth] = requestResults(run);
+    expect(second.finishNs).toBe(104_000);
+    expect(fourth.scheduledNs).toBe(104_000);
+    // With one block more request 3 goes in between, and request 1 has its last block when that has ended.
+    const roomy = clusterOf([{ kv_blocks: 1000 }, { kv_blocks: 8 }], {
+      cluster: { kv_tiers: [{ tier: 'host', shared: true, chunk_tokens: 32 }] },
+    });
+    const rows = requestResults(await runFixed({ cluster: roomy, requests, times }));
+    expect([rows[3].scheduledNs, rows[3].finishNs, rows[1].finishNs]).toEqual([
+      100_200, 102_200, 104_200,
+    ]);
+  });
+
   it('async: others go on meanwhile; blocking: they wait', async () => {
     // Request 3 is decoding on instance 1 when request 5 recalls; 2 and 4 keep instance 0 in turn.
     const long = (id: number, arrivalNs: number): Request => ({
