@@ -11,6 +11,7 @@ import type { Instance } from './resolve-cluster.js';
 import {
   expertElements,
   operatorWeightElements,
+  type WeightLocation,
   type WeightPlacement,
   weightPlacement,
 } from './weight-placement.js';
@@ -83,7 +84,7 @@ function offDeviceLayers(instance: Instance, stage: number): number[] {
 
 function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: number): number {
   const { model, ep, tp } = instance;
-  const names = model.mla === undefined ? attention : latentAttention;
+  const names = attentionOf(model);
   const block = sumOff(instance, placement, layer, names);
   if (!isMoeLayer(model, layer)) return block + sumOff(instance, placement, layer, dense);
   const offload = instance.experts?.offload;
@@ -95,11 +96,40 @@ function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: n
   return block + experts;
 }
 
+function attentionOf({ mla }: ModelShape): readonly string[] {
+  return mla === undefined ? attention : latentAttention;
+}
+
+/** Bytes that `placement` puts on one memory off the device, of all ranks and stages together. */
+export function weightBytesAt(instance: Instance, where: WeightLocation): number {
+  const { model, tp } = instance;
+  const placement = weightPlacement(instance.placement);
+  const sum = (layer: number, operators: readonly string[]): number =>
+    sumAt(instance, placement, layer, operators, where);
+  let bytes = sum(-1, ['embedding', ...head]);
+  for (let layer = 0; layer < model.numLayers; layer++) {
+    const block = isMoeLayer(model, layer) ? moe : dense;
+    bytes += sum(layer, [...attentionOf(model), ...block]);
+  }
+  return bytes * tp;
+}
+
 function sumOff(
   instance: Instance,
   placement: WeightPlacement,
   layer: number,
   operators: readonly string[],
+): number {
+  return sumAt(instance, placement, layer, operators, undefined);
+}
+
+/** @param where undefined: anywhere off the device */
+function sumAt(
+  instance: Instance,
+  placement: WeightPlacement,
+  layer: number,
+  operators: readonly string[],
+  where: WeightLocation | undefined,
 ): number {
   const { model, tp, ep, engine } = instance;
   const sharding = {
@@ -109,7 +139,10 @@ function sumOff(
   };
   let elements = 0;
   for (const operator of operators) {
-    if (placement.of(layer, operator).tier === 'npu') continue;
+    const { tier, device } = placement.of(layer, operator);
+    if (where === undefined ? tier === 'npu' : tier !== where.tier || device !== where.device) {
+      continue;
+    }
     const times = operator === 'layernorm' ? 2 : 1;
     elements += times * operatorWeightElements(model, sharding, operator);
   }

@@ -58,8 +58,19 @@ describe('resolveCluster', () => {
   });
 
   it('says what is wrong and where', () => {
+    const named = {
+      model_name: 'x',
+      hardware: 'H',
+      npu_mem: { mem_size: 2, mem_bw: 3 },
+      name: 'a',
+    };
+    const nodes = [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances: [named, named] }];
+    const twice = { link_bw: 16, link_latency: 0, nodes };
+    expect(() => resolveCluster(twice, 'c.json', { findModel: () => llama8b })).toThrow(
+      'c.json: nodes[0].instances[1].name: a is what instance 0 is called',
+    );
     expect(() => cluster({ num_npus: 3, tp_size: 2 })).toThrow(
-      'c.json: nodes[0].instances[0].num_npus: num_npus is 3, but tp x pp is 2 x 1.5',
+      'c.json: nodes[0].instances[0].num_npus: num_npus is 3, no multiple of tp_size 2',
     );
     expect(() => cluster({ tp_size: 3 })).toThrow(/tp 3 does not divide the model's 32 heads/);
     expect(() => cluster({ pp_size: 64 })).toThrow(/64 stages, but the model has 32 layers/);

@@ -20,6 +20,7 @@ import type { KvTransferOptions, TopologyFile } from './interconnect.js';
 import type { KvTierFile } from './kv-tiers.js';
 import { type MeasuredLinks, resolveMeasuredLinks } from './measured-links.js';
 import type { ModelShape } from './model.js';
+import { checkOffDevice } from './off-device-memory.js';
 import { type PimDevice, type PimMemory, pimMemory } from './pim.js';
 import type { SizeTable } from './size-table.js';
 
@@ -128,17 +129,22 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
   const file = parseWith(clusterFileSchema, value, at);
   checkCounts(file, at);
   const { instances, numNpus } = resolveInstances(file, at, options);
-  const { cxl_mem: cxl } = file;
+  const cxl =
+    file.cxl_mem === undefined
+      ? undefined
+      : { ...memoryOf(file.cxl_mem), numDevices: file.cxl_mem.num_devices };
+  const nodes = file.nodes.map((node, index) => ({
+    index,
+    place: `${at}: nodes[${index}]`,
+    ...hostMemory(node, instances, index, at, options),
+    hostLinkGBps: node.host_link_bw,
+    ...(node.link_bw === undefined ? {} : { linkGBps: node.link_bw }),
+    power: node.power,
+    ...(node.storage === undefined ? {} : { storage: memoryOf(node.storage) }),
+  }));
+  for (const instance of instances) checkOffDevice(instance, nodes[instance.node], cxl?.sizeBytes);
   return {
-    nodes: file.nodes.map((node, index) => ({
-      index,
-      place: `${at}: nodes[${index}]`,
-      ...hostMemory(node, instances, index, at, options),
-      hostLinkGBps: node.host_link_bw,
-      ...(node.link_bw === undefined ? {} : { linkGBps: node.link_bw }),
-      power: node.power,
-      ...(node.storage === undefined ? {} : { storage: memoryOf(node.storage) }),
-    })),
+    nodes,
     instances,
     numNpus,
     linkBandwidthGBps: [file.link_bw].flat(),
@@ -155,7 +161,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
           ),
         }),
     ...(file.kv_transfer === undefined ? {} : { kvTransfer: file.kv_transfer }),
-    cxl: cxl === undefined ? undefined : { ...memoryOf(cxl), numDevices: cxl.num_devices },
+    cxl,
     ...tiersOf(options.kvTiers ?? file.kv_tiers),
   };
 }
@@ -172,6 +178,15 @@ function resolveInstances(
       const place = `${at}: nodes[${nodeIndex}].instances[${i}]`;
       const instance = resolveInstance(entry, place, nodeIndex, instances.length, numNpus, options);
       numNpus += instance.npus.length + (instance.ffn?.npus.length ?? 0);
+      const twin = instances.findIndex(({ name }) => name === instance.name);
+      if (twin >= 0) {
+        throw new UserError(
+          `${instance.name} is what instance ${twin} is called: results go by it`,
+          {
+            at: `${place}.name`,
+          },
+        );
+      }
       instances.push(instance);
     });
   });
@@ -359,10 +374,12 @@ function parallelDegrees(entry: InstanceFile, place: string): { tp: number; pp: 
   if (npus === undefined) return { tp: tp ?? 1, pp: pp ?? 1 };
   const knownTp = tp ?? (pp === undefined ? npus : npus / pp);
   const knownPp = pp ?? npus / knownTp;
-  if (knownTp * knownPp !== npus || !Number.isInteger(knownTp) || !Number.isInteger(knownPp)) {
-    throw new UserError(`num_npus is ${npus}, but tp x pp is ${knownTp} x ${knownPp}`, {
-      at: `${place}.num_npus`,
-    });
+  const isWhole = Number.isInteger(knownTp) && Number.isInteger(knownPp);
+  if (!isWhole || knownTp * knownPp !== npus) {
+    const degrees = isWhole
+      ? `but tp x pp is ${knownTp} x ${knownPp}`
+      : `no multiple of ${tp === undefined ? `pp_size ${pp}` : `tp_size ${tp}`}`;
+    throw new UserError(`num_npus is ${npus}, ${degrees}`, { at: `${place}.num_npus` });
   }
   return { tp: knownTp, pp: knownPp };
 }

@@ -20,6 +20,8 @@ export interface WeightPlacement {
   readonly offDevice: boolean;
   /** All that rules name. */
   readonly locations: readonly WeightLocation[];
+  /** Highest block that a rule names; -1: none does. */
+  readonly lastBlock: number;
   /** Operators that have a rule of their own. */
   readonly operators: readonly string[];
   /** @param layer decoder block, -1 for embedding and head */
@@ -44,6 +46,7 @@ export function weightPlacement(file: PlacementFile | undefined): WeightPlacemen
   return {
     offDevice: all.some(({ tier }) => tier !== 'npu'),
     locations: all,
+    lastBlock: Math.max(-1, ...blocks.keys()),
     operators: [...operators.keys()],
     of: (layer, operator) => operators.get(operator) ?? blocks.get(layer) ?? fallback,
   };

@@ -1,0 +1,53 @@
+/** Weights off the device are of the model and fit where they are put: four equal layers, by hand. */
+import { expect, test } from 'vitest';
+import { parseModel, resolveCluster } from './index.js';
+import { weightBytesAt } from './resident-weights.js';
+
+const model = {
+  model_type: 'llama',
+  hidden_size: 1024,
+  num_hidden_layers: 4,
+  num_attention_heads: 8,
+  intermediate_size: 4096,
+  vocab_size: 1000,
+  max_position_embeddings: 512,
+};
+/** Of `down_proj`, all layers. */
+const downBytes = 4 * 1024 * 4096 * 2;
+
+function load(placement: object, hostGiB: number, cxlGiB?: number) {
+  const npu = { mem_size: 24, mem_bw: 1 };
+  const entry = { model_name: 'm', hardware: 'x', npu_mem: npu, tp_size: 2, placement };
+  const nodes = [{ cpu_mem: { mem_size: hostGiB, mem_bw: 1 }, instances: [entry] }];
+  const cxl = { mem_size: cxlGiB, mem_bw: 1, mem_latency: 1, num_devices: 2 };
+  const cxlPart = cxlGiB === undefined ? {} : { cxl_mem: cxl };
+  return resolveCluster({ link_bw: 1, link_latency: 1, nodes, ...cxlPart }, 'c.json', {
+    findModel: (name) => parseModel(name, model, 'test'),
+  }).instances[0];
+}
+
+const down = (weights: string) => ({ layers: { down_proj: { weights } } });
+
+test('weights of all ranks, by where they are', () => {
+  const one = load(down('cxl:1'), 1, 1);
+  expect(weightBytesAt(one, { tier: 'cxl', device: 1 })).toBe(downBytes);
+  expect(weightBytesAt(one, { tier: 'cxl', device: 0 })).toBe(0);
+});
+
+test('memory that is too small for them is refused, to the byte', () => {
+  const gib = downBytes / 2 ** 30;
+  expect(() => load(down('cpu'), gib)).not.toThrow();
+  expect(() => load(down('cpu'), gib - 1e-6)).toThrow(
+    /^c\.json: nodes\[0\]\.instances\[0\]\.placement: 0\.0 GiB of weights on cpu, which has 0\.0$/,
+  );
+  expect(() => load(down('cxl:0'), 1e-6, gib)).not.toThrow();
+  expect(() => load(down('cxl:0'), 1, gib / 2)).toThrow(/of weights on cxl:0, which has/);
+});
+
+test('blocks that the model does not have are refused', () => {
+  const blocks = (list: string) => ({ blocks: [{ blocks: list, weights: 'cpu' }] });
+  expect(() => load(blocks('0-3'), 1)).not.toThrow();
+  expect(() => load(blocks('2,3-4'), 1)).toThrow(
+    /placement\.blocks: no block 4: the model has 0 to 3$/,
+  );
+});
