@@ -303,8 +303,8 @@ export class InstanceEngine implements InstanceView {
       this.waitingLaunch = waits ? this.iterations : -1;
       this.inFlight.push({ batch, polled: isDummy ? noNews : this.kvNews.look() });
       const iteration = this.describe(batch, nowNs);
-      if (this.traffic?.delays(iteration, batch, nowNs) !== true)
-        this.send(iteration, batch, nowNs);
+      const held = this.traffic?.delays(iteration, batch, nowNs) === true;
+      if (!held) this.send(iteration, batch, nowNs);
       this.takeIn(this.kvNews.answerOfEmptyStep());
     }
   }
