@@ -96,6 +96,18 @@ export class Core implements Transport {
     }
   };
 
+  /** Everything at and before `untilNs`. */
+  runThrough(untilNs: number): void {
+    const { queue } = this;
+    while (queue.peekTime() <= untilNs && queue.pop()) this.dispatch(queue.kind, queue.arg);
+  }
+
+  /** Forgets all events and goes back to a time; what they were about must be forgotten, too. */
+  restartAt(timeNs: number): void {
+    this.npuQueues.clear();
+    this.queue.restartAt(timeNs);
+  }
+
   /** Runs (kind, arg) on the NPU's own queue after `delayNs`. */
   after(npu: number, delayNs: number, kind: number, arg: number): void {
     this.npuQueues.register(npu, delayNs, kind, arg);

@@ -46,6 +46,6 @@ export function behaveAlike(
 }
 
 /** The group consists of these NPUs and no others. */
-function isExactly({ members, indexOf }: Group, npus: readonly number[]): boolean {
+export function isExactly({ members, indexOf }: Group, npus: readonly number[]): boolean {
   return members.length === npus.length && npus.every((npu) => indexOf.has(npu));
 }

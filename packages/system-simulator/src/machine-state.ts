@@ -2,10 +2,11 @@
 import { UserError } from '@astrolabe/base';
 import { Attr, type ExecutionGraph, type GraphSet } from '@astrolabe/chakra';
 import type { SizeCurve } from '@astrolabe/config';
-import type { Group } from './collectives/group-table.js';
+import type { Group, GroupTable } from './collectives/group-table.js';
 import type { Communications, Completion, NpuTimes } from './completion.js';
 import type { MessageListener } from './core.js';
 import type { Counters } from './counters.js';
+import type { CompiledSet } from './feeder/compile-set.js';
 import type { NodeListener } from './feeder/issue.js';
 import type { Program } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
@@ -55,6 +56,42 @@ export interface LaneEntry {
 export interface Lane {
   readonly waiting: LaneEntry[];
   running: boolean;
+}
+
+/** A set that nothing has started of. @param sequence in order of submission */
+export function newState(
+  set: GraphSet,
+  { entries, programs }: CompiledSet,
+  sequence: number,
+  table: GroupTable,
+  communications: Communications | undefined,
+): SetState {
+  const npus = entries.map(({ npu }) => npu).sort((a, b) => a - b);
+  const groups = new Map<string, Group>();
+  for (const name of Object.keys(set.groups)) groups.set(name, table.of(set.groups[name]));
+  return {
+    set,
+    sequence,
+    npuCount: npus.length,
+    programs,
+    groups,
+    all: table.of(npus),
+    free: new Set(),
+    releaseAt: Number.NaN,
+    results: [],
+    commBytes: 0,
+    memoryBytes: 0,
+    communications,
+  };
+}
+
+/** The set starts on these NPUs, whose lanes are free for it. */
+export function occupy(state: SetState, npus: readonly number[], lanes: readonly Lane[]): void {
+  for (const npu of npus) {
+    state.free.delete(npu);
+    lanes[npu].waiting.shift();
+    lanes[npu].running = true;
+  }
 }
 
 /** Call when every NPU of the set has its result. */

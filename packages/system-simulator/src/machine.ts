@@ -13,11 +13,12 @@ import type { Completion } from './completion.js';
 import { Core, type MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import { BufferPool } from './feeder/buffer-pool.js';
-import { type CompiledSet, compileSet } from './feeder/compile-set.js';
+import { compileSet } from './feeder/compile-set.js';
 import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
 import { defaultRules, type NodeRules, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { behaveAlike } from './fold-npus.js';
+import { FoldedRuns } from './folded-runs.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
@@ -29,6 +30,8 @@ import {
   groupByRow,
   type Lane,
   type Machine,
+  newState,
+  occupy,
   type SetState,
 } from './machine-state.js';
 import { accessMemory, computeInMemory } from './memory/node-access.js';
@@ -61,6 +64,10 @@ class SimulatedMachine implements Machine, NodeActions {
   private readonly busyNs: { compute: Float64Array; comm: Float64Array; memory: Float64Array };
   private readonly collectiveBytes: Float64Array;
   private readonly mayFold: boolean;
+  /** With congestion only. */
+  private readonly folded: FoldedRuns | undefined;
+  /** Everything up to then has happened. */
+  private reachedNs = 0;
   private readonly rules: NodeRules;
   private sets = 0;
 
@@ -83,7 +90,15 @@ class SimulatedMachine implements Machine, NodeActions {
     const zeros = (): Float64Array => new Float64Array(spec.numNpus);
     this.busyNs = { compute: zeros(), comm: zeros(), memory: zeros() };
     this.collectiveBytes = zeros();
+    this.folded = this.makeFolded();
     this.core.layers = (kind, arg) => this.handle(kind, arg);
+  }
+
+  private makeFolded(): FoldedRuns | undefined {
+    const { core, feeder, collectives, stateOf, measured } = this;
+    const { fastPaths, network, slowdown } = this.spec;
+    const folds = fastPaths !== false && network.congestion === 'aware' && measured === undefined;
+    return folds ? new FoldedRuns({ core, feeder, collectives, stateOf, slowdown }) : undefined;
   }
 
   get nowNs(): number {
@@ -99,10 +114,12 @@ class SimulatedMachine implements Machine, NodeActions {
   }
 
   set onMessage(listener: MessageListener | undefined) {
+    this.folded?.unfold(this.reachedNs);
     this.core.onMessage = listener;
   }
 
   set onNode(listener: NodeListener | undefined) {
+    this.folded?.unfold(this.reachedNs);
     this.feeder.onNode = listener;
   }
 
@@ -110,7 +127,8 @@ class SimulatedMachine implements Machine, NodeActions {
     const at = `iteration ${set.iteration} of instance ${set.instance}`;
     assert(set.releaseNs >= this.nowNs, () => `${at} is released at ${set.releaseNs}, in the past`);
     const compiled = compileSet(set, this.rules, this.spec.numNpus, this.buffers);
-    const state = this.newState(set, compiled);
+    const communications = this.measured?.noneYet();
+    const state = newState(set, compiled, this.sets++, this.collectives.groups, communications);
     const lanes = this.lane(set.lane);
     for (const { npu, program } of compiled.entries) {
       const lane = lanes[npu];
@@ -128,20 +146,25 @@ class SimulatedMachine implements Machine, NodeActions {
       const eventNs = queue.peekTime();
       const releaseNs = this.releases.peekTime();
       if (eventNs <= releaseNs) {
-        if (eventNs > untilNs || eventNs === Number.POSITIVE_INFINITY) return undefined;
+        if (eventNs > untilNs || eventNs === Number.POSITIVE_INFINITY) break;
+        this.reachedNs = eventNs;
         do {
           queue.pop();
           this.core.dispatch(queue.kind, queue.arg);
         } while (queue.peekTime() === eventNs);
       } else {
-        if (releaseNs > untilNs) return undefined;
+        if (releaseNs > untilNs) break;
+        this.reachedNs = releaseNs;
         queue.advanceTo(releaseNs);
         this.release(this.releases.pop());
       }
     }
+    this.reachedNs = Math.max(this.reachedNs, untilNs);
+    return undefined;
   }
 
   counters(): Counters {
+    this.folded?.unfold(this.reachedNs);
     const { sentBytes } = this.core;
     return {
       nowNs: this.nowNs,
@@ -158,10 +181,10 @@ class SimulatedMachine implements Machine, NodeActions {
   }
 
   stuck(): StuckReport {
-    const idle =
-      this.core.queue.size === 0 && this.releases.peekTime() === Number.POSITIVE_INFINITY;
+    this.folded?.unfold(this.reachedNs);
+    const waits = this.releases.peekTime() < Number.POSITIVE_INFINITY;
     return stuckReport({
-      idle,
+      idle: this.core.queue.size === 0 && !waits,
       nowNs: this.nowNs,
       runs: [...this.stateOf].map(([run, { set }]) => ({ run, set })),
       sites: this.collectives.groups.open(),
@@ -175,6 +198,7 @@ class SimulatedMachine implements Machine, NodeActions {
     const group = this.groupOf(run, row);
     const kind = graph.commType[row] as CollectiveKind;
     const sizeBytes = graph.commSizeBytes[row];
+    if (this.folded?.collective(run, group, kind, sizeBytes, task) === true) return;
     if (run.npus.length > 1) {
       const duration = this.collectives.togetherNs(group, kind, sizeBytes);
       this.collectives.countTogether(group);
@@ -230,6 +254,8 @@ class SimulatedMachine implements Machine, NodeActions {
     const state = this.stateOf.get(run) as SetState;
     this.stateOf.delete(run);
     const lanes = this.lane(state.set.lane);
+    const alike = this.folded?.finish(run) ?? 1;
+    for (let i = 0; i < alike; i++) state.commBytes += run.commBytes;
     for (const npu of run.npus) {
       const { startNs, finishNs, computeNs, exposedCommNs, exposedMemoryNs } = run;
       state.results.push({ npu, startNs, finishNs, computeNs, exposedCommNs, exposedMemoryNs });
@@ -245,7 +271,6 @@ class SimulatedMachine implements Machine, NodeActions {
         this.queueRelease(next.state);
       }
     }
-    state.commBytes += run.commBytes;
     addCommunications(state, run);
     if (state.results.length === state.npuCount) this.complete(state);
   }
@@ -256,28 +281,6 @@ class SimulatedMachine implements Machine, NodeActions {
     while (at > 0 && completed[at - 1].sequence > sequence) at--;
     completed.splice(at, 0, { sequence, completion: completionOf(state) });
     for (const { buffer } of state.programs) this.buffers.give(buffer);
-  }
-
-  private newState(set: GraphSet, { entries, programs }: CompiledSet): SetState {
-    const npus = entries.map(({ npu }) => npu).sort((a, b) => a - b);
-    const groups = new Map<string, Group>();
-    for (const name of Object.keys(set.groups)) {
-      groups.set(name, this.collectives.groups.of(set.groups[name]));
-    }
-    return {
-      set,
-      sequence: this.sets++,
-      npuCount: npus.length,
-      programs,
-      groups,
-      all: this.collectives.groups.of(npus),
-      free: new Set(),
-      releaseAt: Number.NaN,
-      results: [],
-      commBytes: 0,
-      memoryBytes: 0,
-      communications: this.measured?.noneYet(),
-    };
   }
 
   private lane(index: number): Lane[] {
@@ -300,6 +303,10 @@ class SimulatedMachine implements Machine, NodeActions {
   private release(state: SetState): void {
     state.releaseAt = Number.NaN;
     const lanes = this.lane(state.set.lane);
+    if (this.folded !== undefined) {
+      if (this.startFolded(state, lanes, this.folded)) return;
+      this.folded.unfold(this.nowNs);
+    }
     const starts: { program: Program; npus: readonly number[] }[] = [];
     for (const { npus } of state.set.programs) {
       const ready = npus.filter((npu) => state.free.has(npu));
@@ -316,17 +323,26 @@ class SimulatedMachine implements Machine, NodeActions {
     for (const { program, npus } of starts) this.start(state, program, npus, lanes);
   }
 
+  /** Starts the set as one run where that gives the same results, messages meeting or not. */
+  private startFolded(state: SetState, lanes: readonly Lane[], folded: FoldedRuns): boolean {
+    if (state.set.programs.length !== 1) return false;
+    if (this.feeder.onNode !== undefined || this.core.onMessage !== undefined) return false;
+    const npus = state.set.programs[0].npus.toSorted((a, b) => a - b);
+    if (!npus.every((npu) => state.free.has(npu))) return false;
+    const { program } = lanes[npus[0]].waiting[0];
+    if (!folded.mayStart(state, program, npus)) return false;
+    occupy(state, npus, lanes);
+    folded.start(state, program, npus);
+    return true;
+  }
+
   private start(
     state: SetState,
     program: Program,
     npus: readonly number[],
     lanes: readonly Lane[],
   ): void {
-    for (const npu of npus) {
-      state.free.delete(npu);
-      lanes[npu].waiting.shift();
-      lanes[npu].running = true;
-    }
+    occupy(state, npus, lanes);
     const run = this.feeder.start(program, npus);
     this.stateOf.set(run, state);
     this.feeder.begin(run);

@@ -6,13 +6,15 @@
  */
 import { UserError } from '@astrolabe/base';
 import type { SizeCurve } from '@astrolabe/config';
-import { Core, type Network } from '../core.js';
+import { Core } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 import type { MachineSpec } from '../machine-spec.js';
+import { AwareNetwork } from '../network/aware.js';
+import { createNetwork } from '../network/create-network.js';
 import type { MeasuredTimes } from '../network/measured-times.js';
-import type { DelayNs } from '../network/topology.js';
+import { type DelayNs, type LevelSpec, unawareNetwork } from '../network/topology.js';
 import { directTimes, ringTimes, type StepTimes, uniformRingNs } from './closed-times.js';
-import { type Group, GroupTable, kindAndSize, type Site } from './group-table.js';
+import { type Alone, type Group, GroupTable, kindAndSize, type Site } from './group-table.js';
 import { memberBytes, type Plan, plansOf } from './implementation.js';
 import { CollectiveKind, type PhaseSpec, type RingMembers } from './phase.js';
 import { reductionNs, StreamEngine, type StreamQueue } from './streams.js';
@@ -121,7 +123,12 @@ export class GroupCollectives {
   /** Whether its end times are computed without messages. */
   isClosed(group: Group, kind: CollectiveKind, sizeBytes: number): boolean {
     if (this.measuredOf(group, kind) !== null) return true;
-    if (!this.closed || (this.spec.splits > 1 && sizeBytes > 1)) return false;
+    return this.closed && this.isOneByOne(kind, sizeBytes);
+  }
+
+  /** One chunk, of which no member has two messages on a link at once. */
+  private isOneByOne(kind: CollectiveKind, sizeBytes: number): boolean {
+    if (this.spec.splits > 1 && sizeBytes > 1) return false;
     const { algorithm, window } = this.plans[kind];
     if (algorithm === 'ring') return true;
     const full = window === Number.POSITIVE_INFINITY;
@@ -183,21 +190,52 @@ export class GroupCollectives {
     return reductionNs(sizeBytes, this.spec.localMemoryBandwidthGBps * 1e9);
   }
 
-  /** Runs a collective alone on a machine of its own, all members beginning at `times`. */
+  /** What a collective of the group is when nothing else is on the network (with congestion). */
+  alone(group: Group, kind: CollectiveKind, sizeBytes: number): Alone {
+    const key = kindAndSize(kind, sizeBytes);
+    const known = group.alone.get(key);
+    if (known !== undefined) return known;
+    const network = createNetwork(this.spec.network, this.core.numNpus);
+    const core = new Core(this.core.numNpus, network);
+    const times = new Float64Array(group.members.length);
+    this.simulateOn(core, group, kind, sizeBytes, times);
+    const alone = {
+      durationNs: times.every((time) => time === times[0]) ? times[0] : Number.NaN,
+      sentBytes: core.sentBytes,
+      links: network instanceof AwareNetwork ? network.traffic() : [],
+    };
+    group.alone.set(key, alone);
+    return alone;
+  }
+
+  /**
+   * Whether no link of the collective is one that other NPUs use, and no two of its messages meet on
+   * one: its members are on one level, where each has a port of its own.
+   */
+  hasOwnLinks(group: Group, kind: CollectiveKind, sizeBytes: number): boolean {
+    if (!this.isOneByOne(kind, sizeBytes)) return false;
+    group.hasOwnLinks ??= onOneLevel(this.spec.network.levels ?? [], group.members);
+    return group.hasOwnLinks;
+  }
+
+  /** Runs a collective alone on a machine of its own, all members beginning at once, without congestion. */
   private simulate(
     group: Group,
     kind: CollectiveKind,
     sizeBytes: number,
     times: Float64Array,
   ): void {
-    const network: Network = {
-      send: (core, message) => {
-        const { messageSrc: src, messageDst: dst, messageSize: size } = core;
-        const delay = this.delayNs(src[message], dst[message], size[message]);
-        core.queue.schedule(core.nowNs + delay, Kind.arrival, message);
-      },
-    };
-    const core = new Core(this.core.numNpus, network);
+    const core = new Core(this.core.numNpus, unawareNetwork(this.delayNs));
+    this.simulateOn(core, group, kind, sizeBytes, times);
+  }
+
+  private simulateOn(
+    core: Core,
+    group: Group,
+    kind: CollectiveKind,
+    sizeBytes: number,
+    times: Float64Array,
+  ): void {
     const lone = new GroupCollectives(
       core,
       { ...this.spec, fastPaths: false },
@@ -214,8 +252,7 @@ export class GroupCollectives {
     group.members.forEach((npu, i) => {
       lone.begin(copy, npu, kind, sizeBytes, i);
     });
-    const { queue } = core;
-    while (queue.pop()) core.dispatch(queue.kind, queue.arg);
+    core.runThrough(Number.MAX_VALUE);
   }
 
   private launch(site: Site, npu: number, index: number, task: number): void {
@@ -268,6 +305,22 @@ export class GroupCollectives {
     group.phases.set(key, phases);
     return phases;
   }
+}
+
+/** Every two of them meet on the same level, which has no ports that they would share. */
+function onOneLevel(levels: readonly LevelSpec[], npus: readonly number[]): boolean {
+  const level = levels.find(({ domain }) =>
+    npus.some((npu, i) => i > 0 && domain[npu] === domain[npus[0]]),
+  );
+  if (level === undefined || level.port !== undefined) return false;
+  const inner = levels.slice(0, levels.indexOf(level));
+  return npus.every(
+    (npu, i) =>
+      level.domain[npu] === level.domain[npus[0]] &&
+      inner.every(({ domain }) =>
+        npus.every((other, k) => k === i || domain[other] !== domain[npu]),
+      ),
+  );
 }
 
 function latest(times: Float64Array): number {

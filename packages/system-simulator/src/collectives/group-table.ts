@@ -5,6 +5,7 @@
 import { UserError } from '@astrolabe/base';
 import { collectiveName } from '@astrolabe/chakra';
 import type { SizeCurve } from '@astrolabe/config';
+import type { LinkTraffic } from '../network/aware.js';
 import type { StepTimes } from './closed-times.js';
 import type { CollectiveKind, PhaseSpec } from './phase.js';
 
@@ -20,10 +21,23 @@ export interface Group {
   /** Common duration when all begin together, by kind and size; NaN if they end apart. */
   readonly together: Map<number, number>;
   readonly steps: Map<number, StepTimes>;
+  /** What each is when nothing else goes on, by kind and size; with congestion only. */
+  readonly alone: Map<number, Alone>;
+  /** Its members send to each other over links that no other NPUs use; undefined: not looked at yet. */
+  hasOwnLinks: boolean | undefined;
   /** What the message engine runs, by kind and size: per member, per chunk. */
   readonly phases: Map<number, readonly (readonly PhaseSpec[])[]>;
   /** Measured times by kind; null: the network decides. */
   readonly measured: (SizeCurve | null | undefined)[];
+}
+
+/** A collective on a network where nothing else goes on, its members beginning together. */
+export interface Alone {
+  /** NaN if they end apart. */
+  readonly durationNs: number;
+  /** By NPU. */
+  readonly sentBytes: Float64Array;
+  readonly links: readonly LinkTraffic[];
 }
 
 /** One collective: who has begun it. Used again for a later one when all have. */
@@ -76,6 +90,8 @@ export class GroupTable {
         spareSites: [],
         together: new Map(),
         steps: new Map(),
+        alone: new Map(),
+        hasOwnLinks: undefined,
         phases: new Map(),
         measured: [],
       };

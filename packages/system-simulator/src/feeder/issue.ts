@@ -94,6 +94,16 @@ export class Feeder {
     run.communicating++;
   }
 
+  /** Forgets a run that is under way; its events must be gone. */
+  discard(run: Run): void {
+    for (let task = 0; task < this.taskRun.length; task++) {
+      if (this.taskRun[task] !== run) continue;
+      this.taskRun[task] = undefined;
+      this.freeTasks.push(task);
+    }
+    this.giveWaiting(run);
+  }
+
   private makeReady(run: Run, node: number): void {
     run.readyCount++;
     if (run.walking) run.deferred.push(node);
@@ -202,7 +212,7 @@ export class Feeder {
     let last = node;
     let durationNs = program.durationNs[node];
     if (
-      this.options.chains &&
+      (this.options.chains || run.undisturbed) &&
       this.onNode === undefined &&
       run.ongoing === 1 &&
       run.readyCount === 0 &&
@@ -225,6 +235,12 @@ export class Feeder {
     return this.freeWaiting[size]?.pop() ?? new Int32Array(2 ** size);
   }
 
+  private giveWaiting({ waiting }: Run): void {
+    const size = Math.log2(waiting.length);
+    this.freeWaiting[size] ??= [];
+    this.freeWaiting[size].push(waiting);
+  }
+
   private takeTask(run: Run, node: number, first: number): number {
     const task = this.freeTasks.pop() ?? this.taskRun.length;
     if (task === this.taskNode.length) {
@@ -242,9 +258,7 @@ export class Feeder {
     run.account(this.core.nowNs);
     run.finished = true;
     run.finishNs = this.core.nowNs;
-    const size = Math.log2(run.waiting.length);
-    this.freeWaiting[size] ??= [];
-    this.freeWaiting[size].push(run.waiting);
+    this.giveWaiting(run);
     this.actions.runFinished(run);
   }
 }

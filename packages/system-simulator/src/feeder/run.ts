@@ -17,6 +17,8 @@ export class Run {
   /** Node in each slot, for reports. */
   readonly holder = [-1, -1, -1, -1];
   walking = false;
+  /** Nothing can interfere with it whatever it does: its chains are one event. */
+  undisturbed = false;
   ongoing = 0;
   readyCount = 0;
   nodesDone = 0;

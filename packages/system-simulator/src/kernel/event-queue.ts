@@ -77,6 +77,18 @@ export class EventQueue {
     this.insert(time, place, run);
   }
 
+  /** Forgets every event and goes back to `time`. */
+  restartAt(time: number): void {
+    this.heapLength = 0;
+    this.size = 0;
+    this.closeRun();
+    this.freeRun = -1;
+    this.runsMade = 0;
+    this.freeEvent = -1;
+    this.eventsMade = 0;
+    this.advanceTo(time);
+  }
+
   /** All that was to happen up to `time` has happened. */
   advanceTo(time: number): void {
     this.time = time;

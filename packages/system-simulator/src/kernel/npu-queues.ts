@@ -72,6 +72,15 @@ export class NpuQueues {
     this.close(list);
   }
 
+  /** Forgets every callback. */
+  clear(): void {
+    this.open.fill(-1);
+    this.freeList = -1;
+    this.listsMade = 0;
+    this.freeEntry = -1;
+    this.entriesMade = 0;
+  }
+
   private close(list: number): void {
     const npu = this.listNpu[list];
     if (this.open[npu] === list) {

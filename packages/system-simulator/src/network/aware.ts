@@ -23,6 +23,13 @@ export interface LinkMap {
   ends(link: number): readonly [dim: number, from: number, to: number];
 }
 
+export interface LinkTraffic {
+  readonly link: number;
+  readonly bytes: number;
+  readonly busyNs: number;
+  readonly messages: number;
+}
+
 export class AwareNetwork implements Network {
   private readonly map: LinkMap;
   /**
@@ -70,17 +77,30 @@ export class AwareNetwork implements Network {
   }
 
   counters(): LinkCounters[] {
-    const found: LinkCounters[] = [];
+    return this.traffic().map(({ link, ...counts }) => ({
+      name: linkName(this.map.ends(link)),
+      ...counts,
+    }));
+  }
+
+  /** Of every link that carried something. */
+  traffic(): LinkTraffic[] {
+    const found: LinkTraffic[] = [];
     for (let link = 0; link < this.map.count; link++) {
-      if (this.linkMessages[link] === 0) continue;
-      found.push({
-        name: linkName(this.map.ends(link)),
-        bytes: this.linkBytes[link],
-        busyNs: this.linkBusyNs[link],
-        messages: this.linkMessages[link],
-      });
+      const messages = this.linkMessages[link];
+      if (messages === 0) continue;
+      found.push({ link, bytes: this.linkBytes[link], busyNs: this.linkBusyNs[link], messages });
     }
     return found;
+  }
+
+  /** Counts what went over the links without being an event here. */
+  addTraffic(links: readonly LinkTraffic[]): void {
+    for (const { link, bytes, busyNs, messages } of links) {
+      this.linkBytes[link] += bytes;
+      this.linkBusyNs[link] += busyNs;
+      this.linkMessages[link] += messages;
+    }
   }
 
   private forward(core: Core, message: number, device: number): void {
