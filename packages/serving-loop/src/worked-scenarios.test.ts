@@ -58,6 +58,33 @@ describe('arrivals', () => {
     expect(steps).toEqual(['@0 0:4+0', '@0 0:1+4', '@10 0:1+5 1:4+0', '@20 0:1+6']);
   });
 
+  it('a call without think time comes too late for the step composed when its predecessor ends', async () => {
+    const { steps, tokens } = await run({}, [
+      request(0, 0, 4, 1),
+      request(1, 0, 4, 5),
+      request(2, 0, 4, 1, { after: [0], thinkNs: 0 }),
+    ]);
+    expect(steps).toEqual([
+      '@0 0:4+0 1:4+0',
+      '@0 1:1+4',
+      '@10 1:1+5',
+      '@20 1:1+6 2:4+0',
+      '@30 1:1+7',
+    ]);
+    expect(tokens[2]).toEqual([40, 40]);
+  });
+
+  it('a call without think time starts at once where nothing else runs', async () => {
+    const { tokens } = await run({}, [
+      request(0, 0, 4, 1),
+      request(1, 0, 4, 1, { after: [0], thinkNs: 0 }),
+    ]);
+    expect(tokens).toEqual([
+      [10, 10],
+      [20, 20],
+    ]);
+  });
+
   it('of one token, for one token', async () => {
     const { steps, tokens } = await run({}, [request(0, 0, 1, 1), request(1, 0, 1, 2)]);
     expect(steps).toEqual(['@0 0:1+0 1:1+0', '@0 1:1+1']);
