@@ -146,7 +146,7 @@ export class FoldedRuns {
     return slowdown !== undefined && npus.some((npu) => slowdown[npu] !== slowdown[npus[0]]);
   }
 
-  /** Whether a collective is of these NPUs only, on links that no other NPUs use, and ends for all at once. */
+  /** Whether a collective is of just these NPUs, on links of their own, and ends for all at once. */
   private isApart(
     state: SetState,
     program: Program,

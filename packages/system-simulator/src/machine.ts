@@ -64,7 +64,6 @@ class SimulatedMachine implements Machine, NodeActions {
   private readonly busyNs: { compute: Float64Array; comm: Float64Array; memory: Float64Array };
   private readonly collectiveBytes: Float64Array;
   private readonly mayFold: boolean;
-  /** With congestion only. */
   private readonly folded: FoldedRuns | undefined;
   /** Everything up to then has happened. */
   private reachedNs = 0;
