@@ -7,7 +7,8 @@ export function accessMemory(tiers: MemoryTiers, run: Run, node: number, task: n
   const { graph } = run.program;
   const row = rowOf(run.program, node);
   const { tensorLoc, tensorDevice, tensorSizeBytes } = graph;
-  tiers.access(run.npu, tensorLoc[row], tensorDevice[row], tensorSizeBytes[row], task);
+  const sizeBytes = tensorSizeBytes[row];
+  tiers.access(run.npu, tensorLoc[row], tensorDevice[row], sizeBytes, task, run.npus.length);
 }
 
 export function computeInMemory(tiers: MemoryTiers, run: Run, node: number, task: number): void {

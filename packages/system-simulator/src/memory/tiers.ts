@@ -83,15 +83,25 @@ export class MemoryTiers {
     return name !== undefined && (this.spec[name]?.contention ?? 'none') === 'none';
   }
 
-  /** @throws UserError if the tier is not there */
-  access(npu: number, location: number, device: number, sizeBytes: number, task: number): void {
+  /**
+   * @param alike NPUs that do the same and run as one; only where nobody waits for others
+   * @throws UserError if the tier is not there
+   */
+  access(
+    npu: number,
+    location: number,
+    device: number,
+    sizeBytes: number,
+    task: number,
+    alike = 1,
+  ): void {
     const [name, tier] = this.tier(location, device);
     const durationNs = accessNs(tier, device, sizeBytes);
     if (tier.contention === 'none') {
       const counters = this.openCounters(name);
-      counters.bytes += sizeBytes;
-      counters.busyNs += durationNs;
-      counters.accesses++;
+      counters.bytes += alike * sizeBytes;
+      counters.busyNs += alike * durationNs;
+      counters.accesses += alike;
       this.core.after(npu, durationNs, Kind.nodeEnd, task);
       return;
     }
