@@ -1,5 +1,4 @@
 /** `report html`: a run as one page. */
-import { join } from 'node:path';
 import { writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import type { Command } from 'commander';
 import { compareRuns } from '../compare.js';
@@ -7,6 +6,7 @@ import { renderPage } from '../html/page.js';
 import { readRecords } from './read-records.js';
 import { readSimulated } from './read-simulated.js';
 import { readRealRun, realHelp } from './real/index.js';
+import { resultOf } from './run-folder.js';
 import { readSummary } from './summary-command.js';
 
 interface Flags {
@@ -24,7 +24,7 @@ export function addHtml(program: Command): void {
     .option('--title <text>', 'title of the page')
     .option('-o, --output <file>', 'where to write; - is stdout', '-')
     .action(async (folder: string, flags: Flags) => {
-      const path = join(folder, 'summary.json');
+      const path = resultOf(folder, 'summary.json');
       const summary = readSummary(path);
       const run = readSimulated(folder);
       const { counters } = await readRecords(folder);

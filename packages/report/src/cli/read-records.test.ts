@@ -74,6 +74,23 @@ test('a field that is missing or wrong is named with its line', async () => {
   );
 });
 
+test('a run that ended before its results says why', async () => {
+  const dead = mkdtempSync(join(tmpdir(), 'dead-'));
+  try {
+    await expect(readRecords(dead)).rejects.toThrow(/requests\.csv: no such file/);
+    writeFileSync(join(dead, 'run.json'), '{"complete":false}');
+    await expect(readRecords(dead)).rejects.toThrow(/requests\.csv: no such file/);
+    writeFileSync(
+      join(dead, 'run.json'),
+      '{"complete":false,"error":"a stage ended; its last stderr lines:\\n  | why"}',
+    );
+    const says = `${dead}: this run has no requests.csv: a stage ended`;
+    await expect(readRecords(dead)).rejects.toThrow(new RegExp(`^${says}$`));
+  } finally {
+    rmSync(dead, { recursive: true });
+  }
+});
+
 test('a completion of no iteration is refused', async () => {
   write(iteration, { ...completion, iteration: 7 });
   await expect(readRecords(folder)).rejects.toThrow(

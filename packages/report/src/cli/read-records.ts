@@ -9,10 +9,11 @@ import { z } from 'zod';
 import type { CounterSeries, RequestSpan, RunRecords, StepSpan } from '../timeline/run-records.js';
 import { trafficCounters } from '../timeline/traffic-counters.js';
 import { cell, checkReach, intervalNsOf, readTable, type TableRow } from './read-table.js';
+import { resultOf } from './run-folder.js';
 
 /** @throws UserError naming the file that is missing or broken */
 export async function readRecords(folder: string): Promise<RunRecords> {
-  const path = join(folder, 'requests.csv');
+  const path = resultOf(folder, 'requests.csv');
   const requests = readTable(path, ',').map((row) => requestSpan(row, path));
   const steps = await readSteps(folder);
   const intervals = intervalCounters(folder);

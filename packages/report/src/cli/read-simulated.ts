@@ -6,6 +6,7 @@ import { parseWith, readJson } from '@astrolabe/base/cli';
 import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../run-data.js';
 import { cell, intervalNsOf, readTable, type TableRow } from './read-table.js';
+import { resultOf } from './run-folder.js';
 
 /** Of the summary and the manifest, also of other versions. */
 const blocksSchema = z.looseObject({
@@ -15,7 +16,7 @@ const manifestSchema = z.looseObject({ complete: z.boolean().optional() });
 
 /** @throws UserError with the file */
 export function readSimulated(folder: string): RunData {
-  const path = join(folder, 'requests.csv');
+  const path = resultOf(folder, 'requests.csv');
   const table = readTable(path, ',');
   if (table.length === 0) throw new UserError('no requests', { at: path });
   const rows = table.flatMap((row) => toRow(row, path));

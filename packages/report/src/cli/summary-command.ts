@@ -1,8 +1,8 @@
 /** `report summary`: a simulated run in figures, from its own files. */
-import { join } from 'node:path';
 import { parseWith, readJson, writeStdout } from '@astrolabe/base/cli';
 import { formatSummary, type Summary, summarySchema } from '@astrolabe/serving-loop';
 import { type Command, Option } from 'commander';
+import { resultOf } from './run-folder.js';
 
 export function addSummary(program: Command): void {
   program
@@ -11,7 +11,7 @@ export function addSummary(program: Command): void {
     .argument('<dir>', 'folder written by serving-loop --output')
     .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
     .action(async (folder: string, flags: { format: 'text' | 'json' }) => {
-      const path = join(folder, 'summary.json');
+      const path = resultOf(folder, 'summary.json');
       const summary = readSummary(path);
       await writeStdout(
         flags.format === 'json' ? `${JSON.stringify(summary, null, 2)}\n` : formatSummary(summary),
