@@ -82,7 +82,7 @@ export const instanceSchema = z.strictObject({
     .array(z.string())
     .min(1)
     .optional()
-    .describe('device of every pipeline stage, when they differ'),
+    .describe('device of every pipeline stage, when they differ; npu_mem is taken for all of them'),
   ffn: z
     .strictObject({
       hardware: z.string().describe('device name, as in the profiles'),
