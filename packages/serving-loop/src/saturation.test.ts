@@ -75,6 +75,31 @@ describe('saturation', () => {
     );
   });
 
+  it('judges devices that take turns by the time in which they work', async () => {
+    /** Steps of 10 us, in which each of two stages works for the given time, us. */
+    const inTurns = async (worksUs: number) => {
+      const backend = new FixedMachine(times);
+      const next = backend.next.bind(backend);
+      backend.next = async (untilNs) => {
+        const answer = await next(untilNs);
+        if (answer === undefined) return undefined;
+        const { startNs, finishNs } = answer;
+        const part = { computeNs: 1000 * worksUs, exposedCommNs: 0, exposedMemoryNs: 0 };
+        return { ...answer, npus: [0, 1].map((npu) => ({ npu, startNs, finishNs, ...part })) };
+      };
+      const cluster = clusterOf([{ pp_size: 2, npu_mem: { mem_size: 1, mem_bw: 40 } }]);
+      const requests = [{ id: 0, arrivalNs: 0, promptTokens: 100, outputTokens: 200 }];
+      return (await runFixed({ cluster, requests, backend })).saturation[0];
+    };
+    const always = await inTurns(10);
+    expect(always.binds).toBe('compute');
+    // The same bytes in half of the time.
+    const half = await inTurns(5);
+    expect(half.binds).toBe('bandwidth');
+    expect(half.bandwidth).toBe(always.bandwidth);
+    expect(half.bandwidth).toBeLessThan(0.5);
+  });
+
   it('says so when nothing binds', async () => {
     const idle = await saturationOf({}, { outputTokens: 2, gapNs: 100_000 });
     expect(idle.binds).toBe('none');

@@ -8,7 +8,8 @@
  *   budget     ... for the token budget: prefill computes as much as a step may hold
  *   links      the device was busy nine tenths of the time, half of it or more with communication alone
  *   bandwidth  the device was busy nine tenths of the time, and of what was not communication alone
- *              half or more went into its memory at nominal bandwidth and waits for memory below it
+ *              half or more went into its memory at nominal bandwidth and waits for memory below it;
+ *              of pipeline stages and devices that take turns, of the time in which one works
  *   compute    ... and less than half
  *   none       the device had time left
  */
@@ -61,6 +62,8 @@ interface Load {
   readonly traffic: TrafficModel;
   readonly pending: number[];
   busyNs: number;
+  /** The same, of all its NPUs. */
+  busyNpuNs: number;
   memoryNs: number;
   /** Of all its NPUs: doing something, communication alone, memory below the device alone. */
   activeNs: number;
@@ -81,6 +84,7 @@ export class LoadMonitor {
       traffic: deviceTraffic(instance),
       pending: [],
       busyNs: 0,
+      busyNpuNs: 0,
       memoryNs: 0,
       activeNs: 0,
       communicationNs: 0,
@@ -106,6 +110,7 @@ export class LoadMonitor {
     const from = Math.max(completion.startNs, load.lastNs);
     const busyNs = Math.max(0, completion.finishNs - from);
     load.busyNs += busyNs;
+    load.busyNpuNs += busyNs * completion.npus.length;
     load.memoryNs += Math.min(memoryNs, busyNs);
     load.lastNs = Math.max(load.lastNs, completion.finishNs);
     for (const { computeNs, exposedCommNs, exposedMemoryNs } of completion.npus) {
@@ -144,8 +149,10 @@ function saturationOf(engine: InstanceEngine, load: Load): Saturation {
     tiers: share(load.tiersNs, load.activeNs),
   };
   const { waitedFor, busy, bandwidth, communication, tiers } = shares;
-  const binds = bindingOf(shares);
-  const { name } = engine.instance;
+  const { name, pp, ffn } = engine.instance;
+  const inTurns = pp > 1 || ffn !== undefined;
+  const working = inTurns ? Math.min(1, share(load.activeNs, load.busyNpuNs)) : 1;
+  const binds = bindingOf(shares, working);
   return {
     instance: name,
     binds,
@@ -158,14 +165,18 @@ function saturationOf(engine: InstanceEngine, load: Load): Saturation {
   };
 }
 
-function bindingOf({ waitedFor, busy, bandwidth, communication, tiers }: Shares): Binding {
+/** @param working share of busy time in which a device does something */
+function bindingOf(
+  { waitedFor, busy, bandwidth, communication, tiers }: Shares,
+  working: number,
+): Binding {
   const limit = (['kv', 'seats', 'budget'] as const)
     .filter((name) => waitedFor[name] >= shareThatBinds)
     .sort((a, b) => waitedFor[b] - waitedFor[a])[0];
   if (limit !== undefined) return limit;
   if (busy < busyThatBinds) return 'none';
   if (communication >= communicationThatBinds) return 'links';
-  const moves = bandwidth + tiers >= bandwidthThatBinds * (1 - communication);
+  const moves = bandwidth + tiers >= bandwidthThatBinds * working * (1 - communication);
   return moves ? 'bandwidth' : 'compute';
 }
 
