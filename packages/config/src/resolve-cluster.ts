@@ -101,6 +101,8 @@ export interface Cluster {
     | undefined;
   /** KV below the device, nearest first; absent: none. */
   readonly kvTiers?: readonly KvTierFile[];
+  /** Where they were given, for messages. */
+  readonly kvTiersPlace?: string;
   /** Absent: every pair of devices is `linkBandwidthGBps` apart. */
   readonly topology?: TopologyFile;
   /** Absent: collectives and messages all go over the links. */
@@ -162,7 +164,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
         }),
     ...(file.kv_transfer === undefined ? {} : { kvTransfer: file.kv_transfer }),
     cxl,
-    ...tiersOf(options.kvTiers ?? file.kv_tiers),
+    ...(tiersOf('--kv-tier', options.kvTiers) ?? tiersOf(`${at}: kv_tiers`, file.kv_tiers)),
   };
 }
 
@@ -232,8 +234,12 @@ function hostMemory(
   return { hostMemory: { sizeBytes, bandwidthGBps, latencyNs }, pim };
 }
 
-function tiersOf(kvTiers: readonly KvTierFile[] | undefined): Pick<Cluster, 'kvTiers'> {
-  return kvTiers === undefined || kvTiers.length === 0 ? {} : { kvTiers };
+function tiersOf(
+  kvTiersPlace: string,
+  kvTiers: readonly KvTierFile[] | undefined,
+): Pick<Cluster, 'kvTiers' | 'kvTiersPlace'> | undefined {
+  if (kvTiers === undefined) return undefined;
+  return kvTiers.length === 0 ? {} : { kvTiers, kvTiersPlace };
 }
 
 function checkCounts(file: ClusterFile, at: string): void {

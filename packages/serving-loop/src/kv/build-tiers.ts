@@ -39,7 +39,7 @@ export function buildTiers(cluster: Cluster): BuiltTiers {
   const numCxl = cluster.cxl?.numDevices ?? 1;
   const perInstance = cluster.instances.map((): KvTier[] => []);
   (cluster.kvTiers ?? []).forEach((spec, position) => {
-    const at = `kv_tiers[${position}]`;
+    const at = `${cluster.kvTiersPlace ?? 'kv_tiers'}[${position}]`;
     for (const group of reach(users, spec)) {
       const share = spec.shared ? [group] : group.map((instance) => [instance]);
       const capacity = Math.floor(capacityOf(cluster, spec, group[0].node, at) / share.length);
