@@ -15,6 +15,7 @@ import { Op, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { isExactly } from './fold-npus.js';
 import { Kind } from './kernel/kinds.js';
+import type { MachineSpec } from './machine-spec.js';
 import { groupByRow, type SetState } from './machine-state.js';
 import { AwareNetwork } from './network/aware.js';
 
@@ -35,6 +36,15 @@ interface Folded {
   readonly issued: readonly (readonly [Group, Int32Array])[];
   /** What its collectives sent; counted when it ends. */
   readonly sent: Alone[];
+}
+
+/** @returns undefined where runs are not folded so: without congestion, or with measured links */
+export function foldedRuns(
+  { fastPaths, network, measured, slowdown }: MachineSpec,
+  context: Omit<FoldedContext, 'slowdown'>,
+): FoldedRuns | undefined {
+  const folds = fastPaths !== false && network.congestion === 'aware' && measured === undefined;
+  return folds ? new FoldedRuns({ ...context, slowdown }) : undefined;
 }
 
 export class FoldedRuns {

@@ -18,7 +18,7 @@ import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
 import { defaultRules, type NodeRules, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { behaveAlike } from './fold-npus.js';
-import { FoldedRuns } from './folded-runs.js';
+import { type FoldedRuns, foldedRuns } from './folded-runs.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
@@ -81,6 +81,7 @@ class SimulatedMachine implements Machine, NodeActions {
     this.feeder = new Feeder(this.core, this, {
       stockSkips: false,
       chains: this.mayFold,
+      endsTogether: true,
       ...(spec.slowdown === undefined ? {} : { slowdown: Float64Array.from(spec.slowdown) }),
     });
     this.measured = spec.measured === undefined ? undefined : new MeasuredTimes(spec.measured);
@@ -89,15 +90,9 @@ class SimulatedMachine implements Machine, NodeActions {
     const zeros = (): Float64Array => new Float64Array(spec.numNpus);
     this.busyNs = { compute: zeros(), comm: zeros(), memory: zeros() };
     this.collectiveBytes = zeros();
-    this.folded = this.makeFolded();
+    const { core, feeder, collectives, stateOf } = this;
+    this.folded = foldedRuns(spec, { core, feeder, collectives, stateOf });
     this.core.layers = (kind, arg) => this.handle(kind, arg);
-  }
-
-  private makeFolded(): FoldedRuns | undefined {
-    const { core, feeder, collectives, stateOf, measured } = this;
-    const { fastPaths, network, slowdown } = this.spec;
-    const folds = fastPaths !== false && network.congestion === 'aware' && measured === undefined;
-    return folds ? new FoldedRuns({ core, feeder, collectives, stateOf, slowdown }) : undefined;
   }
 
   get nowNs(): number {
@@ -151,6 +146,7 @@ class SimulatedMachine implements Machine, NodeActions {
           queue.pop();
           this.core.dispatch(queue.kind, queue.arg);
         } while (queue.peekTime() === eventNs);
+        this.feeder.flush();
       } else {
         if (releaseNs > untilNs) break;
         this.reachedNs = releaseNs;

@@ -29,6 +29,11 @@ export interface FeederOptions {
   readonly stockSkips: boolean;
   /** Run chains of compute nodes as one event where nothing can interfere. */
   readonly chains: boolean;
+  /**
+   * Nodes of one NPU that end in the same instant all end before others start, in whatever order they
+   * end: a fast path may change that order. `flush` starts them.
+   */
+  readonly endsTogether?: boolean;
   /** Time of `compute` nodes per NPU relative to the graph: 2 = half as fast. */
   readonly slowdown?: Float64Array;
 }
@@ -44,6 +49,8 @@ export class Feeder {
   /** By the logarithm of their length. */
   private readonly freeWaiting: Int32Array[][] = [];
   private readonly freeTasks: number[] = [];
+  /** Of which a node has ended in this instant while others went on. */
+  private readonly postponed: Run[] = [];
 
   constructor(core: Core, actions: NodeActions, options: FeederOptions) {
     this.core = core;
@@ -83,8 +90,20 @@ export class Feeder {
     run.lastEndNs = now;
     if (this.onNode !== undefined) this.onNode('end', run, node, now);
     this.release(run, node);
+    if (run.ongoing > 0 && this.options.endsTogether === true) {
+      this.postponed.push(run);
+      return;
+    }
     this.issueAll(run);
     this.endIfDone(run);
+  }
+
+  /** Nothing else ends in this instant, as far as is known: what became ready starts. */
+  flush(): void {
+    const { postponed } = this;
+    if (postponed.length === 0) return;
+    for (const run of postponed) if (!run.finished) this.begin(run);
+    postponed.length = 0;
   }
 
   /** A receive's message is on its way: from now on the run communicates. */
