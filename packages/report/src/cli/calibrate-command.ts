@@ -143,7 +143,7 @@ type Device = Pick<DeviceCalibration, 'decode_tail' | 'link'> & Rates;
 type Fitter = (device: Device) => Promise<Residuals>;
 
 function fitterOf(options: ServingOptions, hardware: string, real: RunData): Fitter {
-  return async (device) => {
+  const fit: Fitter = async (device) => {
     const grid: GridPoint[] = [];
     for (const stepOverheadNs of gridNs) {
       const tried = { source: 'grid', step_overhead_ns: stepOverheadNs, ...device };
@@ -154,6 +154,14 @@ function fitterOf(options: ServingOptions, hardware: string, real: RunData): Fit
       grid.push({ stepOverheadNs, rows });
     }
     return askedBy(real.source, () => fitResiduals(grid, real.rows, options.seed));
+  };
+  // Asked for the same constants more than once; each time is seven simulations.
+  const known = new Map<string, Promise<Residuals>>();
+  return (device) => {
+    const key = JSON.stringify(device);
+    const fitted = known.get(key) ?? fit(device);
+    known.set(key, fitted);
+    return fitted;
   };
 }
 
