@@ -215,8 +215,7 @@ class Meter implements PowerMeter {
     const drawn = this.stepPower?.watts(step);
     for (const device of metered.devices) {
       const { npu, constants, states, part } = device;
-      const watts = drawn?.get(npu);
-      if (watts !== undefined) device.activeW = withinCap(constants, watts);
+      device.activeW = withinCap(constants, drawn?.get(npu) ?? constants.active_power);
       const times = done.npus.find((entry) => entry.npu === npu);
       const startNs = times?.startNs ?? done.startNs;
       const finishNs = times?.finishNs ?? done.finishNs;
