@@ -11,7 +11,7 @@ const hostNs = z.number().nonnegative();
 
 /**
  * Host work of one engine step, which hides behind the previous step's device work as long as that is
- * longer. Defaults are the start values of the design notes (vllm.md 13), not fitted.
+ * longer. Defaults are what is known of vLLM's loop, not fitted (docs/engine.md).
  */
 export const hostStepSchema = z.strictObject({
   schedule_ns: hostNs.default(200_000).describe('scheduler and output handling, per step'),

@@ -1,6 +1,6 @@
 /**
  * How many bytes a model's weights take on one rank, with its sharding: what the memory budget and
- * weight streaming need. Elements per block as in the operator table (layers.md of the design notes):
+ * weight streaming need. Elements per block as operators' weights are shaped in vLLM:
  * column- and row-parallel projections are divided by TP, norms are not; KV heads are replicated
  * when TP exceeds them.
  */

@@ -1,4 +1,4 @@
-/** Rules and their precedence; elements against the operator table (layers.md) for Llama-3.1-8B. */
+/** Rules and their precedence; elements of Llama-3.1-8B's operators. */
 import { describe, expect, it } from 'vitest';
 import { parseModel } from './model.js';
 import { blockElements } from './model-size.js';

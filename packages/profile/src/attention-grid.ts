@@ -4,7 +4,7 @@
  * grids: decodes alone (n x kd), a chunk alone (q x c), both together (q x c x n x kd). Contexts are
  * interpolated linearly; chunk length and, in a mix, decode count over the shape that the work gives
  * the time (`AttentionShape`), which is not linear in them. Log-space interpolation overestimates by
- * 12 % (formats.md of the design notes). Batches with chunk and decodes that were not measured
+ * 12 % (leave-one-out on LLMServingSim's bundles). Batches with chunk and decodes that were not measured
  * together (256 decodes fill every slot) are the largest measured mix plus what more decodes cost
  * alone. Times in ns.
  */

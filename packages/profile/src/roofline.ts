@@ -2,7 +2,7 @@
  * A profile from a data sheet: every operator takes as long as its arithmetic or its memory traffic,
  * whichever is longer, with the effects that matter at serving's sizes: tiles and waves (a GEMM or
  * attention call runs in whole tiles, spread over the compute units), caches, launch costs.
- * Shapes and bytes per operator: layers.md of the design notes. Times in ns, sizes in bytes.
+ * Shapes and bytes per operator as vLLM runs them. Times in ns, sizes in bytes.
  *
  * The shape of the curves (soft maximum, tile sizes, cost per decode) was chosen by looking at the
  * RTX 4090 and RTX PRO 6000 bundles; no device's measured times enter its own roofline.

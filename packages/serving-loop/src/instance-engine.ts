@@ -2,7 +2,7 @@
  * One serving engine: the loop of vLLM V1's engine core around the scheduler. New requests enter only
  * at the top of a turn; up to `depth` batches are in flight; with the queue full the engine blocks on
  * the oldest batch. So under asynchronous scheduling the batch after next is composed when a batch
- * ends, one batch ahead (vllm.md 1.2 of the design notes).
+ * ends, one batch ahead (asynchronous scheduling of vLLM's `EngineCore`).
  */
 import { assert, Random } from '@astrolabe/base';
 import {
@@ -158,7 +158,7 @@ export class InstanceEngine implements InstanceView {
 
   /**
    * A request reaches the engine's input queue. Call `start` when all that come at this time are
-   * there: the loop takes in everything that has arrived before it composes (vllm.md 1.2).
+   * there: the loop takes in everything that has arrived before it composes.
    */
   enqueue(request: RequestState): void {
     request.instance = this.instance.index;
@@ -178,7 +178,7 @@ export class InstanceEngine implements InstanceView {
   /**
    * The KV that a request of this engine waited for has come, all but what is still to be computed.
    * A worker looks for arrivals once a step and its answer comes with the step's output, so under
-   * load the request can run one or two steps later (vllm.md 10).
+   * load the request can run one or two steps later.
    */
   kvArrived(request: RequestState, computedTokens: number, nowNs: number): void {
     this.kvNews.add({ request, computedTokens });

@@ -1,4 +1,4 @@
-/** For tests: KV blocks of the plain engine, in lists and by strings (vllm.md 3.3 and 4). */
+/** For tests: KV blocks of the plain engine, in lists and by strings. */
 import type { Request } from '@astrolabe/workload';
 
 export interface PlainOptions {

@@ -1,6 +1,5 @@
 /**
- * For tests: an engine as plain as can be, after vLLM's description alone (vllm.md 1.2, 2 and 4 of the
- * design notes), on a machine where every step takes one time. Lists and strings instead of the
+ * For tests: an engine as plain as can be, by the rules of vLLM's scheduler and loop, on a machine where every step takes one time. Lists and strings instead of the
  * counters and indices of the real one, so that a slip in those shows. First come first served.
  */
 import type { Request } from '@astrolabe/workload';

@@ -4,7 +4,7 @@ import type { PlainOptions } from './plain-blocks.test-helper.js';
 import { PlainEngine, type PlainRun, type Wait } from './plain-engine.test-helper.js';
 
 /**
- * Ranks that launch every step together (vllm.md 8): each is a loop of its own, which meets the others
+ * Ranks that launch every step together: each is a loop of its own, which meets the others
  * at every launch. A rank without work launches dummies, which nobody waits for. When all wait with
  * dummies the group stands still until a request comes.
  * @param requests of each rank
@@ -63,7 +63,7 @@ export interface PlainTimes {
 }
 
 /**
- * Prompts on one instance, answers on another (vllm.md 10): a prefilled request enters the other, gets
+ * Prompts on one instance, answers on another: a prefilled request enters the other, gets
  * blocks there, then its KV is fetched, one request after another; both look for its end once a step.
  */
 export function runPlainPair(

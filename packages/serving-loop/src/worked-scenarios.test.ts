@@ -1,6 +1,6 @@
 /**
- * One to five requests, worked out by hand from the rules of vLLM's loop (vllm.md 1.2, 2 and 4 of the
- * design notes), on a machine where every step takes 10 ms: which tokens each step computes and when
+ * One to five requests, worked out by hand from the rules of vLLM's scheduler and
+ * loop, on a machine where every step takes 10 ms: which tokens each step computes and when
  * it may start, and when every request has its first and its last token.
  */
 import { nsPerMs } from '@astrolabe/base';

@@ -1,5 +1,5 @@
 /**
- * Data-parallel ranks that share experts step together (vllm.md 8): while any has work all step, a
+ * Data-parallel ranks that share experts step together, as in vLLM: while any has work all step, a
  * rank without work runs one dummy token, and every rank computes as many tokens as the largest. A
  * step is submitted when each member has contributed its batch, all members' at once, so that their
  * collectives line up; it starts when the last of them is ready. The launch waits for all members', so
@@ -35,7 +35,7 @@ export class WaveGroup {
 
   /**
    * @param members two or more, in data-parallel rank order
-   * @param syncNs host time for agreeing on the size of a step (vllm.md 8: a CPU all-reduce)
+   * @param syncNs host time for agreeing on the size of a step (vLLM's CPU all-reduce)
    */
   constructor(
     members: readonly InstanceEngine[],

@@ -1,7 +1,7 @@
 /**
  * What an operator of a decoder computes and moves on one rank: operations, and bytes of input,
  * weights and output, for readers that have their own rooflines (`num_ops`, `tensor_size`) and for
- * LLMServingSim's text traces. Shapes as in the design notes' table of layers. A matrix product of
+ * LLMServingSim's text traces. Shapes as vLLM's layers have them. A matrix product of
  * t x k by k x n is 2 t k n operations; attention reads the KV cache of each request once.
  */
 import { dtypeBytes, type Instance, kvHeadsPerRank } from '@astrolabe/config';

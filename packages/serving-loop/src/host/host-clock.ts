@@ -1,7 +1,7 @@
 /**
  * The host beside the device: scheduling, input preparation and launching take time of the engine's
  * thread (and of the workers' when there are several processes), which is only seen where the device
- * does not hide it (vllm.md 13 of the design notes):
+ * does not hide it (constants: docs/engine.md):
  *
  *   release = end of scheduling + preparation, after the launch of the step before
  *   visible = the later of the device's end and the end of its launch, + output handling
@@ -12,7 +12,7 @@ import type { HostStep, Instance } from '@astrolabe/config';
 import { captureSizes } from '@astrolabe/trace-generator';
 import type { Batch } from '../scheduler/batch.js';
 
-/** Kernels of one dense decoder block, and of what comes before and after all blocks (vllm.md 6). */
+/** Kernels that vLLM compiles of a dense decoder block, and of what comes before and after all blocks. */
 const kernelsPerLayer = 11;
 const kernelsOutside = 5;
 

@@ -2,7 +2,7 @@
  * Blocks of requests, as vLLM V1's KVCacheManager: prefix lookup in full blocks, allocation at
  * schedule time, content made findable when a block is full, everything freed tail first. With a
  * sliding window, blocks that no later token attends to are given back while the request runs; the
- * null block stands in their place (vllm.md 3.3 and 4 of the design notes).
+ * null block stands in their place, as in vLLM.
  */
 import type { RequestState } from '../request-state.js';
 import { noContent } from './block-content.js';

@@ -2,7 +2,7 @@
  * Prefill on one instance, decode on another. Two states per request: the prefill leg, which ends
  * with one token, and the request itself, which lives on the decode instance.
  *
- *   pull (vLLM's NIXL connector, vllm.md 10): prefill; its blocks stay pinned; the router names a
+ *   pull (vLLM's NIXL connector): prefill; its blocks stay pinned; the router names a
  *     decode instance; that reserves blocks, or lets the request wait; then the KV moves
  *   push: the decode instance is named on arrival and reserves blocks first; then prefill, which
  *     sends the KV when it ends, or layer by layer while it computes

@@ -1,7 +1,7 @@
 /**
  * What an engine's worker finds out about KV on its way. It looks once a step, when that is launched, and
  * its answer comes with the step's output. A step that computes nothing looks, too: alone it answers at
- * once, behind a batch in flight when that has ended and the next step is composed (vllm.md 1.2 and 10).
+ * once, behind a batch in flight when that has ended and the next step is composed (vLLM's KV connectors).
  */
 import type { RequestState } from '../request-state.js';
 

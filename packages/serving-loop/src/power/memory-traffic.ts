@@ -2,7 +2,7 @@
  * Bytes one step moves to and from a device's own memory, per rank of one pipeline stage and of the
  * feed-forward devices, for the energy of that traffic: weights once (of experts, those expected to
  * be hit), the KV of every request read and the new tokens' KV written, activations in and out of
- * every operator. Operand sizes as in the operator table (layers.md of the design notes).
+ * every operator. Operand sizes as vLLM's layers have them.
  */
 import {
   blockElements,

@@ -1,7 +1,7 @@
 /**
- * Who goes first and who has to go, by scheduling policy (vllm.md 2 of the design notes): first come
- * first served queues and preempts from the tail; priority runs lower numbers first and preempts the
- * least urgent, latest request.
+ * Who goes first and who has to go, by vLLM's scheduling policies: first come first served queues and
+ * preempts from the tail; priority runs lower numbers first and preempts the least urgent, latest
+ * request.
  */
 import type { RequestState } from '../request-state.js';
 
