@@ -1,6 +1,7 @@
 /**
- * For tests: an engine as plain as can be, by the rules of vLLM's scheduler and loop, on a machine where every step takes one time. Lists and strings instead of the
- * counters and indices of the real one, so that a slip in those shows. First come first served.
+ * For tests: an engine as plain as can be, by the rules of vLLM's scheduler and loop, on a machine where
+ * every step takes one time. Lists and strings instead of the counters and indices of the real one, so
+ * that a slip in those shows. First come first served.
  */
 import type { Request } from '@astrolabe/workload';
 import {

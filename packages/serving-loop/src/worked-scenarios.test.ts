@@ -1,7 +1,7 @@
 /**
- * One to five requests, worked out by hand from the rules of vLLM's scheduler and
- * loop, on a machine where every step takes 10 ms: which tokens each step computes and when
- * it may start, and when every request has its first and its last token.
+ * One to five requests, worked out by hand from the rules of vLLM's scheduler and loop, on a machine
+ * where every step takes 10 ms: which tokens each step computes and when it may start, and when every
+ * request has its first and its last token.
  */
 import { nsPerMs } from '@astrolabe/base';
 import type { Request } from '@astrolabe/workload';
