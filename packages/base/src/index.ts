@@ -1,13 +1,8 @@
-export { askedBy, assert, type ErrorPlace, UserError } from './errors.js';
+export { askedBy, assert, UserError } from './errors.js';
 export { GrowableFloat64, GrowableInt32 } from './growable.js';
 export { interpolate, mergePoints, upperBound, upperSlope } from './interpolate.js';
-export { formatPath, parseWith } from './parse.js';
-export {
-  type Distribution,
-  distribution,
-  distributionSchema,
-  quantileSorted,
-} from './quantile.js';
+export { parseWith } from './parse.js';
+export { type Distribution, distribution, distributionSchema, quantileSorted } from './quantile.js';
 export { Random } from './random.js';
 export { nearest } from './suggest.js';
 export * from './units.js';

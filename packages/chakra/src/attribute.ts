@@ -53,7 +53,7 @@ const wireTypeOf: Record<Scalar, number> = {
 const noKind = 'none';
 
 /** `kindOfField[field]` is the oneof member's name, `tagOfField[field]` its tag (field and type). */
-export const kindOfField: readonly string[] = ['', '', ''].concat(
+const kindOfField: readonly string[] = ['', '', ''].concat(
   scalars.flatMap((scalar) => [`${scalar}_val`, `${scalar}_list`]),
 );
 const scalarOfField: readonly (Scalar | undefined)[] = [

@@ -2,7 +2,7 @@
 import { parseWith, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 
-export const astraGroupsSchema = z
+const astraGroupsSchema = z
   .record(z.string(), z.array(z.number().int().nonnegative()).min(1))
   .describe('ASTRA-sim communicator groups: {"1": [0, 1, 2, 3]}');
 

@@ -6,14 +6,14 @@ import { parseWith, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import type { ReadMode } from './astra-network.js';
 
-export const astraMemoryTypes = [
+const astraMemoryTypes = [
   'NO_MEMORY_EXPANSION',
   'PER_NODE_MEMORY_EXPANSION',
   'PER_NPU_MEMORY_EXPANSION',
   'MEMORY_POOL',
 ] as const;
 
-export const astraMemorySchema = z
+const astraMemorySchema = z
   .strictObject({
     'memory-type': z.enum(astraMemoryTypes),
     'remote-mem-latency': z.number().nonnegative().default(0).describe('ns'),

@@ -10,9 +10,9 @@ import { z } from 'zod';
 const list = <T extends z.ZodType>(item: T) => z.array(item).min(1);
 
 /** Shapes of ASTRA-sim. */
-export const astraTopologies = ['Ring', 'FullyConnected', 'Switch'] as const;
+const astraTopologies = ['Ring', 'FullyConnected', 'Switch'] as const;
 /** Ours beside them: a line, and a ring by its other name. */
-export const extraTopologies = ['Mesh', 'Torus'] as const;
+const extraTopologies = ['Mesh', 'Torus'] as const;
 
 const linkOverrideSchema = z
   .strictObject({
@@ -31,7 +31,7 @@ const linkOverrideSchema = z
     'give either npu, or from and to',
   );
 
-export const astraNetworkSchema = z
+const astraNetworkSchema = z
   .strictObject({
     topology: list(z.enum([...astraTopologies, ...extraTopologies])),
     npus_count: list(z.number().int().positive()),

@@ -25,7 +25,7 @@ const customPrefix = z
 const flag = z.union([z.boolean(), z.literal(0), z.literal(1)]);
 const nonNegative = z.number().nonnegative();
 
-export const astraSystemSchema = z
+const astraSystemSchema = z
   .strictObject({
     'scheduling-policy': z.enum(['LIFO', 'FIFO', 'EXPLICIT']).default('LIFO'),
     'all-reduce-implementation': implementations.optional(),

@@ -91,7 +91,7 @@ export const deviceCalibrationSchema = z.strictObject({
 const percent = z.number().nonnegative();
 
 /** Half-widths of 90 % intervals that fitting does not narrow, percent of the mean. */
-export const modelFormSchema = z.strictObject({
+const modelFormSchema = z.strictObject({
   source: z.string().describe('why these figures'),
   ttft: percent.describe('% of the mean TTFT'),
   tpot: percent.describe('% of the mean TPOT and ITL'),

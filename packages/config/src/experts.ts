@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 
-export const expertRoutings = [
+const expertRoutings = [
   'uniform',
   'round_robin',
   'random',
@@ -15,13 +15,13 @@ export const expertRoutings = [
 ] as const;
 export type ExpertRouting = (typeof expertRoutings)[number];
 
-export const expertDispatches = ['all_gather', 'all_to_all'] as const;
+const expertDispatches = ['all_gather', 'all_to_all'] as const;
 
 const count = z.number().int().nonnegative();
 const positive = z.number().int().positive();
 const share = z.number().nonnegative();
 
-export const expertOffloadSchema = z
+const expertOffloadSchema = z
   .strictObject({
     tier: z.enum(['cpu', 'cxl']).default('cpu').describe('where experts live'),
     device: count.default(0).describe('CXL device'),

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 
-export const kvTierNames = ['host', 'cxl', 'storage'] as const;
+const kvTierNames = ['host', 'cxl', 'storage'] as const;
 export type KvTierName = (typeof kvTierNames)[number];
 
 export const kvTierSchema = z.strictObject({

@@ -16,7 +16,7 @@ import { kvBytesPerTokenPerLayer, pipelineLayers, rotaryCacheBytes } from './mod
 import { residentWeightBytes } from './resident-weights.js';
 import type { Instance } from './resolve-cluster.js';
 
-export const samplerBytesPerLogit = 36;
+const samplerBytesPerLogit = 36;
 export const nonTorchBytes = 2 * bytesPerMiB;
 
 export interface MemoryBudget {

@@ -68,7 +68,7 @@ export interface ModelShape {
 }
 
 /** Families we can describe: how they differ from the plain Llama block. */
-export const modelFamilies = {
+const modelFamilies = {
   llama: { qkNorm: false, moe: false },
   mistral: { qkNorm: false, moe: false },
   qwen2: { qkNorm: false, moe: false },

@@ -18,7 +18,7 @@ export type MeasuredKind = (typeof measuredKinds)[number];
 
 const positive = z.number().int().positive();
 
-export const sizeCurveSchema = z.strictObject({
+const sizeCurveSchema = z.strictObject({
   collective: z.enum(measuredKinds),
   participants: z.number().int().min(2),
   devices_per_node: positive
@@ -31,7 +31,7 @@ export const sizeCurveSchema = z.strictObject({
   duration_ns: z.array(z.number().min(1).max(1e15)).min(2).describe('one per size'),
 });
 
-export const sizeTableSchema = z
+const sizeTableSchema = z
   .strictObject({
     source: z.string().min(1).describe('who measured it, on what'),
     error_pct: z

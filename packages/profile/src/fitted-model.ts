@@ -82,7 +82,7 @@ const tpSchema = z.strictObject({
 
 export const fittedFormat = 'astrolabe.fitted-profile';
 
-export const fittedProfileSchema = z.strictObject({
+const fittedProfileSchema = z.strictObject({
   format: z.literal(fittedFormat),
   units: z.string(),
   info: profileInfoSchema,
@@ -129,7 +129,7 @@ export function compileFitted(fitted: FittedTp, splitsBelow = 0): CompiledTables
   };
 }
 
-export function fittedGrid(fitted: FittedGrid): Grid {
+function fittedGrid(fitted: FittedGrid): Grid {
   const { rows, columns, ns } = fitted;
   assert(ns.length === rows.length, 'a fitted grid has one list per row');
   const values = Float64Array.from(ns.flat());

@@ -1,16 +1,9 @@
 export { AttentionGrid, type AttentionPoints } from './attention-grid.js';
 export * from './attention-work.js';
 export { type CollectiveCurve, CollectiveTable } from './collective-table.js';
-export {
-  DecodeTail,
-  measureTail,
-  type SkewShot,
-  skewShots,
-  type TailPoints,
-} from './decode-tail.js';
+export { DecodeTail, measureTail, type SkewShot, skewShots } from './decode-tail.js';
 export { type Device, deviceSchema } from './device.js';
 export * from './fitted-model.js';
-export { Grid } from './grid.js';
 export * from './latency-model.js';
 export {
   countLookups,
@@ -19,7 +12,7 @@ export {
   type ProfileUse,
   profileUseSchema,
 } from './lookup-counts.js';
-export { lookupState, OperatorLine } from './operator-line.js';
+export { OperatorLine } from './operator-line.js';
 export { type OperatorPower, operatorPowerOf } from './operator-power.js';
 export * from './profile-table.js';
 export { rooflineTable } from './roofline.js';

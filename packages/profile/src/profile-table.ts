@@ -49,7 +49,7 @@ export function kvDtypeOfProfile(dtype: string): string | undefined {
 }
 
 /** Facts of the device that tell what an engine's kernels take where the profiler timed others. */
-export const isolatedTimingSchema = z.strictObject({
+const isolatedTimingSchema = z.strictObject({
   launchNs: positive.describe('shortest kernel'),
   bandwidthGBps: positive.describe('that streaming kernels reach'),
   packsQueryHeads: z.boolean().describe('attention packs query heads in every batch'),

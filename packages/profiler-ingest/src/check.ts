@@ -20,7 +20,7 @@ export interface Coverage {
 }
 
 /** Operators of the blocks and of the ends, as our traces name them. */
-export function operatorsOf(shape: ModelShape): string[] {
+function operatorsOf(shape: ModelShape): string[] {
   const feedForward = ['gate_up_proj', 'act_fn', 'down_proj'];
   const plain = ['qkv_proj', ...(shape.qkNorm ? ['qk_norm'] : [])];
   const query = shape.mla?.queryRank === undefined ? [] : ['q_b_proj'];

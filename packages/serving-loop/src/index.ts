@@ -1,15 +1,12 @@
 export type { Backend } from './backend.js';
-export type { InstanceEngine } from './instance-engine.js';
-export type { Interval } from './interval-series.js';
 export type { TierRow } from './kv/tier-series.js';
-export { type RequestResult, requestResultSchema, requestResults } from './metrics.js';
+export { type RequestResult, requestResults } from './metrics.js';
 export type { PowerReading } from './power/power-meter.js';
 export { meterReadings } from './power/power-report.js';
-export type { PredictionIntervals } from './prediction-intervals.js';
 export { parseRoutingPolicy, type RoutingPolicy } from './router.js';
-export type { HostTerms, RunInputs } from './run-inputs.js';
+export type { RunInputs } from './run-inputs.js';
 export type { RunResult } from './run-result.js';
 export { runServing } from './serving-run.js';
 export { formatSummary, type Summary, summarise, summarySchema } from './summary.js';
-export { fewestToTellOverload, type TrustCard } from './trust-card.js';
+export { fewestToTellOverload } from './trust-card.js';
 export { overloadLine, trustCardRows } from './trust-card-text.js';

@@ -9,7 +9,7 @@ import type { RunResult } from './run-result.js';
 
 const ns = z.number().int().nonnegative();
 
-export const requestResultSchema = z.strictObject({
+const requestResultSchema = z.strictObject({
   request: z.union([z.string(), z.number()]).describe('id in the workload'),
   instance: z.number().int().describe('instance that served it; -1 = none'),
   promptTokens: z.number().int(),

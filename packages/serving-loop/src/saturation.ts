@@ -28,7 +28,7 @@ const communicationThatBinds = 0.5;
 /** Shares below this are not said. */
 const worthSaying = 0.01;
 
-export const bindings = ['kv', 'seats', 'budget', 'links', 'bandwidth', 'compute', 'none'] as const;
+const bindings = ['kv', 'seats', 'budget', 'links', 'bandwidth', 'compute', 'none'] as const;
 export type Binding = (typeof bindings)[number];
 
 export const bindingSchema = z.enum(bindings);

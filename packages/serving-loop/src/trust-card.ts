@@ -112,7 +112,7 @@ export type TrustCard = Readonly<z.infer<typeof trustCardSchema>>;
 /** What `switched` says of `--host-model none`. */
 export const noHostTime = '--host-model none';
 
-export const metricDefinitions = {
+const metricDefinitions = {
   ttft: 'first token - arrival',
   tpot: '(last token - first token) / (output tokens - 1)',
   itl: 'gap between two tokens of a request',

@@ -4,7 +4,7 @@ import { z } from 'zod';
 const amount = z.number().nonnegative();
 const index = z.number().int().nonnegative();
 
-export const countersSchema = z
+const countersSchema = z
   .strictObject({
     nowNs: amount,
     npus: z.array(

@@ -1,4 +1,4 @@
-export { captureSizes, paddingTable, padTokens } from './capture-sizes.js';
+export { captureSizes } from './capture-sizes.js';
 export {
   createTraceGenerator,
   type TraceGenerator,
@@ -7,8 +7,7 @@ export {
 export { expertPeers } from './groups.js';
 export * from './iteration.js';
 export { type Transfer, transferLane, transferSchema } from './kv-transfer.js';
-export type { ExpertQuestion, ExpertRouter } from './moe/expert-loads.js';
-export { loadLane, type MemoryMove, memoryMoveSchema, storeLane } from './moves.js';
+export { loadLane, type MemoryMove, storeLane } from './moves.js';
 export { type PimCost, pimCost } from './pim.js';
 export { computeSlowdown, powerCapOf } from './power-cap.js';
-export { type TermSwitches, type Terms, termNames, termSwitchesSchema } from './terms.js';
+export { type TermSwitches, type Terms, termSwitchesSchema } from './terms.js';

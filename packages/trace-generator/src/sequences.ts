@@ -66,7 +66,7 @@ const latentAttention: readonly Operator[] = [
 
 const embedding: readonly Operator[] = [{ name: 'embedding', after: 'embeddingAllReduce' }];
 
-export const namings: Record<'fused' | 'unfused', Naming> = {
+const namings: Record<'fused' | 'unfused', Naming> = {
   fused: {
     embedding,
     attention: [

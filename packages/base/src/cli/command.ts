@@ -32,7 +32,7 @@ export function makeCommand(
 }
 
 /** A line that begins with a blank goes on with the one before. */
-export function helpExamples(examples: readonly string[]): string {
+function helpExamples(examples: readonly string[]): string {
   const lines = examples.map((line) => (line.startsWith(' ') ? `  ${line}` : `  $ ${line}`));
   return `\nExamples:\n${lines.join('\n')}`;
 }

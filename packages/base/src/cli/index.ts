@@ -1,8 +1,6 @@
-export { formatPath, parseWith } from '../parse.js';
 export {
   booleanFlag,
   fraction,
-  helpExamples,
   isOurs,
   makeCommand,
   nonNegativeInteger,
@@ -27,7 +25,7 @@ export {
   StdoutBuffer,
   writeStdout,
 } from './io.js';
-export { exitCodes, isBrokenPipe, runMain, Verdict } from './main.js';
+export { runMain, Verdict } from './main.js';
 export { Progress } from './progress.js';
 export { loadUserFunction } from './user-function.js';
 export {

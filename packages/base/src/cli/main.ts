@@ -7,7 +7,7 @@ import { CommanderError } from 'commander';
 import { UserError } from '../errors.js';
 import { stdoutClosed, systemReason } from './io.js';
 
-export const exitCodes = { done: 0, no: 1, usage: 2, bug: 70 } as const;
+const exitCodes = { done: 0, no: 1, usage: 2, bug: 70 } as const;
 
 /** The command ran and its answer is no: lint findings, unfinished requests, a mismatch. */
 export class Verdict extends Error {
@@ -67,7 +67,7 @@ function printable(message: string): string {
   });
 }
 
-export function isBrokenPipe(error: unknown): boolean {
+function isBrokenPipe(error: unknown): boolean {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   return (
     code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED' || code === 'ERR_STREAM_PREMATURE_CLOSE'

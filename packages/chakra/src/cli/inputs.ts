@@ -84,7 +84,7 @@ export async function* openGraphs(
 }
 
 /** Bytes of a file or stdin, unpacked if they are gzip. */
-export async function* openBytes(path: string): AsyncGenerator<Uint8Array> {
+async function* openBytes(path: string): AsyncGenerator<Uint8Array> {
   const input = openInput(path);
   try {
     const chunks = input[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;

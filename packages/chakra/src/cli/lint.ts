@@ -1,6 +1,6 @@
 /** `chakra lint`: what would stop, hang or falsify a simulation. Exit 1 on findings. */
-import { UserError } from '@astrolabe/base';
-import { parseWith, positiveInteger, readJson, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
+import { parseWith, UserError } from '@astrolabe/base';
+import { positiveInteger, readJson, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Dialect } from '../dialect.js';
 import { type LintTarget, lintTargets } from '../lint/check-node.js';

@@ -1,2 +1,2 @@
 export { loadCalibration } from './load-calibration.js';
-export { findModel, type LoadClusterOptions, loadCluster, loadSizeTable } from './load-cluster.js';
+export { findModel, loadCluster, loadSizeTable } from './load-cluster.js';

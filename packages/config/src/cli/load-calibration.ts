@@ -1,7 +1,8 @@
 /** The shipped calibration, a user's, or none. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseWith, readJson } from '@astrolabe/base/cli';
+import { parseWith } from '@astrolabe/base';
+import { readJson } from '@astrolabe/base/cli';
 import { type Calibration, calibrationSchema, noCalibration } from '../calibration.js';
 
 const shipped = fileURLToPath(new URL('../../../../profiles/calibration.json', import.meta.url));

@@ -54,8 +54,3 @@ function dropUndefined({ hardware, model, dtype }: GivenNames): Partial<ProfileN
   const names = Object.entries({ hardware, model, dtype });
   return Object.fromEntries(names.filter(([, value]) => value !== undefined));
 }
-
-/** Where a profile belongs in a directory of profiles. */
-export function profilePath(directory: string, names: ProfileNames, extension: string): string {
-  return join(directory, names.hardware, ...names.model.split('/'), `${names.dtype}${extension}`);
-}

@@ -112,7 +112,7 @@ function fitBoth(
 }
 
 /** Five significant digits: measurements repeat to about three. */
-export function significant(value: number): number {
+function significant(value: number): number {
   return Number(value.toPrecision(5));
 }
 

@@ -45,7 +45,7 @@ const v0Layers: CsvAdapter = {
   },
 };
 
-export const csvAdapters: readonly CsvAdapter[] = [
+const csvAdapters: readonly CsvAdapter[] = [
   ...v1Adapters,
   v0Layers,
   vidurMlp,

@@ -1,8 +1,8 @@
 /** Simulated runs: a folder that `serving-loop --output` wrote, or a CSV of LLMServingSim. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@astrolabe/base';
-import { parseWith, readJson } from '@astrolabe/base/cli';
+import { parseWith, UserError } from '@astrolabe/base';
+import { readJson } from '@astrolabe/base/cli';
 import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../run-data.js';
 import { cell, intervalNsOf, readTable, type TableRow } from './read-table.js';

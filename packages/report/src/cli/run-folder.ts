@@ -1,8 +1,8 @@
 /** Folders of runs that ended before their results were written: what ended them is in `run.json`. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@astrolabe/base';
-import { parseWith, readJson } from '@astrolabe/base/cli';
+import { parseWith, UserError } from '@astrolabe/base';
+import { readJson } from '@astrolabe/base/cli';
 import { z } from 'zod';
 
 const manifestSchema = z.looseObject({ error: z.string().optional() });

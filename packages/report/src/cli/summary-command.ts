@@ -1,5 +1,6 @@
 /** `report summary`: a simulated run in figures, from its own files. */
-import { parseWith, readJson, writeStdout } from '@astrolabe/base/cli';
+import { parseWith } from '@astrolabe/base';
+import { readJson, writeStdout } from '@astrolabe/base/cli';
 import { formatSummary, type Summary, summarySchema } from '@astrolabe/serving-loop';
 import { type Command, Option } from 'commander';
 import { resultOf } from './run-folder.js';

@@ -15,7 +15,7 @@ import type { RequestRow, RunData } from '../run-data.js';
 
 export type Figures = Readonly<Record<string, number>>;
 
-export function figureName(metric: string, statistic: string): string {
+function figureName(metric: string, statistic: string): string {
   return metric + statistic.slice(0, 1).toUpperCase() + statistic.slice(1);
 }
 

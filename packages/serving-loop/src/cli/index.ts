@@ -6,6 +6,5 @@ export {
   type ServingOptions,
   servingOptions,
 } from './options.js';
-export { encodeRequests, ResultFolder } from './result-folder.js';
 export { type Served, serve } from './serve.js';
 export { shippedProfiles } from './shipped-profiles.js';

@@ -49,7 +49,7 @@ export function withIteration(graph: ExecutionGraph, iteration: Iteration): Exec
   return { ...graph, extra };
 }
 
-export function iterationAttributes(iteration: Iteration): Attribute[] {
+function iterationAttributes(iteration: Iteration): Attribute[] {
   const { newTokens, contextTokens } = iteration;
   const count = (name: string, value: number): Attribute => ({ name, kind: 'int64_val', value });
   const list = (name: string, value: readonly number[]): Attribute => ({

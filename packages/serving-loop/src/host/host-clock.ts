@@ -24,7 +24,7 @@ export interface HostClock {
 }
 
 /** Host work that takes no time. */
-export const noHost: HostClock = {
+const noHost: HostClock = {
   compose: (_batch, nowNs) => nowNs,
   finish: (_batch, deviceEndNs) => deviceEndNs,
 };

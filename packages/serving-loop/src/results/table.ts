@@ -8,7 +8,7 @@ type Cell = string | number | null;
 export type Row = Readonly<Record<string, Cell>>;
 
 /** `firstTokenNs` -> `first_token_ns`, the column style of CSV and Arrow files. */
-export function snakeCase(name: string): string {
+function snakeCase(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 

@@ -53,7 +53,7 @@ export type RoutingFunction = (
 ) => number;
 
 /** SGLang's cache-aware router: defaults of its balance and cache thresholds. */
-export const prefixAware = { minHitShare: 0.3, maxImbalance: 64, maxImbalanceRatio: 1.5 } as const;
+const prefixAware = { minHitShare: 0.3, maxImbalance: 64, maxImbalanceRatio: 1.5 } as const;
 
 export const routingPolicies = {
   'round-robin': (candidates, _request, state) => state.cursor++ % candidates.length,

@@ -1,8 +1,1 @@
-export {
-  type PlacedDraft,
-  type PlacedRequest,
-  type ReadWorkloadOptions,
-  readWorkload,
-  streamDrafts,
-  streamRequests,
-} from './read-workload.js';
+export { readWorkload } from './read-workload.js';

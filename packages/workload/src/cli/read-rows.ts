@@ -104,7 +104,7 @@ async function* jsonLines(input: Readable, path: string): AsyncGenerator<PlacedR
  * JSON where integers beyond 2^53 become strings: hashes and epoch ns do not fit a number.
  * Undefined when the text is not JSON.
  */
-export function parseKeepingBigIntegers(text: string): unknown {
+function parseKeepingBigIntegers(text: string): unknown {
   if (/\d{16}/.test(text)) {
     const quoted = text.replace(/([[,:]\s*)(-?\d{16,})(?=\s*[,\]}])/g, (all, before, digits) =>
       Number.isSafeInteger(Number(digits)) ? all : `${before}"${digits}"`,

@@ -1,14 +1,8 @@
 /** `workload servegen`: requests sampled from ServeGen client models. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '@astrolabe/base';
-import {
-  nonNegativeInteger,
-  parseWith,
-  positiveNumber,
-  readJson,
-  readText,
-} from '@astrolabe/base/cli';
+import { parseWith, UserError } from '@astrolabe/base';
+import { nonNegativeInteger, positiveNumber, readJson, readText } from '@astrolabe/base/cli';
 import type { Command } from 'commander';
 import { CsvError, parse } from 'csv-parse/sync';
 import { z } from 'zod';

@@ -110,10 +110,7 @@ export function timestampReader(column: string): (row: Row, at: string) => numbe
 }
 
 /** `2023-11-16 18:17:03.9799600`, also with `T`, `Z` or `+00:00`. */
-export function parseTimestamp(
-  text: string,
-  at: string,
-): { readonly day: number; readonly ns: number } {
+function parseTimestamp(text: string, at: string): { readonly day: number; readonly ns: number } {
   const pattern = /^(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:?00)?$/;
   const match = pattern.exec(text.trim());
   const [year, month, date, hour, minute, second] = (match ?? []).slice(1, 7).map(Number);

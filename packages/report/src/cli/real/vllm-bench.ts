@@ -11,7 +11,7 @@ import type { RequestRow, RunData } from '../../run-data.js';
 const seconds = z.number().nonnegative().max(1e11);
 const counts = z.array(z.number().int().nonnegative());
 
-export const vllmBenchSchema = z.looseObject({
+const vllmBenchSchema = z.looseObject({
   input_lens: counts,
   output_lens: counts,
   ttfts: z.array(seconds),
