@@ -52,5 +52,11 @@ describe('file rules', () => {
   it('limit lines and columns', () => {
     expect(find('x\n'.repeat(500))).toHaveLength(1);
     expect(find(`const ${'x'.repeat(110)} = 1;`)).toHaveLength(1);
+    const body = (count: number): string => '    x;\n'.repeat(count);
+    expect(find(`function f() {\n${body(68)}}\n`)).toEqual([]);
+    expect(find(`export function f(\n${body(69)}}\n`)).toEqual([
+      'f has 71 lines; more than 70 is two functions',
+    ]);
+    expect(find(`class C {\n  private async m(): void {\n${body(69)}  }\n}\n`)).toHaveLength(1);
   });
 });

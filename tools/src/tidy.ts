@@ -1,10 +1,11 @@
 /**
  * The house rules as checks over the tree, run as a test: package table, size of files and functions,
- * banned calls, where `node:` may appear. Pure functions over (path, text).
+ * banned calls, where `node:` may appear, exports without a user. Pure functions over (path, text).
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { floors, forbidden } from './packages.js';
+import { findUnusedExports } from './unused-exports.js';
 
 export interface Finding {
   readonly path: string;
@@ -18,6 +19,10 @@ export interface SourceFile {
 }
 
 const maxFileLines = 400;
+const maxFunctionLines = 70;
+const functionStart = /^(?:export )?(?:async )?function\*? (\w+)/;
+const methodStart =
+  /^ {2}(?:private |static |async |override )*\*?(?!(?:if|for|while|switch)\b)(\w+)\(.*\{$/;
 /** The formatter keeps code at 100; prose may end its word. */
 const maxLineLength = 110;
 
@@ -54,6 +59,7 @@ export function checkFile(file: SourceFile): Finding[] {
   if (!test && lines.length > maxFileLines) {
     add(lines.length, `${lines.length} lines; more than ${maxFileLines} is two rooms`);
   }
+  if (!test) findings.push(...checkFunctions(file.path, lines));
   const bench = file.path.startsWith('tools/');
   lines.forEach((text, index) => {
     if (!test && text.length > maxLineLength && !/https?:|^\s*['"`]/.test(text)) {
@@ -69,6 +75,19 @@ export function checkFile(file: SourceFile): Finding[] {
     }
   });
   return findings;
+}
+
+/** As the formatter lays them out: the brace that ends a function or method is below its first letter. */
+function checkFunctions(path: string, lines: readonly string[]): Finding[] {
+  return lines.flatMap((text, index) => {
+    const name = (functionStart.exec(text) ?? methodStart.exec(text))?.[1];
+    if (name === undefined) return [];
+    const end = text.startsWith(' ') ? /^ {2}\},?$/ : /^\}$/;
+    const length = lines.slice(index).findIndex((line) => end.test(line)) + 1;
+    if (length <= maxFunctionLines) return [];
+    const message = `${name} has ${length} lines; more than ${maxFunctionLines} is two functions`;
+    return [{ path, line: index + 1, message }];
+  });
 }
 
 /** Imports of other packages go down the floors only and are declared. */
@@ -99,7 +118,7 @@ export function edgeProblem(from: string, to: string): string | undefined {
 }
 
 /** package.json dependencies and tsconfig references name the same packages, all of them below. */
-export function checkManifests(root: string): Finding[] {
+function checkManifests(root: string): Finding[] {
   const findings: Finding[] = [];
   for (const name of Object.keys(floors)) {
     const path = `packages/${name}/package.json`;
@@ -123,7 +142,7 @@ export function checkManifests(root: string): Finding[] {
   return findings;
 }
 
-export function dependenciesOf(root: string, name: string): Set<string> {
+function dependenciesOf(root: string, name: string): Set<string> {
   const text = readFileSync(join(root, `packages/${name}/package.json`), 'utf8');
   const dependencies = JSON.parse(text).dependencies ?? {};
   return new Set(
@@ -134,7 +153,7 @@ export function dependenciesOf(root: string, name: string): Set<string> {
 }
 
 /** All TypeScript sources of packages, test and tools, paths relative to the root. */
-export function sourceFiles(root: string): SourceFile[] {
+function sourceFiles(root: string): SourceFile[] {
   const found: SourceFile[] = [];
   const walk = (folder: string): void => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
@@ -151,9 +170,10 @@ export function sourceFiles(root: string): SourceFile[] {
 }
 
 export function tidy(root: string): Finding[] {
-  const findings = checkManifests(root);
+  const files = sourceFiles(root);
+  const findings = [...checkManifests(root), ...findUnusedExports(files)];
   const declared = new Map<string, Set<string>>();
-  for (const file of sourceFiles(root)) {
+  for (const file of files) {
     findings.push(...checkFile(file));
     const name = packageOf(file.path);
     if (name === undefined) continue;

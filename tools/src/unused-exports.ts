@@ -1,0 +1,54 @@
+/**
+ * Exports that no other file uses. By words, not by types: a name that another file has for something
+ * else passes, and nothing that is used is reported. Types count in an `index.ts` only: elsewhere a
+ * signature may need one that nobody names.
+ */
+import type { Finding, SourceFile } from './tidy.js';
+
+/** Has readers outside: docs/chakra.md shows it in programs. */
+const library = 'packages/chakra/';
+
+const declared = /^export (?:async )?(?:function\*?|const|class) (\w+)/gm;
+const passedOn = /^export (?:type )?\{([^}]*)\} from/gm;
+
+export function findUnusedExports(files: readonly SourceFile[]): Finding[] {
+  const users = new Map<string, string[]>();
+  for (const { path, text } of files) {
+    if (isIndex(path)) continue;
+    for (const word of new Set(withoutComments(text).match(/\w+/g))) {
+      const paths = users.get(word);
+      if (paths === undefined) users.set(word, [path]);
+      else paths.push(path);
+    }
+  }
+  return files.flatMap(({ path, text }) => {
+    const outside = isIndex(path) ? path.replace(/src\/.*/, '') : path;
+    if (isIndex(path) && outside === library) return [];
+    return [...text.matchAll(isIndex(path) ? passedOn : declared)].flatMap((match) =>
+      namesOf(match[1])
+        .filter((name) => !(users.get(name) ?? []).some((user) => !user.startsWith(outside)))
+        .map((name) => ({
+          path,
+          line: text.slice(0, match.index).split('\n').length,
+          message: `${name} is exported, and nobody else uses it`,
+        })),
+    );
+  });
+}
+
+/** Of a package or of a room with its own export; an `index.ts` of a folder inside is an ordinary file. */
+function isIndex(path: string): boolean {
+  return /^packages\/[^/]+\/src\/(cli\/)?index\.ts$/.test(path);
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+}
+
+/** Of `a, type B, c as d`. */
+function namesOf(list: string): string[] {
+  return list
+    .split(',')
+    .map((item) => item.trim().replace(/^type |^.* as /, ''))
+    .filter((name) => name !== '');
+}
