@@ -30,6 +30,22 @@ export interface Entry {
   readonly samples: boolean;
 }
 
+/** A step in the making. */
+interface Plan {
+  readonly entries: Entry[];
+  budget: number;
+  preempted: boolean;
+}
+
+function take(plan: Plan, job: Job, tokens: number): void {
+  const context = job.computed;
+  job.computed += tokens;
+  const samples = job.computed >= known(job) + job.placeholders;
+  if (samples) job.placeholders++;
+  plan.entries.push({ job, tokens, context, samples });
+  plan.budget -= tokens;
+}
+
 /** Of a request whose KV has come, or has gone. */
 export interface News {
   readonly id: Request['id'];
@@ -203,39 +219,36 @@ export class PlainEngine {
   }
 
   private schedule(): Entry[] {
-    const { asynchronous, seats, threshold } = this.options;
-    const entries: Entry[] = [];
-    let { budget } = this.options;
-    let preempted = false;
-    const cap = (tokens: number): number =>
-      threshold > 0 && threshold < tokens ? threshold : tokens;
-    const take = (job: Job, tokens: number): void => {
-      const context = job.computed;
-      job.computed += tokens;
-      const samples = job.computed >= known(job) + job.placeholders;
-      if (samples) job.placeholders++;
-      entries.push({ job, tokens, context, samples });
-      budget -= tokens;
-    };
-    for (let i = 0; i < this.running.length && budget > 0; i++) {
+    const plan: Plan = { entries: [], budget: this.options.budget, preempted: false };
+    this.scheduleRunning(plan);
+    this.scheduleWaiting(plan);
+    return plan.entries;
+  }
+
+  private scheduleRunning(plan: Plan): void {
+    for (let i = 0; i < this.running.length && plan.budget > 0; i++) {
       const job = this.running[i];
       const last = job.request.promptTokens + job.request.outputTokens;
       if (job.placeholders > 0 && job.computed + 2 - job.placeholders >= last) continue;
-      const placeholders = asynchronous ? job.placeholders : 0;
-      const tokens = Math.min(cap(known(job) + placeholders - job.computed), budget);
+      const placeholders = this.options.asynchronous ? job.placeholders : 0;
+      const tokens = Math.min(this.cap(known(job) + placeholders - job.computed), plan.budget);
       if (tokens === 0) continue;
       let gone = false;
       while (!gone && !this.blocks.allocate(job, tokens, [], false)) {
         const victim = this.running.pop() as Job;
         this.preempt(victim);
-        preempted = true;
+        plan.preempted = true;
         gone = victim === job;
       }
       if (gone) break;
-      take(job, tokens);
+      take(plan, job, tokens);
     }
+  }
+
+  private scheduleWaiting(plan: Plan): void {
+    const { seats, blockSize, chunked, reserveWhole } = this.options;
     const stillAside: Job[] = [];
-    while (!preempted && budget > 0 && this.running.length < seats) {
+    while (!plan.preempted && plan.budget > 0 && this.running.length < seats) {
       const list = this.aside.length > 0 ? this.aside : this.waiting;
       const [job] = list;
       if (job === undefined) break;
@@ -245,16 +258,16 @@ export class PlainEngine {
         continue;
       }
       if (job.state === 'awaiting') {
-        const tokens = Math.min(cap(known(job) - job.computed), budget);
-        if (!this.blocks.allocate(job, tokens, [], this.options.reserveWhole)) break;
+        const tokens = Math.min(this.cap(known(job) - job.computed), plan.budget);
+        if (!this.blocks.allocate(job, tokens, [], reserveWhole)) break;
         list.shift();
         this.running.push(job);
         job.state = 'running';
-        take(job, tokens);
+        take(plan, job, tokens);
         continue;
       }
       const hits = this.blocks.lookUp(job);
-      const hitTokens = hits.length * this.options.blockSize;
+      const hitTokens = hits.length * blockSize;
       if (job.isRemote) {
         const missing = job.request.promptTokens - hitTokens;
         if (!this.blocks.allocate(job, missing, hits, true, false)) break;
@@ -265,19 +278,23 @@ export class PlainEngine {
         this.events.push({ what: 'reserved', request: job.request, atNs: this.nowNs });
         continue;
       }
-      const wanted = cap(known(job) - hitTokens);
-      if (!this.options.chunked && wanted > budget) break;
-      const tokens = Math.min(wanted, budget);
-      if (!this.blocks.allocate(job, tokens, hits, this.options.reserveWhole)) break;
+      const wanted = this.cap(known(job) - hitTokens);
+      if (!chunked && wanted > plan.budget) break;
+      const tokens = Math.min(wanted, plan.budget);
+      if (!this.blocks.allocate(job, tokens, hits, reserveWhole)) break;
       list.shift();
       this.running.push(job);
       if (job.firstHits < 0) job.firstHits = hitTokens;
       job.state = 'running';
       job.computed = hitTokens;
-      take(job, tokens);
+      take(plan, job, tokens);
     }
     this.aside = [...stillAside, ...this.aside];
-    return entries;
+  }
+
+  private cap(tokens: number): number {
+    const { threshold } = this.options;
+    return threshold > 0 && threshold < tokens ? threshold : tokens;
   }
 
   private update({ entries, seen }: Step): void {

@@ -165,19 +165,7 @@ export function summarise(
     promptTokens,
     outputTokens,
     prefixHitTokens: sum((row) => row.prefixHitTokens),
-    instances: run.engines.map((engine) => ({
-      name: engine.instance.name,
-      model: engine.instance.model.name,
-      hardware: engine.instance.hardware,
-      requests: results.filter((row) => row.instance === engine.instance.index).length,
-      ...(engine.role === 'prefill'
-        ? { prompts: run.transfers.prefills.get(engine.index) ?? 0 }
-        : {}),
-      kvBlocks: engine.budget.numBlocks,
-      kvPeakBlocks: engine.kv.peakUsedBlocks,
-      kvPeakUsage: engine.kv.peakUsedBlocks / (engine.budget.numBlocks - 1),
-      preemptions: engine.scheduler.preemptions,
-    })),
+    instances: summariseInstances(run, results),
     ...(run.transfers.count === 0
       ? {}
       : { kvTransfers: { count: run.transfers.count, tokens: run.transfers.tokens } }),
@@ -189,6 +177,25 @@ export function summarise(
     ...(run.power === undefined ? {} : { power: summarisePower(run.power, results) }),
   };
   return { ...summary, trust: trustOf(summary, run, results, context) };
+}
+
+function summariseInstances(
+  run: RunResult,
+  results: readonly RequestResult[],
+): Summary['instances'] {
+  return run.engines.map((engine) => ({
+    name: engine.instance.name,
+    model: engine.instance.model.name,
+    hardware: engine.instance.hardware,
+    requests: results.filter((row) => row.instance === engine.instance.index).length,
+    ...(engine.role === 'prefill'
+      ? { prompts: run.transfers.prefills.get(engine.index) ?? 0 }
+      : {}),
+    kvBlocks: engine.budget.numBlocks,
+    kvPeakBlocks: engine.kv.peakUsedBlocks,
+    kvPeakUsage: engine.kv.peakUsedBlocks / (engine.budget.numBlocks - 1),
+    preemptions: engine.scheduler.preemptions,
+  }));
 }
 
 function trustOf(
