@@ -145,7 +145,7 @@ export function fromLong(long: LongLike): number | bigint {
   return (BigInt(high) << 32n) | BigInt(long.low >>> 0);
 }
 
-function toLong(value: unknown): number | { low: number; high: number; unsigned: boolean } {
+export function toLong(value: unknown): number | { low: number; high: number; unsigned: boolean } {
   if (typeof value === 'number' || typeof value === 'boolean') return Number(value);
   const bits = BigInt.asUintN(64, value as bigint);
   return { low: Number(bits & 0xffffffffn), high: Number(bits >> 32n), unsigned: true };

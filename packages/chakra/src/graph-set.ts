@@ -6,6 +6,7 @@ import { assert, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import type { ExecutionGraph, GraphSet, Program } from './graph.js';
 import { GraphBuilder } from './graph-builder.js';
+import { addGroups, definedGroups } from './process-groups.js';
 import { readStreamMetadata, type StreamMetadata, writeStreamMetadata } from './stream-metadata.js';
 
 /** One graph per NPU in ascending order of NPU, each with the stream metadata of the set. */
@@ -123,28 +124,15 @@ interface OpenSet {
   readonly groups: Record<string, readonly number[]>;
 }
 
-/** @throws UserError a group that an earlier graph of the iteration has with other members */
-function addGroups(known: OpenSet['groups'], more: StreamMetadata['groups'], at: string): void {
-  for (const [name, members] of Object.entries(more ?? {})) {
-    const before = known[name];
-    if (before !== undefined && before.join() !== members.join()) {
-      throw new UserError(
-        `group "${name}" is [${members}] here and [${before}] in another graph of the iteration`,
-        { at, hint: 'every group of an iteration needs a name of its own' },
-      );
-    }
-    known[name] = members;
-  }
-}
-
 function seal(set: OpenSet): GraphSet {
   const npus = [...set.graphs.keys()].sort((a, b) => a - b);
+  const programs = npus.map((npu) => ({ npus: [npu], graph: set.graphs.get(npu)! }));
   return {
     instance: set.fields.instance ?? 0,
     iteration: set.fields.iteration ?? 0,
     releaseNs: set.fields.releaseNs ?? 0,
     lane: set.fields.lane ?? 0,
-    programs: npus.map((npu) => ({ npus: [npu], graph: set.graphs.get(npu)! })),
-    groups: set.groups,
+    programs,
+    groups: { ...definedGroups(programs), ...set.groups },
   };
 }

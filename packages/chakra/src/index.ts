@@ -29,10 +29,9 @@ export {
 } from './graph-set.js';
 export { knownAttributes } from './known-attributes.js';
 export * from './lint/index.js';
-export { type IoInfo, type NodeFields, nodeFields } from './node-fields.js';
+export { type IoInfo, type NodeFields, nodeFields, writeNodeFields } from './node-fields.js';
 export {
   type AttributeRecord,
-  attributeRecord,
   collectiveName,
   type MetadataRecord,
   metadataRecord,
@@ -41,6 +40,7 @@ export {
   nodeTypeName,
 } from './node-record.js';
 export * from './node-type.js';
+export { definedGroups, type Groups, processGroups } from './process-groups.js';
 export { type GraphStatistics, graphStatistics } from './statistics.js';
 export {
   readStreamMetadata,

@@ -1,6 +1,9 @@
 /** Node fields that have no column, decoded on demand: start time and IOInfo. */
-import protobuf, { type Reader as ProtobufReader } from 'protobufjs/minimal.js';
-import { checkEnd, fromLong, type LongLike } from './attribute.js';
+import protobuf, {
+  type Reader as ProtobufReader,
+  type Writer as ProtobufWriter,
+} from 'protobufjs/minimal.js';
+import { checkEnd, fromLong, type LongLike, toLong } from './attribute.js';
 import type { ExecutionGraph } from './graph.js';
 
 export interface IoInfo {
@@ -35,6 +38,23 @@ export function readNodeFields(bytes: Uint8Array): NodeFields {
     else reader.skipType(tag & 7, 0, tag >>> 3);
   }
   return result;
+}
+
+/** The wire bytes of the fields, for `GraphBuilder.addFields`. */
+export function writeNodeFields({ startTimeMicros, inputs, outputs }: NodeFields): Uint8Array {
+  const writer = protobuf.Writer.create();
+  if (startTimeMicros !== undefined) writer.uint32(0x30).uint64(toLong(startTimeMicros) as never);
+  if (inputs !== undefined) writeIoInfo(writer.uint32(0x42), inputs);
+  if (outputs !== undefined) writeIoInfo(writer.uint32(0x4a), outputs);
+  return writer.finish();
+}
+
+function writeIoInfo(writer: ProtobufWriter, { values, shapes, types }: IoInfo): void {
+  writer.fork();
+  if (values !== '') writer.uint32(0x0a).string(values);
+  if (shapes !== '') writer.uint32(0x12).string(shapes);
+  if (types !== '') writer.uint32(0x1a).string(types);
+  writer.ldelim();
 }
 
 function readIoInfo(reader: ProtobufReader): IoInfo {

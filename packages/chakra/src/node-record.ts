@@ -90,7 +90,7 @@ export function nodeRecord(graph: ExecutionGraph, node: number): NodeRecord {
   };
 }
 
-export function attributeRecord(attribute: Attribute): AttributeRecord {
+function attributeRecord(attribute: Attribute): AttributeRecord {
   const { name, kind, value, doc } = attribute;
   const record = { name, kind, value: plain(value) };
   return doc === undefined ? record : { ...record, doc };

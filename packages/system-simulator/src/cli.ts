@@ -1,6 +1,6 @@
 /** `system-simulator`: execution graphs on stdin, completions on stdout. */
 import { UserError } from '@astrolabe/base';
-import { booleanFlag, makeCommand, runMain } from '@astrolabe/base/cli';
+import { booleanFlag, inputsArgument, makeCommand, runMain } from '@astrolabe/base/cli';
 import { dialects } from '@astrolabe/chakra';
 import { calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
@@ -21,7 +21,7 @@ import { createMachine } from './machine.js';
 interface Options {
   readonly clusterConfig?: string;
   readonly enableAttnOffloading?: boolean;
-  readonly control: boolean;
+  readonly control?: boolean;
   readonly dialect: (typeof dialects)[number];
   readonly counters?: string;
   readonly calibration?: string;
@@ -29,7 +29,7 @@ interface Options {
   readonly slowdown?: string;
   readonly nodeResults?: string;
   readonly messageTrace?: string;
-  readonly fingerprint: boolean;
+  readonly fingerprint?: boolean;
 }
 
 await runMain('system-simulator', async () => {
@@ -45,7 +45,7 @@ await runMain('system-simulator', async () => {
   }
   const command = makeCommand(
     'system-simulator',
-    'Runs Chakra execution graphs on a simulated machine and writes a completion per iteration.',
+    'Runs Chakra execution graphs on a simulated machine and writes a completion per iteration',
     [
       'trace-generator --cluster-config c.json < it.ndjson | system-simulator --cluster-config c.json',
       'cat step.0.et step.1.et | system-simulator --cluster-config c.json',
@@ -53,10 +53,10 @@ await runMain('system-simulator', async () => {
       '    --network-configuration=network.yml --remote-memory-configuration=memory.json',
     ],
   )
-    .argument('[input...]', 'graph streams or .et files, - is stdin', ['-'])
+    .addArgument(inputsArgument('input', 'graph streams or .et files; - is stdin'))
     .option('--cluster-config <file>', 'the cluster: NPUs, links, memory')
     .option('--enable-attn-offloading [bool]', 'as for serving-loop: the host has PIM', booleanFlag)
-    .option('--control', 'the input is NDJSON lines naming .et files', false)
+    .option('--control', 'the input is NDJSON lines naming .et files')
     .addOption(
       new Option('--dialect <name>', 'how durations and node types are written')
         .choices([...dialects])
@@ -102,7 +102,7 @@ await runMain('system-simulator', async () => {
   await runGraphs({
     machine,
     inputs: command.args.length === 0 ? ['-'] : command.args,
-    control: options.control,
+    control: options.control ?? false,
     dialect: options.dialect,
     ...(options.counters === undefined ? {} : { counters: options.counters }),
     atEnd: () => recorders.write(),

@@ -1,7 +1,7 @@
 /** `chakra diff`: two traces, graph by graph and node by node. Exit 1 when they differ. */
 import { UserError } from '@astrolabe/base';
-import { isStdoutClosed, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { formatOption, isStdoutClosed, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { Dialect } from '../dialect.js';
 import { diffGraphs, formatDifference } from '../diff.js';
 import { dialectOption, openGraphs, type ReadGraph } from './inputs.js';
@@ -26,9 +26,7 @@ export function addDiff(program: Command): void {
     .option('--ignore-metadata', 'compare nodes only')
     .option('--ignore-names', 'leave node names out')
     .option('--duration-tolerance <share>', 'durations may differ by that share', share, 0)
-    .addOption(
-      new Option('--format <name>', 'output format').choices(['text', 'ndjson']).default('text'),
-    )
+    .addOption(formatOption(['text', 'ndjson']))
     .action(diff);
 }
 

@@ -1,6 +1,11 @@
 /** `chakra dump`: graphs as text for people or NDJSON for programs. */
-import { isStdoutClosed, nonNegativeInteger, StdoutBuffer } from '@astrolabe/base/cli';
-import { type Command, Option } from 'commander';
+import {
+  formatOption,
+  isStdoutClosed,
+  nonNegativeInteger,
+  StdoutBuffer,
+} from '@astrolabe/base/cli';
+import type { Command } from 'commander';
 import type { Dialect } from '../dialect.js';
 import { metadataRecord, type NodeRecord, nodeRecord } from '../node-record.js';
 import { openGraphs, withInputs } from './inputs.js';
@@ -16,9 +21,7 @@ interface DumpFlags {
 export function addDump(program: Command): void {
   withInputs(program.command('dump'))
     .description('print graphs: one line for the metadata, one for each node')
-    .addOption(
-      new Option('--format <name>', 'output format').choices(['text', 'ndjson']).default('text'),
-    )
+    .addOption(formatOption(['text', 'ndjson']))
     .option('--from <index>', 'first node of each graph, from 0', nonNegativeInteger, 0)
     .option('--count <nodes>', 'at most that many nodes of each graph', nonNegativeInteger)
     .option('--metadata', 'metadata lines only')

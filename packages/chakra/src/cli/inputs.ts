@@ -7,7 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { UserError } from '@astrolabe/base';
-import { fileError, openInput } from '@astrolabe/base/cli';
+import { fileError, inputsArgument, openInput } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { type DecodeOptions, readGraphs } from '../decode.js';
 import { dialects } from '../dialect.js';
@@ -35,7 +35,7 @@ export function dialectOption(flags = '--dialect <name>', what = 'input'): Optio
 /** Argument and options of commands that read graphs. */
 export function withInputs(command: Command): Command {
   return command
-    .argument('[inputs...]', 'files, prefixes of <prefix>.<npu>.et, or - for stdin', ['-'])
+    .addArgument(inputsArgument('inputs', 'files, prefixes of <prefix>.<npu>.et, or - for stdin'))
     .addOption(dialectOption());
 }
 

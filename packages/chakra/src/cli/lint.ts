@@ -1,6 +1,12 @@
 /** `chakra lint`: what would stop, hang or falsify a simulation. Exit 1 on findings. */
 import { parseWith, UserError } from '@astrolabe/base';
-import { positiveInteger, readJson, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
+import {
+  formatOption,
+  positiveInteger,
+  readJson,
+  StdoutBuffer,
+  Verdict,
+} from '@astrolabe/base/cli';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Dialect } from '../dialect.js';
 import { type LintTarget, lintTargets } from '../lint/check-node.js';
@@ -34,9 +40,7 @@ export function addLint(program: Command): void {
     )
     .option('--errors-only', 'leave out warnings')
     .option('--limit <count>', 'findings shown per rule', positiveInteger, 20)
-    .addOption(
-      new Option('--format <name>', 'output format').choices(['text', 'ndjson']).default('text'),
-    )
+    .addOption(formatOption(['text', 'ndjson']))
     .option('--rules', 'list the rules and end')
     .action(lint);
 }

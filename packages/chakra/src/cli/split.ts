@@ -10,7 +10,7 @@ import { dialectOption, openGraphs, withInputs } from './inputs.js';
 
 interface SplitFlags {
   readonly output: string;
-  readonly perIteration: boolean;
+  readonly perIteration?: boolean;
   readonly dialect: Dialect;
   readonly to: Dialect;
 }
@@ -21,7 +21,7 @@ export function addSplit(program: Command): void {
       'write a stream as <prefix>.<npu>.et, and <prefix>.groups.json if it has communicator groups',
     )
     .requiredOption('-o, --output <prefix>', 'prefix of the files')
-    .option('--per-iteration', '<prefix>/instance-I/iteration-N/lane-L/trace.<npu>.et', false)
+    .option('--per-iteration', '<prefix>/instance-I/iteration-N/lane-L/trace.<npu>.et')
     .addOption(dialectOption('--to <name>', 'files'))
     .action(split);
 }

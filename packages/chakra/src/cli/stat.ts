@@ -1,6 +1,6 @@
 /** `chakra stat`: what graphs consist of. */
-import { StdoutBuffer } from '@astrolabe/base/cli';
-import { type Command, Option } from 'commander';
+import { formatOption, StdoutBuffer } from '@astrolabe/base/cli';
+import type { Command } from 'commander';
 import type { Dialect } from '../dialect.js';
 import { graphStatistics } from '../statistics.js';
 import { readStreamMetadata } from '../stream-metadata.js';
@@ -14,9 +14,7 @@ interface StatFlags {
 export function addStat(program: Command): void {
   withInputs(program.command('stat'))
     .description('count nodes, edges, times and bytes of each graph')
-    .addOption(
-      new Option('--format <name>', 'output format').choices(['text', 'ndjson']).default('text'),
-    )
+    .addOption(formatOption(['text', 'ndjson']))
     .action(stat);
 }
 

@@ -1,7 +1,7 @@
 /** `chakra view`: a picture of a slice of a graph. */
 import { UserError } from '@astrolabe/base';
-import { nonNegativeInteger } from '@astrolabe/base/cli';
-import { type Command, Option } from 'commander';
+import { formatOption, nonNegativeInteger } from '@astrolabe/base/cli';
+import type { Command } from 'commander';
 import type { Dialect } from '../dialect.js';
 import { sliceNodes, viewDot, viewHtml } from '../view.js';
 import { dialectOption, openOneGraph } from './inputs.js';
@@ -26,9 +26,7 @@ export function addView(program: Command): void {
     )
     .argument('[input]', 'file, or - for stdin', '-')
     .option('-o, --output <file>', 'file, or - for stdout', '-')
-    .addOption(
-      new Option('--format <name>', 'output format').choices(['dot', 'html']).default('dot'),
-    )
+    .addOption(formatOption(['dot', 'html']))
     .option('--graph <index>', 'which graph of the input, from 0', nonNegativeInteger)
     .option('--from <index>', 'first node, from 0', nonNegativeInteger, 0)
     .option('--count <nodes>', 'how many nodes', nonNegativeInteger, 200)

@@ -7,12 +7,13 @@ import { readStreamMetadata, type StreamMetadata } from '../stream-metadata.js';
 import { checkCollectives } from './check-collectives.js';
 import { checkDeadlock } from './check-deadlock.js';
 import { checkDependencies } from './check-dependencies.js';
+import { checkGroups } from './check-groups.js';
 import { checkMessages } from './check-messages.js';
 import { checkNode, checkRounding, type LintTarget } from './check-node.js';
 import { type Finding, Findings, type LintInput, lintRules } from './finding.js';
 
 export interface LintOptions {
-  /** Communicator groups of graphs that do not carry their own: NPU ids in ring order. */
+  /** Communicator groups of graphs whose stream names none: NPU ids in ring order. */
   readonly groups?: Readonly<Record<string, readonly number[]>>;
   /** How many NPUs there must be; without it the highest NPU + 1. */
   readonly npuCount?: number;
@@ -35,8 +36,7 @@ export function lint(inputs: readonly LintInput[], options: LintOptions = {}): L
   const findings = new Findings(options.limitPerRule ?? 20);
   const fields = inputs.map(({ graph, at }) => readStreamMetadata(graph.metadata, at));
   const npusOf = checkRanks(inputs, fields, options.npuCount, findings);
-  const groupsOf = fields.map((field) => field.groups ?? options.groups ?? {});
-  checkGroups(inputs, groupsOf, findings);
+  const groupsOf = checkGroups(inputs, fields, npusOf, options.groups, findings);
   const resolved = inputs.map((input, index) => {
     const { graph } = input;
     const { nodeCount, advanceNs } = fields[index];
@@ -136,23 +136,6 @@ function checkContiguous(
   if (missing.length === 0) return;
   const list = missing.slice(0, 8).join(', ') + (missing.length > 8 ? ' ...' : '');
   findings.add('missing-rank', first, undefined, `no graph for NPU ${list} of 0..${count - 1}`);
-}
-
-function checkGroups(
-  inputs: readonly LintInput[],
-  groupsOf: readonly Readonly<Record<string, readonly number[]>>[],
-  findings: Findings,
-): void {
-  const seen = new Set<unknown>();
-  for (const [index, groups] of groupsOf.entries()) {
-    if (seen.has(groups)) continue;
-    seen.add(groups);
-    for (const [name, members] of Object.entries(groups)) {
-      if (new Set(members).size === members.length) continue;
-      const message = `group "${name}" lists an NPU twice: [${members.join(', ')}]`;
-      findings.add('group-members', inputs[index], undefined, message);
-    }
-  }
 }
 
 /** By place in the input, then node, then rule: the same findings in the same order, always. */

@@ -15,6 +15,8 @@ export interface AstraInputs {
   readonly system: AstraSystem;
   readonly memory: AstraMemory | undefined;
   readonly groups: ReadonlyMap<number, readonly number[]>;
+  /** Groups by names that are no numbers, which only the traces themselves define. */
+  readonly groupNumbers?: ReadonlyMap<string, number>;
   readonly queuesPerDim: number;
   readonly injectionScale: number;
   readonly rendezvous: boolean;
@@ -94,7 +96,12 @@ export function involvedDims(graph: ExecutionGraph, row: number): (dim: number) 
 }
 
 /** 0 = all NPUs. */
-export function groupNumber(graph: ExecutionGraph, row: number, at: string): number {
+export function groupNumber(
+  graph: ExecutionGraph,
+  row: number,
+  at: string,
+  named?: ReadonlyMap<string, number>,
+): number {
   if ((graph.present[row] & Attr.pgName) === 0) {
     const misread = graph.extra.get(row)?.find(({ name }) => name === 'pg_name');
     if (misread !== undefined) throw new UserError('attribute pg_name must be a string', { at });
@@ -102,7 +109,7 @@ export function groupNumber(graph: ExecutionGraph, row: number, at: string): num
   }
   const name = graph.strings[graph.pgName[row]];
   if (name === '' || name === '0') return 0;
-  const id = Number.parseInt(name, 10);
+  const id = named?.get(name) ?? Number.parseInt(name, 10);
   if (Number.isNaN(id)) throw new UserError(`pg_name "${name}" is not a number`, { at });
   return id;
 }

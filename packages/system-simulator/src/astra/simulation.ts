@@ -204,7 +204,7 @@ export class AstraSimulation implements NodeActions {
       npu: run.npu,
       kind: graph.commType[row] as CollectiveKind,
       sizeBytes: graph.commSizeBytes[row],
-      group: groupNumber(graph, row, at),
+      group: groupNumber(graph, row, at, this.inputs.groupNumbers),
       involved: involvedDims(graph, row),
       task,
       at,

@@ -3,7 +3,14 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { parseWith, UserError } from '@astrolabe/base';
 import { readBytes, readJson, readText } from '@astrolabe/base/cli';
-import { type Dialect, decodeGraph, type ExecutionGraph, graphFileName } from '@astrolabe/chakra';
+import {
+  type Dialect,
+  decodeGraph,
+  definedGroups,
+  type ExecutionGraph,
+  type Groups,
+  graphFileName,
+} from '@astrolabe/chakra';
 import {
   parseAstraGroups,
   parseAstraMemory,
@@ -39,6 +46,7 @@ export function readAstraInputs(files: AstraFiles): AstraInputs {
   const numNpus = network.npus_count.reduce((product, n) => product * n, 1);
   const groups = files.groups.includes('empty') ? {} : readJson(files.groups);
   const system = parseAstraSystem(readJson(files.system), files.system, mode);
+  const graphs = readGraphs(files, numNpus);
   return {
     backend: files.backend,
     network,
@@ -49,12 +57,12 @@ export function readAstraInputs(files: AstraFiles): AstraInputs {
       mode,
       files.repairs.exactMemory,
     ),
-    groups: parseAstraGroups(groups, files.groups),
+    ...numberedGroups(parseAstraGroups(groups, files.groups), definedBy(graphs)),
     queuesPerDim: files.queuesPerDim,
     injectionScale: files.injectionScale,
     rendezvous: files.rendezvous,
     repairs: files.repairs,
-    graphs: readGraphs(files, numNpus),
+    graphs,
     graphName: (npu) => graphFileName(files.workload, npu),
     customGraph: customGraphs(files, mode),
     ...(system.perNodeCustom === undefined
@@ -87,6 +95,39 @@ function readGraphs({ workload, dialect, mode }: AstraFiles, numNpus: number): E
     return graph;
   });
 }
+
+function definedBy(graphs: readonly ExecutionGraph[]): Groups {
+  const npusOf = new Map<ExecutionGraph, number[]>();
+  graphs.forEach((graph, npu) => {
+    npusOf.set(graph, [...(npusOf.get(graph) ?? []), npu]);
+  });
+  return definedGroups([...npusOf].map(([graph, npus]) => ({ graph, npus })));
+}
+
+/**
+ * Groups of the file and those that the traces define; of one name the file's counts. Names that are
+ * no numbers (PyTorch hashes the ranks of some) get free ones.
+ */
+function numberedGroups(
+  given: ReadonlyMap<number, readonly number[]>,
+  defined: Groups,
+): Pick<AstraInputs, 'groups' | 'groupNumbers'> {
+  const groups = new Map(given);
+  const groupNumbers = new Map<string, number>();
+  const named = Object.entries(defined).filter(([name]) => name !== '' && name !== '0');
+  for (const [name, members] of named.filter(([name]) => isNumber(name))) {
+    if (!groups.has(Number(name))) groups.set(Number(name), members);
+  }
+  let free = 1;
+  for (const [name, members] of named.filter(([name]) => !isNumber(name))) {
+    while (groups.has(free)) free++;
+    groups.set(free, members);
+    groupNumbers.set(name, free);
+  }
+  return { groups, groupNumbers };
+}
+
+const isNumber = (name: string): boolean => /^[1-9]\d{0,8}$/.test(name);
 
 function customGraphs(
   { dialect }: AstraFiles,

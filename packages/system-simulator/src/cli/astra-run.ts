@@ -2,6 +2,7 @@
 import { UserError } from '@astrolabe/base';
 import {
   booleanFlag,
+  formatOption,
   makeCommand,
   Verdict,
   writeFileWhole,
@@ -40,7 +41,7 @@ interface Options {
   readonly nodeResults?: string;
   readonly messageTrace?: string;
   readonly counters?: string;
-  readonly fingerprint: boolean;
+  readonly fingerprint?: boolean;
   readonly slowdown?: string;
   readonly check: boolean;
 }
@@ -79,16 +80,12 @@ export function addAstraOptions(command: Command): Command {
     .addOption(
       new Option('--without-repair <name...>', 'with it off').choices(names).argParser(several),
     )
-    .addOption(
-      new Option('--format <name>', "stdout: ASTRA-sim's lines, or an object per NPU")
-        .choices(['astra', 'ndjson'])
-        .default('astra'),
-    )
+    .addOption(formatOption(['astra', 'ndjson'], "stdout: ASTRA-sim's lines, or an object per NPU"))
     .option('--slowdown <list>', 'stragglers: 3=1.5,7=2 computes 1.5 and 2 times as long')
     .option('--no-check', 'with --compat off: start without the static checks')
     .option('--node-results <file>', 'issue and end of every node: .ndjson or .arrow')
     .option('--message-trace <file>', 'every send, receive and arrival in order, CSV')
-    .option('--fingerprint', 'a hash over all nodes and messages, on stderr', false);
+    .option('--fingerprint', 'a hash over all nodes and messages, on stderr');
 }
 
 /** Options that mean nothing beside a cluster file. */
@@ -122,7 +119,7 @@ export function refuseAstraOptions(command: Command): void {
 export function astraCommand(): Command {
   const command = makeCommand(
     'system-simulator',
-    "Runs Chakra traces with ASTRA-sim's files and command line.",
+    "Runs Chakra traces with ASTRA-sim's files and command line",
     [],
   )
     .allowUnknownOption()

@@ -8,7 +8,7 @@ import { conformance } from './conformance/main.js';
 await runMain('conformance', async () => {
   const command = makeCommand(
     'conformance',
-    "Compares the simulator with ASTRA-sim's own answers, case by case.",
+    "Compares the simulator with ASTRA-sim's own answers, case by case",
     ['npm run conformance -- ../shared/refdata/astra_golden'],
   )
     .argument('<dir>', 'directory with cases.jsonl.gz and workloads/')
@@ -20,18 +20,18 @@ await runMain('conformance', async () => {
         .default('auto'),
     )
     .option('--condense <file>', 'write the condensed table of the cases that are equal')
-    .option('-q, --quiet', 'no progress', false);
+    .option('-q, --quiet', 'no progress');
   command.parse();
   const {
     show,
     table,
-    quiet,
+    quiet = false,
     fast,
     condense: condensed,
   } = command.opts<{
     show: number;
     table?: string;
-    quiet: boolean;
+    quiet?: boolean;
     fast: FastPaths;
     condense?: string;
   }>();

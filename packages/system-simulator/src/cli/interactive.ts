@@ -55,7 +55,7 @@ export async function runInteractive(): Promise<void> {
 function readOptions(): Options {
   const command = makeCommand(
     'system-simulator',
-    "Serves LLMServingSim's front end in place of its ASTRA-sim.",
+    "Serves LLMServingSim's front end in place of its ASTRA-sim",
     [],
   )
     .allowUnknownOption()

@@ -6,7 +6,7 @@ import { Fingerprint, MessageTrace, NodeResults } from './results.js';
 export interface RecorderOptions {
   readonly nodeResults?: string;
   readonly messageTrace?: string;
-  readonly fingerprint: boolean;
+  readonly fingerprint?: boolean;
 }
 
 /** Factor per NPU from `3=1.5,7=2`; the others compute at full speed. */
@@ -68,7 +68,7 @@ export class Recorders {
 
   /** Messages are told one by one only if every one is an event. */
   get needMessages(): boolean {
-    return this.options.messageTrace !== undefined || this.options.fingerprint;
+    return this.options.messageTrace !== undefined || this.options.fingerprint === true;
   }
 
   async write(): Promise<void> {

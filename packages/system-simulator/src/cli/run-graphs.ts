@@ -20,6 +20,7 @@ import {
   clockRequestSchema,
   type Dialect,
   decodeGraph,
+  definedGroups,
   type GraphSet,
   GraphSetGatherer,
   graphFileName,
@@ -122,15 +123,10 @@ function setFromFiles(value: unknown, at: string, dialect: Dialect): GraphSet {
   const files = parseWith(graphFilesSchema, value, at);
   const { instance, iteration, releaseNs, lane, groups, prefix, npus } = files;
   if (new Set(npus).size !== npus.length) throw new UserError('an NPU twice', { at });
-  return {
-    instance,
-    iteration,
-    releaseNs,
-    lane,
-    groups,
-    programs: npus.map((npu) => {
-      const path = graphFileName(prefix, npu);
-      return { npus: [npu], graph: decodeGraph(readBytes(path), { at: path, dialect }) };
-    }),
-  };
+  const programs = npus.map((npu) => {
+    const path = graphFileName(prefix, npu);
+    return { npus: [npu], graph: decodeGraph(readBytes(path), { at: path, dialect }) };
+  });
+  const all = { ...definedGroups(programs), ...groups };
+  return { instance, iteration, releaseNs, lane, groups: all, programs };
 }
