@@ -26,6 +26,24 @@ describe('SLO', () => {
     expect(() => parseSlo('ttft=0ms')).toThrow('no target');
   });
 
+  it('adds up targets of repeated flags, and refuses two of one kind', () => {
+    const twice = parseSlo('tpot=50ms', parseSlo('ttft=200ms'));
+    expect(twice).toEqual({ '*': { ttftNs: 2e8, tpotNs: 5e7 } });
+    expect(parseSlo('a:b:ttft=1s')).toEqual({ 'a:b': { ttftNs: 1e9 } });
+    expect(() => parseSlo('tpot=60ms', twice)).toThrow('--slo: tpot has two targets');
+    expect(() => parseSlo('chat:ttft=1s,ttft=2s')).toThrow('ttft of class chat has two targets');
+  });
+
+  it('keeps long names of classes apart from their figures', () => {
+    const rows = summariseSlo(
+      [row(100, 1)],
+      ['Conversation log'],
+      parseSlo('Conversation log:ttft=1s'),
+      1,
+    );
+    expect(formatSlo(rows)[0]).toMatch(/^SLO Conversation log 1 of 1 within/);
+  });
+
   it('counts a request only when it meets all its targets', () => {
     const rows = [row(100, 40), row(100, 60), row(300, 40), row(null, null), row(150, null, 1)];
     const [all] = summariseSlo(rows, [], parseSlo('ttft=200ms,tpot=50ms'), 2);

@@ -36,13 +36,14 @@ type Field = keyof typeof fields;
 const nsOf = { ms: 1e6, s: 1e9 } as const;
 
 /**
- * `ttft=200ms,tpot=50ms` for every request, `chat:ttft=1s` for a class.
+ * `ttft=200ms,tpot=50ms` for every request, `chat:ttft=1s` for a class, whose name may have colons.
+ * @param before targets of flags given earlier, which this one adds to
  * @throws UserError naming what is wrong
  */
 export function parseSlo(text: string, before: SloTargets = {}): SloTargets {
-  const colon = text.indexOf(':');
+  const colon = text.lastIndexOf(':');
   const name = colon < 0 ? '*' : text.slice(0, colon);
-  const target: Record<string, number> = {};
+  const target: Record<string, number> = Object.hasOwn(before, name) ? { ...before[name] } : {};
   for (const part of text.slice(colon + 1).split(',')) {
     const match = /^\s*(ttft|tpot|latency)\s*=\s*([\d.]+)\s*(ms|s)\s*$/.exec(part);
     const value = Number(match?.[2]);
@@ -52,7 +53,12 @@ export function parseSlo(text: string, before: SloTargets = {}): SloTargets {
         hint: 'as in chat:ttft=200ms,tpot=50ms,latency=10s',
       });
     }
-    target[fields[match[1] as Field]] = value * nsOf[match[3] as keyof typeof nsOf];
+    const field = fields[match[1] as Field];
+    if (target[field] !== undefined) {
+      const of = name === '*' ? '' : ` of class ${name}`;
+      throw new UserError(`${match[1]}${of} has two targets`, { at: '--slo' });
+    }
+    target[field] = value * nsOf[match[3] as keyof typeof nsOf];
   }
   return { ...before, [name]: target };
 }
@@ -116,7 +122,7 @@ export function formatSlo(slo: readonly SloSummary[]): string[] {
     const targets = Object.entries(row.targetsMs).map(([name, ms]) => `${name} ${ms} ms`);
     const label = row.class === '*' ? 'SLO' : `SLO ${row.class}`;
     return (
-      `${label.padEnd(14)}${row.attained} of ${row.requests} within ${targets.join(', ')} ` +
+      `${label.padEnd(13)} ${row.attained} of ${row.requests} within ${targets.join(', ')} ` +
       `(${(100 * row.attainment).toFixed(1)} %): goodput ` +
       `${row.goodputRequestsPerS.toFixed(2)} requests/s, ` +
       `${row.goodputTokensPerS.toFixed(0)} output tokens/s`
