@@ -74,6 +74,9 @@ export const instanceSchema = z.strictObject({
   router_weight: amount
     .optional()
     .describe('speed relative to other instances, for weighted routing'),
+  device_cost_per_hour: nonNegative
+    .optional()
+    .describe('price of a device for an hour, in any currency; of all instances or of none'),
   weight_prefetch_layers: count
     .default(1)
     .describe('weights off the device are fetched so many layers ahead; 0 = on demand'),

@@ -22,6 +22,7 @@ import { type MeasuredLinks, resolveMeasuredLinks } from './measured-links.js';
 import type { ModelShape } from './model.js';
 import { checkOffDevice } from './off-device-memory.js';
 import { type PimDevice, type PimMemory, pimMemory } from './pim.js';
+import { checkPrices } from './prices.js';
 import type { SizeTable } from './size-table.js';
 
 export type InstanceRole = 'colocated' | 'prefill' | 'decode';
@@ -47,6 +48,8 @@ export interface Instance {
   readonly placement: PlacementFile | undefined;
   /** Speed relative to other instances, for weighted routing. */
   readonly routerWeight?: number;
+  /** Of each of its devices, in the user's currency; absent in all instances: no prices. */
+  readonly deviceCostPerHour?: number;
   /** Weights off the device are fetched so many layers ahead; absent: 1. */
   readonly weightPrefetchLayers?: number;
   /** Device of every pipeline stage; absent: `hardware`. */
@@ -192,6 +195,7 @@ function resolveInstances(
       instances.push(instance);
     });
   });
+  checkPrices(instances);
   return { instances, numNpus };
 }
 
@@ -295,6 +299,9 @@ function resolveInstance(
     placement: entry.placement,
     weightPrefetchLayers: entry.weight_prefetch_layers,
     ...(entry.router_weight === undefined ? {} : { routerWeight: entry.router_weight }),
+    ...(entry.device_cost_per_hour === undefined
+      ? {}
+      : { deviceCostPerHour: entry.device_cost_per_hour }),
     ...(entry.stage_hardware === undefined ? {} : { stageHardware: entry.stage_hardware }),
     ...(entry.ffn === undefined ? {} : { ffn: ffnPool(entry.ffn, firstNpu + tp * pp, options) }),
     ...(entry.experts === undefined ? {} : { experts: entry.experts }),

@@ -1,4 +1,5 @@
 export type { Backend } from './backend.js';
+export { classCells, classColumns, className } from './class-summary.js';
 export type { TierRow } from './kv/tier-series.js';
 export { type RequestResult, requestResults } from './metrics.js';
 export type { PowerReading } from './power/power-meter.js';

@@ -28,13 +28,20 @@ const requestResultSchema = z.strictObject({
   status: z
     .enum(['finished', 'aborted', 'rejected', 'unfinished'])
     .describe('aborted: its client went away; rejected: no instance could ever serve it'),
+  sloClass: z
+    .string()
+    .nullable()
+    .optional()
+    .describe('only when requests of the workload have classes; null: this one has none'),
 });
 
 export type RequestResult = z.infer<typeof requestResultSchema>;
 
 /** One row per request, in workload order. */
 export function requestResults(run: RunResult): RequestResult[] {
+  const hasClasses = run.requests.some(({ sloClass }) => sloClass !== undefined);
   return run.states.map((state) => {
+    const request = run.requests[state.index];
     const known = (value: number): number | null => (value < 0 ? null : value);
     const since = (value: number): number | null => (value < 0 ? null : value - state.arrivalNs);
     const gaps = state.outputTokens - 1;
@@ -43,7 +50,7 @@ export function requestResults(run: RunResult): RequestResult[] {
     const done = state.status === RequestStatus.finished && !aborted;
     const tpotNs = done && gaps > 0 ? (state.lastTokenNs - state.firstTokenNs) / gaps : null;
     return {
-      request: run.requests[state.index].id,
+      request: request.id,
       instance: state.instance,
       promptTokens: state.promptTokens,
       outputTokens: state.outputTokens,
@@ -60,6 +67,7 @@ export function requestResults(run: RunResult): RequestResult[] {
       preemptions: state.preemptions,
       prefixHitTokens: state.prefixHitTokens,
       status: done ? 'finished' : aborted ? 'aborted' : rejected ? 'rejected' : 'unfinished',
+      ...(hasClasses ? { sloClass: request.sloClass ?? null } : {}),
     };
   });
 }

@@ -75,6 +75,7 @@ describe('SLO', () => {
       ['chat', 1, 0],
       ['*', 2, 2],
     ]);
+    expect(formatSlo(both)[1]).toMatch(/^SLO others +2 of 2 within/);
     expect(summariseSlo(rows, classes, parseSlo('chat:ttft=50ms'), 1)).toHaveLength(1);
     const odd = ['constructor', 'toString', undefined];
     expect(summariseSlo(rows, odd, parseSlo('chat:ttft=50ms'), 1)).toEqual([]);

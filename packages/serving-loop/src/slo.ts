@@ -120,7 +120,8 @@ function summariseClass(
 export function formatSlo(slo: readonly SloSummary[]): string[] {
   return slo.map((row) => {
     const targets = Object.entries(row.targetsMs).map(([name, ms]) => `${name} ${ms} ms`);
-    const label = row.class === '*' ? 'SLO' : `SLO ${row.class}`;
+    const rest = slo.length > 1 ? 'SLO others' : 'SLO';
+    const label = row.class === '*' ? rest : `SLO ${row.class}`;
     return (
       `${label.padEnd(13)} ${row.attained} of ${row.requests} within ${targets.join(', ')} ` +
       `(${(100 * row.attainment).toFixed(1)} %): goodput ` +

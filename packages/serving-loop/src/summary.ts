@@ -10,7 +10,9 @@ import { type Calibration, type Instance, noCalibration } from '@astrolabe/confi
 import { profileUseSchema } from '@astrolabe/profile';
 import { z } from 'zod';
 import { assumptions, hasUnknownError } from './assumptions.js';
+import { classSummarySchema, formatClasses, summariseClasses } from './class-summary.js';
 import { linkError } from './communication-count.js';
+import { costPerHour, costSchema, formatCost, summariseCost } from './cost.js';
 import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
 import type { RequestResult } from './metrics.js';
 import { formatPower, powerSummarySchema, summarisePower } from './power/power-report.js';
@@ -77,6 +79,11 @@ export const summarySchema = z.strictObject({
   itlMs: inMs,
   latencyMs: inMs,
   queueingMs: inMs,
+  classes: z
+    .array(classSummarySchema)
+    .readonly()
+    .optional()
+    .describe('only when requests are of two classes or more'),
   iterations: count,
   preemptions: count,
   recomputedTokens: count,
@@ -98,6 +105,7 @@ export const summarySchema = z.strictObject({
     .readonly()
     .optional()
     .describe('only with KV tiers below the devices'),
+  cost: costSchema.optional().describe('only when the cluster file has prices'),
   power: powerSummarySchema.optional().describe('only when the cluster file has power constants'),
 });
 export type Summary = Readonly<z.infer<typeof summarySchema>>;
@@ -133,6 +141,16 @@ export function summarise(
   const promptTokens = sum((row) => row.promptTokens);
   const outputTokens = sum((row) => row.outputTokens);
   const perS = (amount: number): number => (makespanS > 0 ? amount / makespanS : 0);
+  const throughput = {
+    requestsPerS: perS(finished.length),
+    promptTokensPerS: perS(promptTokens),
+    outputTokensPerS: perS(outputTokens),
+  };
+  const classes = summariseClasses(
+    results,
+    run.requests.map((request) => request.sloClass),
+  );
+  const perHour = costPerHour(run.engines.map(({ instance }) => instance));
   const inMs = (pick: (row: RequestResult) => number | null): Distribution | null =>
     distribution(
       finished.flatMap((row) => {
@@ -149,16 +167,13 @@ export function summarise(
       ...(run.rejections.length > 0 ? { rejected: run.rejections } : {}),
     },
     makespanS,
-    throughput: {
-      requestsPerS: perS(finished.length),
-      promptTokensPerS: perS(promptTokens),
-      outputTokensPerS: perS(outputTokens),
-    },
+    throughput,
     ttftMs: inMs((row) => row.ttftNs),
     tpotMs: inMs((row) => row.tpotNs),
     itlMs: distribution(run.itlNs.map((gap) => gap / nsPerMs)) ?? null,
     latencyMs: inMs((row) => row.latencyNs),
     queueingMs: inMs((row) => row.queueingNs),
+    ...(classes.length === 0 ? {} : { classes }),
     iterations: run.numIterations,
     preemptions: sum((row) => row.preemptions),
     recomputedTokens: run.states.reduce((total, state) => total + state.recomputedTokens, 0),
@@ -174,6 +189,7 @@ export function summarise(
     saturation: run.saturation,
     ...sloOf(run, results, context.slo, makespanS),
     ...(pools.length === 0 ? {} : { kvTiers: pools }),
+    ...(perHour === undefined ? {} : { cost: summariseCost(perHour, throughput) }),
     ...(run.power === undefined ? {} : { power: summarisePower(run.power, results) }),
   };
   return { ...summary, trust: trustOf(summary, run, results, context) };
@@ -328,6 +344,7 @@ export function formatSummary(summary: Summary): string {
   row('ITL', summary.itlMs);
   row('latency', summary.latencyMs);
   row('queueing', summary.queueingMs);
+  lines.push(...formatClasses(summary.classes));
   const hitShare = summary.promptTokens > 0 ? summary.prefixHitTokens / summary.promptTokens : 0;
   lines.push(
     '',
@@ -345,12 +362,13 @@ export function formatSummary(summary: Summary): string {
         ? `${instance.requests} requests`
         : `${instance.prompts} prompts`;
     lines.push(
-      `${instance.name.padEnd(14)}${instance.model} on ${instance.hardware}: ` +
+      `${instance.name.padEnd(13)} ${instance.model} on ${instance.hardware}: ` +
         `${served}, KV peak ${instance.kvPeakBlocks} of ` +
         `${instance.kvBlocks} blocks (${(instance.kvPeakUsage * 100).toFixed(1)} %)`,
     );
   }
   if (summary.kvTiers !== undefined) lines.push(...formatTiers(summary.kvTiers));
+  if (summary.cost !== undefined) lines.push(formatCost(summary.cost));
   if (summary.power !== undefined) lines.push(...formatPower(summary.power));
   for (const { statement } of summary.saturation) lines.push(`limits        ${statement}`);
   if (summary.slo !== undefined) lines.push(...formatSlo(summary.slo));

@@ -96,7 +96,7 @@ describe('renderPage', () => {
     });
     for (const text of [
       '<tr><td>c&lt;hat&gt;</td><td>ttft 500 ms, tpot 40 ms</td><td>6 / 8</td><td>75.0 %</td><td>1.50</td><td>300</td></tr>',
-      '<tr><td>all</td>',
+      '<tr><td>others</td>',
       '<dt>KV transfers</dt><dd>5</dd>',
       '<td>i/host</td><td>3</td><td>1 / 1024</td><td>16 / 64</td><td>7</td>',
       '<td>4 prompts</td>',
@@ -105,6 +105,26 @@ describe('renderPage', () => {
     }
     expect(page).not.toContain('<h2>Targets</h2>');
     expect(page).not.toContain('KV below the devices');
+  });
+
+  it('shows classes and costs where a run has them', () => {
+    const { ttftMs, tpotMs, latencyMs } = exampleSummary;
+    const one = { class: 'c<hat>', requests: 2, finished: 1, ttftMs, tpotMs, latencyMs };
+    const cost = { perHour: 12, perMillionOutputTokens: 0.00234, perMillionTokens: 0.001 };
+    const more = renderPage({
+      ...input,
+      summary: { ...exampleSummary, classes: [one, { ...one, class: null }], cost },
+    });
+    for (const text of [
+      '<td>c&lt;hat&gt;</td><td>1 of 2</td><td>1.00</td><td>2.00</td>',
+      '<td>(no class)</td>',
+      '<dt>cost/hour</dt><dd>12</dd>',
+      '<dt>cost/million output tokens</dt><dd>0.00234</dd>',
+    ]) {
+      expect(more).toContain(text);
+    }
+    expect(page).not.toContain('<h2>Classes</h2>');
+    expect(page).not.toContain('cost');
   });
 
   it('escapes names and loads nothing', () => {

@@ -1,5 +1,13 @@
 /** A run as one HTML page without script or network: figures, charts, and a measured run beside it. */
-import { overloadLine, type Summary, trustCardRows } from '@astrolabe/serving-loop';
+import {
+  classCells,
+  classColumns,
+  className,
+  overloadLine,
+  type Summary,
+  trustCardRows,
+} from '@astrolabe/serving-loop';
+import { threeFigures } from '../capacity/format-capacities.js';
 import type { Comparison } from '../compare.js';
 import { formatError, formatNumber } from '../format-comparison.js';
 import { type LatencyMetric, latencyMetrics } from '../latency-metrics.js';
@@ -27,6 +35,7 @@ export function renderPage(input: PageInput): string {
     overloadWarning(summary),
     keyFigures(summary),
     latencyTable(summary),
+    classTable(summary),
     targetTable(summary),
     '<h2>Over time</h2>',
     `<div class="charts">${timeCharts(input).map(renderChart).join('\n')}</div>`,
@@ -70,6 +79,13 @@ function keyFigures(summary: Summary): string {
   if (summary.kvTransfers !== undefined) {
     figures.push(['KV transfers', String(summary.kvTransfers.count)]);
   }
+  if (summary.cost !== undefined) {
+    const { perHour, perMillionOutputTokens } = summary.cost;
+    figures.push(['cost/hour', threeFigures(perHour)]);
+    if (perMillionOutputTokens !== null) {
+      figures.push(['cost/million output tokens', threeFigures(perMillionOutputTokens)]);
+    }
+  }
   if (summary.power !== undefined) {
     const { meanPowerW, energyJ, energyPerOutputTokenJ } = summary.power;
     figures.push(['mean power', `${meanPowerW.toFixed(0)} W`]);
@@ -98,10 +114,16 @@ function latencyTable(summary: Summary): string {
   return table(['ms', 'mean', 'p50', 'p90', 'p95', 'p99'], cells);
 }
 
+function classTable({ classes = [] }: Summary): string {
+  if (classes.length === 0) return '';
+  const rows = classes.map((row) => [className(row), ...classCells(row)]);
+  return `<h2>Classes</h2>${table(['class, ms', ...classColumns], rows)}`;
+}
+
 function targetTable({ slo = [] }: Summary): string {
   if (slo.length === 0) return '';
   const rows = slo.map((row) => [
-    row.class === '*' ? 'all' : row.class,
+    row.class === '*' ? (slo.length > 1 ? 'others' : 'all') : row.class,
     Object.entries(row.targetsMs)
       .map(([name, ms]) => `${name} ${ms} ms`)
       .join(', '),

@@ -10,7 +10,7 @@ import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { RequestResult } from '../metrics.js';
 import { featureFileNames, featureFiles } from '../results/feature-files.js';
-import { intervalColumns, requestColumns, toArrow, toCsv, toNdjson } from '../results/table.js';
+import { intervalColumns, requestColumnsOf, toArrow, toCsv, toNdjson } from '../results/table.js';
 import type { CarrierOptions } from './carrier-options.js';
 import { StageError } from './carriers/stage.js';
 import { LineFile } from './line-file.js';
@@ -77,7 +77,7 @@ export class ResultFolder {
     this.iterations.commit();
     this.completions.commit();
     const write = (name: string, data: string): void => writeFileWhole(join(this.path, name), data);
-    write('requests.csv', toCsv(results, requestColumns));
+    write('requests.csv', toCsv(results, requestColumnsOf(results)));
     write(
       'intervals.csv',
       toCsv(
@@ -151,7 +151,7 @@ export function encodeRequests(
   results: readonly RequestResult[],
   path: string,
 ): string | Uint8Array {
-  if (path.endsWith('.csv')) return toCsv(results, requestColumns);
-  if (path.endsWith('.arrow')) return toArrow(results, requestColumns);
+  if (path.endsWith('.csv')) return toCsv(results, requestColumnsOf(results));
+  if (path.endsWith('.arrow')) return toArrow(results, requestColumnsOf(results));
   return toNdjson(results);
 }

@@ -1,7 +1,8 @@
 /** Result tables keep integers beyond what 32 bits hold, and say what is missing. */
 import { DataType, tableFromIPC } from 'apache-arrow';
 import { expect, test } from 'vitest';
-import { requestColumns, toArrow } from './table.js';
+import type { RequestResult } from '../metrics.js';
+import { requestColumns, requestColumnsOf, toArrow, toCsv } from './table.js';
 
 const row = {
   ...Object.fromEntries(requestColumns.map((column) => [column, 3])),
@@ -31,4 +32,19 @@ test('Arrow: ids are text where any of them is', () => {
   const table = tableFromIPC(toArrow([row, { ...row, request: 'b' }], requestColumns));
   expect([...(table.getChild('request') ?? [])]).toEqual(['7', 'b']);
   expect(tableFromIPC(toArrow([], requestColumns)).numRows).toBe(0);
+});
+
+test('classes are a column only where requests have them', () => {
+  const plain = row as unknown as RequestResult;
+  expect(requestColumnsOf([plain])).toEqual(requestColumns);
+  const rows = [
+    { ...plain, sloClass: 'chat' },
+    { ...plain, sloClass: null },
+  ];
+  const columns = requestColumnsOf(rows);
+  const [head, first, second] = toCsv(rows, columns).split('\n');
+  expect(head).toMatch(/,status,slo_class$/);
+  expect([first, second].map((line) => line.split(',').at(-1))).toEqual(['chat', '']);
+  const table = tableFromIPC(toArrow(rows, columns));
+  expect([...(table.getChild('slo_class') ?? [])]).toEqual(['chat', null]);
 });

@@ -5,7 +5,8 @@ import type { Interval } from '../interval-series.js';
 import type { RequestResult } from '../metrics.js';
 
 type Cell = string | number | null;
-export type Row = Readonly<Record<string, Cell>>;
+/** A key that is missing is a cell without a value. */
+export type Row = Readonly<Record<string, Cell | undefined>>;
 
 /** `firstTokenNs` -> `first_token_ns`, the column style of CSV and Arrow files. */
 function snakeCase(name: string): string {
@@ -50,6 +51,7 @@ function vectorOf(cells: readonly Cell[], isFractional: boolean): Vector {
   return vectorFromArray(integers, new Int64());
 }
 
+/** Those of all runs; `requestColumnsOf` knows the others. */
 export const requestColumns = [
   'request',
   'instance',
@@ -68,6 +70,11 @@ export const requestColumns = [
   'prefixHitTokens',
   'status',
 ] as const satisfies readonly (keyof RequestResult)[];
+
+export function requestColumnsOf(results: readonly RequestResult[]): (keyof RequestResult)[] {
+  const hasClasses = results.some(({ sloClass }) => sloClass !== undefined);
+  return hasClasses ? [...requestColumns, 'sloClass'] : [...requestColumns];
+}
 
 export const intervalColumns = [
   'startNs',
