@@ -1,8 +1,8 @@
 /**
  * Bytes of .et files and graph streams to execution graphs. Framing: varint(length) message, again
  * and again; the first message is a GlobalMetadata, the others are Nodes. A new graph begins at each
- * GlobalMetadata, told by its first byte 0x0A (the version), which no Node begins with; the first
- * message of an input is metadata whatever it begins with. Chunks may be cut anywhere.
+ * GlobalMetadata, told by how it begins (`beginsMetadata`), as no Node does; the first message of an
+ * input is metadata whatever it begins with. Chunks may be cut anywhere.
  */
 import { UserError } from '@astrolabe/base';
 import protobuf, { type Reader as ProtobufReader } from 'protobufjs/minimal.js';
@@ -78,6 +78,7 @@ export class GraphStreamDecoder {
       chunk.constructor === Uint8Array
         ? chunk
         : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (this.offset === 0 && this.tailLength === 0 && this.graphIndex < 0) this.refuseJson(bytes);
     let pos = this.finishTail(bytes);
     while (pos < bytes.length) {
       const prefix = this.readPrefix(bytes, pos, bytes.length);
@@ -163,7 +164,7 @@ export class GraphStreamDecoder {
   }
 
   private message(bytes: Uint8Array, start: number, end: number): void {
-    const isMetadata = this.graphIndex < 0 || (end > start && bytes[start] === 0x0a);
+    const isMetadata = this.graphIndex < 0 || beginsMetadata(bytes, start, end);
     if (isMetadata) this.closeGraph();
     else if (this.metadata === undefined) {
       this.fail(
@@ -224,8 +225,50 @@ export class GraphStreamDecoder {
   }
 
   private fail(message: string): never {
-    throw new UserError(message, { at: this.place() });
+    const at = this.place();
+    // Deeper in, it is a Chakra trace that is damaged.
+    const isForeign = this.graphIndex <= 0 && this.builder.nodeCount === 0;
+    throw new UserError(message, isForeign ? { at, hint: expectedFormat } : { at });
   }
+
+  /** Chakra names two things a trace; the JSON that PyTorch writes is the one before conversion. */
+  private refuseJson(bytes: Uint8Array): void {
+    const text = new TextDecoder().decode(bytes.subarray(0, 512));
+    if (!jsonStart.test(text)) return;
+    const schema = /"schema"\s*:\s*"([\w.-]+)"/.exec(text)?.[1];
+    if (schema !== undefined) {
+      throw new UserError(`a PyTorch execution trace in JSON (schema ${schema})`, {
+        at: this.at,
+        hint: 'make it a Chakra trace with chakra_trace_link and chakra_converter (mlcommons/chakra)',
+      });
+    }
+    throw new UserError('JSON, not a Chakra trace', { at: this.at, hint: expectedFormat });
+  }
+}
+
+const expectedFormat =
+  'expected a Chakra execution trace (.et): protobuf messages, each behind its length';
+
+/** No metadata begins so: its first bytes are a length and the tag of a field. */
+const jsonStart = /^[[{]\s*["{[\]}]/;
+
+/**
+ * A node's first field is its id, or its name (0x12) where the id is 0. A metadata message's is its
+ * version (0x0a), or its attributes (also 0x12) where it has none: then there are several, as no
+ * node has names.
+ */
+function beginsMetadata(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end <= start) return false;
+  if (bytes[start] === 0x0a) return true;
+  if (bytes[start] !== 0x12) return false;
+  let length = 0;
+  let pos = start + 1;
+  for (let factor = 1; pos < end; factor *= 128) {
+    const byte = bytes[pos++];
+    length += (byte & 127) * factor;
+    if (byte < 128) break;
+  }
+  return pos + length < end && bytes[pos + length] === 0x12;
 }
 
 /** The GlobalMetadata in `[reader.pos, end)`. */

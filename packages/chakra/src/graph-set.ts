@@ -6,7 +6,7 @@ import { assert, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import type { ExecutionGraph, GraphSet, Program } from './graph.js';
 import { GraphBuilder } from './graph-builder.js';
-import { addGroups, definedGroups } from './process-groups.js';
+import { addGroups, definedGroups, type Groups } from './process-groups.js';
 import { readStreamMetadata, type StreamMetadata, writeStreamMetadata } from './stream-metadata.js';
 
 /** One graph per NPU in ascending order of NPU, each with the stream metadata of the set. */
@@ -65,16 +65,27 @@ export function advanceOf(graph: ExecutionGraph): ClockRequest | undefined {
 /**
  * Puts per-NPU graphs of a stream together: `push` returns the set when its last NPU's graph came.
  * Sets may be interleaved. Graphs without stream metadata (files of other tools) are taken as
- * iteration 0 of instance 0 and NPUs 0, 1, ... in order of arrival; `end` completes their set.
+ * iteration 0 of instance 0 and the NPU of their file's name, else NPUs 0, 1, ... in order of
+ * arrival; `end` completes their set.
  */
 export class GraphSetGatherer {
   private readonly open = new Map<string, OpenSet>();
+  private readonly groups: Groups;
   private unnamed = 0;
 
-  /** @param at place of the graph for errors. @throws UserError on a second graph for an NPU. */
-  push(graph: ExecutionGraph, at = 'graph'): GraphSet | undefined {
+  /** @param groups of sets whose stream names none; they count before those of the graphs themselves */
+  constructor(groups: Groups = {}) {
+    this.groups = groups;
+  }
+
+  /**
+   * @param at place of the graph for errors
+   * @param fileNpu NPU of a graph whose metadata names none; default: the next one
+   * @throws UserError on a second graph for an NPU
+   */
+  push(graph: ExecutionGraph, at = 'graph', fileNpu?: number): GraphSet | undefined {
     const fields = readStreamMetadata(graph.metadata, at);
-    const npu = fields.npu ?? this.unnamed++;
+    const npu = fields.npu ?? fileNpu ?? this.unnamed++;
     const key = `${fields.instance ?? 0}/${fields.lane ?? 0}/${fields.iteration ?? 0}`;
     let set = this.open.get(key);
     if (set === undefined) {
@@ -93,7 +104,7 @@ export class GraphSetGatherer {
     set.graphs.set(npu, graph);
     if (set.graphs.size !== fields.npuCount) return undefined;
     this.open.delete(key);
-    return seal(set);
+    return this.seal(set);
   }
 
   /**
@@ -111,10 +122,23 @@ export class GraphSetGatherer {
           { at },
         );
       }
-      last = seal(set);
+      last = this.seal(set);
     }
     this.open.clear();
     return last;
+  }
+
+  private seal(set: OpenSet): GraphSet {
+    const npus = [...set.graphs.keys()].sort((a, b) => a - b);
+    const programs = npus.map((npu) => ({ npus: [npu], graph: set.graphs.get(npu)! }));
+    return {
+      instance: set.fields.instance ?? 0,
+      iteration: set.fields.iteration ?? 0,
+      releaseNs: set.fields.releaseNs ?? 0,
+      lane: set.fields.lane ?? 0,
+      programs,
+      groups: { ...definedGroups(programs), ...this.groups, ...set.groups },
+    };
   }
 }
 
@@ -122,17 +146,4 @@ interface OpenSet {
   readonly fields: StreamMetadata;
   readonly graphs: Map<number, ExecutionGraph>;
   readonly groups: Record<string, readonly number[]>;
-}
-
-function seal(set: OpenSet): GraphSet {
-  const npus = [...set.graphs.keys()].sort((a, b) => a - b);
-  const programs = npus.map((npu) => ({ npus: [npu], graph: set.graphs.get(npu)! }));
-  return {
-    instance: set.fields.instance ?? 0,
-    iteration: set.fields.iteration ?? 0,
-    releaseNs: set.fields.releaseNs ?? 0,
-    lane: set.fields.lane ?? 0,
-    programs,
-    groups: { ...definedGroups(programs), ...set.groups },
-  };
 }

@@ -43,6 +43,7 @@ export * from './node-type.js';
 export { definedGroups, type Groups, processGroups } from './process-groups.js';
 export { type GraphStatistics, graphStatistics } from './statistics.js';
 export {
+  groupsSchema,
   readStreamMetadata,
   type StreamMetadata,
   streamAttribute,

@@ -1,12 +1,12 @@
 /** `system-simulator`: execution graphs on stdin, completions on stdout. */
 import { UserError } from '@astrolabe/base';
 import { booleanFlag, inputsArgument, makeCommand, runMain } from '@astrolabe/base/cli';
-import { dialects } from '@astrolabe/chakra';
+import type { Dialect } from '@astrolabe/chakra';
 import { calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
-import { Option } from 'commander';
 import {
   addAstraOptions,
+  addCommonOptions,
   astraCommand,
   isAstraCommand,
   refuseAstraOptions,
@@ -14,7 +14,7 @@ import {
 } from './cli/astra-run.js';
 import { isInteractiveCommand, runInteractive } from './cli/interactive.js';
 import { parseSlowdown, Recorders } from './cli/recorders.js';
-import { runGraphs } from './cli/run-graphs.js';
+import { readGroups, runGraphs } from './cli/run-graphs.js';
 import { clusterMachine } from './cluster-machine.js';
 import { createMachine } from './machine.js';
 
@@ -22,7 +22,8 @@ interface Options {
   readonly clusterConfig?: string;
   readonly enableAttnOffloading?: boolean;
   readonly control?: boolean;
-  readonly dialect: (typeof dialects)[number];
+  readonly commGroupConfiguration: string;
+  readonly dialect: Dialect;
   readonly counters?: string;
   readonly calibration?: string;
   readonly backend: 'congestion-unaware' | 'congestion-aware';
@@ -54,20 +55,13 @@ await runMain('system-simulator', async () => {
     ],
   )
     .addArgument(inputsArgument('input', 'graph streams or .et files; - is stdin'))
+    .helpOption('-h, --help', 'display help for command')
+    .optionsGroup('A cluster file:')
     .option('--cluster-config <file>', 'the cluster: NPUs, links, memory')
     .option('--enable-attn-offloading [bool]', 'as for serving-loop: the host has PIM', booleanFlag)
     .option('--control', 'the input is NDJSON lines naming .et files')
-    .addOption(
-      new Option('--dialect <name>', 'how durations and node types are written')
-        .choices([...dialects])
-        .default('upstream'),
-    )
-    .option(
-      '--calibration <file>',
-      'fitted links; shipped = the project\u2019s own (default: none)',
-    )
-    .option('--counters <file>', 'write the counters of NPUs, links and memory at the end');
-  addAstraOptions(command);
+    .option('--calibration <file>', "fitted links; shipped = the project's own (default: none)");
+  addCommonOptions(addAstraOptions(command));
   command.parse();
   const options = command.opts<Options>();
   if (options.clusterConfig === undefined) {
@@ -104,6 +98,7 @@ await runMain('system-simulator', async () => {
     inputs: command.args.length === 0 ? ['-'] : command.args,
     control: options.control ?? false,
     dialect: options.dialect,
+    groups: readGroups(options.commGroupConfiguration),
     ...(options.counters === undefined ? {} : { counters: options.counters }),
     atEnd: () => recorders.write(),
   });

@@ -134,7 +134,7 @@ describe('clusterNetwork', () => {
     expect(finishTimes(cluster([2, 2], own), across)).toEqual([1000, 1000]);
   });
 
-  it('on rails a message leaves by the card of the receiver\u2019s rail', () => {
+  it("on rails a message leaves by the card of the receiver's rail", () => {
     const rails = { pcie: { bw: 100 }, nic: { per_node: 2, bw: 1, rails: true } };
     // Both receivers sit on rail 1, so both messages leave by card 1 of their node.
     expect(

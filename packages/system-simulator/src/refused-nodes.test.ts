@@ -53,3 +53,28 @@ test('a collective of a group that the NPU is not in', () => {
     'NPU 2: node 0 ("collective"): a collective of group [0,1], which NPU 2 is not in',
   );
 });
+
+test('a group with an NPU that the machine does not have', () => {
+  const programs = [{ npus: [0, 1], graph: chain(5) }];
+  expect(() => replay(spec(2), [set(0, programs, { groups: { 7: [0, 8] } })])).toThrow(
+    'communicator group [0,8] names NPU 8, but the machine has 2',
+  );
+});
+
+test.each([
+  ['next to each other', [1, 1, 3]],
+  ['apart, where the others leave no gap', [1, 2, 1]],
+])('two nodes of one id, %s', (_, ids) => {
+  const builder = new GraphBuilder();
+  ids.forEach((id, i) => {
+    builder.setId(builder.addNode(NodeType.comp, 'abc'[i]), id);
+  });
+  builder.addDepId(1, 3);
+  const graph = { ...builder.finish() };
+  expect(() => replay(spec(1), [set(0, [{ npus: [0], graph }])])).toThrow(
+    'iteration 0 of instance 0: node 1 ("',
+  );
+  expect(() => replay(spec(1), [set(0, [{ npus: [0], graph }])])).toThrow(
+    '"): a node "a" before it has the same id',
+  );
+});

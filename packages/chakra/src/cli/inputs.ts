@@ -5,9 +5,9 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, gunzipSync } from 'node:zlib';
 import { UserError } from '@astrolabe/base';
-import { fileError, inputsArgument, openInput } from '@astrolabe/base/cli';
+import { fileError, inputsArgument, openInput, readBytes } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { type DecodeOptions, readGraphs } from '../decode.js';
 import { dialects } from '../dialect.js';
@@ -61,6 +61,27 @@ export function expandOperand(operand: string): string[] {
   return found.sort((a, b) => a.npu - b.npu).map(({ path }) => path);
 }
 
+/** The NPU in `<prefix>.<npu>.et`. */
+export function npuOfFile(file: string): number | undefined {
+  const named = perNpu.exec(file);
+  return named === null ? undefined : Number(named[1]);
+}
+
+/** The bytes of an .et file, unpacked if they are gzip whatever the name. */
+export function readGraphFile(path: string): Uint8Array {
+  const bytes = readBytes(path);
+  if (!isGzip(bytes)) return bytes;
+  try {
+    return gunzipSync(bytes);
+  } catch {
+    throw new UserError('not a complete gzip file', { at: path });
+  }
+}
+
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
 /** All graphs of all operands. */
 export async function* openGraphs(
   operands: readonly string[],
@@ -72,8 +93,7 @@ export async function* openGraphs(
     let index = 0;
     for await (const graph of readGraphs(openBytes(file), { ...options, at: shown })) {
       const at = graphPlace(shown, index, graph);
-      const named = perNpu.exec(file);
-      const fallback = named === null || index > 0 ? total : Number(named[1]);
+      const fallback = (index > 0 ? undefined : npuOfFile(file)) ?? total;
       const npu = readStreamMetadata(graph.metadata, at).npu ?? fallback;
       yield { graph, file, index, npu, at };
       index++;
@@ -84,14 +104,14 @@ export async function* openGraphs(
 }
 
 /** Bytes of a file or stdin, unpacked if they are gzip. */
-async function* openBytes(path: string): AsyncGenerator<Uint8Array> {
+export async function* openBytes(path: string): AsyncGenerator<Uint8Array> {
   const input = openInput(path);
   try {
     const chunks = input[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
     const first = await chunks.next();
     if (first.done === true) return;
     const rest = { [Symbol.asyncIterator]: () => chunks };
-    if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
+    if (!isGzip(first.value)) {
       yield first.value;
       yield* rest;
       return;

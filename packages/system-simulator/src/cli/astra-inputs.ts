@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { parseWith, UserError } from '@astrolabe/base';
-import { readBytes, readJson, readText } from '@astrolabe/base/cli';
+import { readJson, readText } from '@astrolabe/base/cli';
 import {
   type Dialect,
   decodeGraph,
@@ -11,6 +11,7 @@ import {
   type Groups,
   graphFileName,
 } from '@astrolabe/chakra';
+import { expandOperand, readGraphFile } from '@astrolabe/chakra/cli';
 import {
   parseAstraGroups,
   parseAstraMemory,
@@ -79,13 +80,14 @@ function readGraphs({ workload, dialect, mode }: AstraFiles, numNpus: number): E
   const options = { dialect, ignoreDurationNs: mode === 'compat' };
   const common = `${workload}.et`;
   if (!existsSync(graphFileName(workload, 0)) && existsSync(common)) {
-    const graph = decodeGraph(readBytes(common), { ...options, at: common });
+    const graph = decodeGraph(readGraphFile(common), { ...options, at: common });
     return new Array<ExecutionGraph>(numNpus).fill(graph);
   }
+  checkTraceCount(workload, numNpus, mode);
   const known = new Map<string, ExecutionGraph>();
   return Array.from({ length: numNpus }, (_, npu) => {
     const path = graphFileName(workload, npu);
-    const bytes = readBytes(path);
+    const bytes = readGraphFile(path);
     const key = createHash('sha1').update(bytes).digest('hex');
     let graph = known.get(key);
     if (graph === undefined) {
@@ -94,6 +96,26 @@ function readGraphs({ workload, dialect, mode }: AstraFiles, numNpus: number): E
     }
     return graph;
   });
+}
+
+/**
+ * As many traces as the network has NPUs. ASTRA-sim leaves those beyond unread, which is hardly ever
+ * meant: collectives of everybody then have fewer members.
+ */
+function checkTraceCount(workload: string, numNpus: number, mode: ReadMode): void {
+  const traces = existsSync(graphFileName(workload, 0)) ? expandOperand(workload).length : 0;
+  const has = `the network has ${numNpus} NPUs`;
+  const missing = Array.from({ length: numNpus }, (_, npu) => graphFileName(workload, npu)).find(
+    (path) => !existsSync(path),
+  );
+  if (missing !== undefined) {
+    const found = traces === 0 ? 'no traces of that prefix' : `${traces} traces`;
+    throw new UserError('no such file', { at: missing, hint: `${has}; there are ${found}` });
+  }
+  if (traces <= numNpus) return;
+  const message = `there are ${traces} traces, but ${has}`;
+  if (mode === 'default') throw new UserError(message, { at: workload });
+  process.stderr.write(`system-simulator: ${workload}: ${message}: those beyond are not read\n`);
 }
 
 function definedBy(graphs: readonly ExecutionGraph[]): Groups {
@@ -138,7 +160,7 @@ function customGraphs(
     const path = graphFileName(prefix, rank);
     let graph = known.get(path);
     if (graph === undefined) {
-      graph = decodeGraph(readBytes(path), {
+      graph = decodeGraph(readGraphFile(path), {
         at: path,
         dialect,
         ignoreDurationNs: mode === 'compat',

@@ -56,6 +56,7 @@ export function addAstraOptions(command: Command): Command {
   const names = repairList.map(([name]) => name);
   const several = (value: string, before: readonly string[] = []): string[] => [...before, value];
   return command
+    .optionsGroup("ASTRA-sim's files and flags, in place of a cluster file:")
     .option('--workload-configuration <prefix>', 'NPU i runs <prefix>.<i>.et')
     .option('--system-configuration <file>', 'system JSON')
     .option('--network-configuration <file>', 'network YAML')
@@ -64,11 +65,6 @@ export function addAstraOptions(command: Command): Command {
     .option('--num-queues-per-dim <n>', 'queues in every dimension', '1')
     .option('--injection-scale <factor>', "factor on the system file's endpoint-delay", '1')
     .option('--rendezvous-protocol <on>', 'receivers ask before senders send', booleanFlag, false)
-    .addOption(
-      new Option('--backend <name>', 'network model')
-        .choices(['congestion-unaware', 'congestion-aware'])
-        .default('congestion-unaware'),
-    )
     .addOption(
       new Option('--compat <mode>', "ASTRA-sim's figures exactly, or with its defects repaired")
         .choices(['astra-sim', 'off'])
@@ -80,9 +76,28 @@ export function addAstraOptions(command: Command): Command {
     .addOption(
       new Option('--without-repair <name...>', 'with it off').choices(names).argParser(several),
     )
-    .addOption(formatOption(['astra', 'ndjson'], "stdout: ASTRA-sim's lines, or an object per NPU"))
-    .option('--slowdown <list>', 'stragglers: 3=1.5,7=2 computes 1.5 and 2 times as long')
     .option('--no-check', 'with --compat off: start without the static checks')
+    .addOption(
+      formatOption(['astra', 'ndjson'], "stdout: ASTRA-sim's lines, or an object per NPU"),
+    );
+}
+
+/** Options of both ways of running. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .optionsGroup('Both:')
+    .addOption(
+      new Option('--backend <name>', 'network model')
+        .choices(['congestion-unaware', 'congestion-aware'])
+        .default('congestion-unaware'),
+    )
+    .addOption(
+      new Option('--dialect <name>', 'how durations and node types are written')
+        .choices([...dialects])
+        .default('upstream'),
+    )
+    .option('--slowdown <list>', 'stragglers: 3=1.5,7=2 computes 1.5 and 2 times as long')
+    .option('--counters <file>', 'write the counters of NPUs, links and memory at the end')
     .option('--node-results <file>', 'issue and end of every node: .ndjson or .arrow')
     .option('--message-trace <file>', 'every send, receive and arrival in order, CSV')
     .option('--fingerprint', 'a hash over all nodes and messages, on stderr');
@@ -93,7 +108,6 @@ const astraOnly = [
   'system-configuration',
   'network-configuration',
   'remote-memory-configuration',
-  'comm-group-configuration',
   'num-queues-per-dim',
   'injection-scale',
   'rendezvous-protocol',
@@ -124,10 +138,7 @@ export function astraCommand(): Command {
   )
     .allowUnknownOption()
     .allowExcessArguments(true);
-  addAstraOptions(command)
-    .option('--counters <file>', 'write the counters of NPUs and links at the end')
-    .addOption(new Option('--dialect <name>').choices([...dialects]).default('upstream'));
-  return command;
+  return addCommonOptions(addAstraOptions(command));
 }
 
 /** @throws Verdict when NPUs never finish; UserError where the input is at fault */

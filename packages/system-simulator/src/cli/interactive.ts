@@ -3,7 +3,6 @@ import { UserError } from '@astrolabe/base';
 import {
   makeCommand,
   openInput,
-  readBytes,
   readJson,
   readLines,
   readText,
@@ -11,6 +10,7 @@ import {
   writeStdout,
 } from '@astrolabe/base/cli';
 import { decodeGraph, graphFileName } from '@astrolabe/chakra';
+import { readGraphFile } from '@astrolabe/chakra/cli';
 import { parseAstraNetwork, parseAstraSystem, parseForkMemory } from '@astrolabe/config';
 import { InvalidArgumentError } from 'commander';
 import { ask, converse, type Outcome } from '../interactive/conversation.js';
@@ -40,7 +40,7 @@ export async function runInteractive(): Promise<void> {
       ends: options.endNpuIds,
       read: (prefix, npu) => {
         const path = graphFileName(prefix, npu);
-        return decodeGraph(readBytes(path), { at: path, dialect: 'llmservingsim' });
+        return decodeGraph(readGraphFile(path), { at: path, dialect: 'llmservingsim' });
       },
     },
     options.workloadConfiguration,

@@ -8,7 +8,7 @@ import { parseWith, UserError } from '@astrolabe/base';
 import {
   openInput,
   ourName,
-  readBytes,
+  readJson,
   readNdjson,
   Verdict,
   writeFileWhole,
@@ -23,10 +23,13 @@ import {
   definedGroups,
   type GraphSet,
   GraphSetGatherer,
+  type Groups,
   graphFileName,
   graphFilesSchema,
+  groupsSchema,
   readGraphs,
 } from '@astrolabe/chakra';
+import { expandOperand, npuOfFile, openBytes, readGraphFile } from '@astrolabe/chakra/cli';
 import type { AnsweredBy } from '../completion.js';
 import type { Machine } from '../machine.js';
 import type { StuckReport } from '../stuck.js';
@@ -37,6 +40,8 @@ export interface RunGraphsOptions {
   /** The inputs are control lines naming files. */
   readonly control: boolean;
   readonly dialect: Dialect;
+  /** Communicator groups of graphs that come with none. */
+  readonly groups?: Groups;
   /** Where the counters go at the end. */
   readonly counters?: string;
   /** Called when all has run, before a deadlock is told. */
@@ -70,6 +75,11 @@ export async function runGraphs(options: RunGraphsOptions): Promise<void> {
   refuseStuck(machine, Number.POSITIVE_INFINITY);
 }
 
+/** ASTRA-sim's groups file; any name of a group will do. @param path with `empty` in it means none */
+export function readGroups(path: string): Groups {
+  return path.includes('empty') ? {} : parseWith(groupsSchema, readJson(path), path);
+}
+
 /** Waiting for ever is told at once, with who waits for what. */
 function refuseStuck(machine: Machine, untilNs: number): void {
   if (untilNs < Number.MAX_SAFE_INTEGER) return;
@@ -84,22 +94,25 @@ export function deadlockMessage({ nowNs, lines }: Pick<StuckReport, 'nowNs' | 'l
 }
 
 async function* graphStream(options: RunGraphsOptions): AsyncGenerator<GraphSet | ClockRequest> {
-  const gatherer = new GraphSetGatherer();
+  const gatherer = new GraphSetGatherer(options.groups);
   let last = 'stdin';
-  for (const input of options.inputs) {
+  for (const input of options.inputs.flatMap(expandOperand)) {
     const at = input === '-' ? 'stdin' : input;
     last = at;
     let graphs = 0;
-    for await (const graph of readGraphs(openInput(input), { at, dialect: options.dialect })) {
+    for await (const graph of readGraphs(openBytes(input), { at, dialect: options.dialect })) {
+      const fileNpu = graphs === 0 ? npuOfFile(input) : undefined;
       const place = `${at}: graph ${graphs++}`;
       const request = advanceOf(graph);
       if (request !== undefined) {
         yield request;
         continue;
       }
-      const set = gatherer.push(graph, place);
+      const set = gatherer.push(graph, place, fileNpu);
       if (set !== undefined) yield set;
     }
+    // A stage that has nothing to do writes nothing; a file without a graph is a mistake.
+    if (graphs === 0 && input !== '-') throw new UserError('no Chakra graph in it', { at });
   }
   const rest = gatherer.end(last);
   if (rest !== undefined) yield rest;
@@ -113,20 +126,24 @@ async function* controlLines(options: RunGraphsOptions): AsyncGenerator<GraphSet
       if (typeof value === 'object' && value !== null && 'advanceNs' in value) {
         yield parseWith(clockRequestSchema, value, at);
       } else {
-        yield setFromFiles(value, at, options.dialect);
+        yield setFromFiles(value, at, options);
       }
     }
   }
 }
 
-function setFromFiles(value: unknown, at: string, dialect: Dialect): GraphSet {
+function setFromFiles(
+  value: unknown,
+  at: string,
+  { dialect, groups: given }: RunGraphsOptions,
+): GraphSet {
   const files = parseWith(graphFilesSchema, value, at);
   const { instance, iteration, releaseNs, lane, groups, prefix, npus } = files;
   if (new Set(npus).size !== npus.length) throw new UserError('an NPU twice', { at });
   const programs = npus.map((npu) => {
     const path = graphFileName(prefix, npu);
-    return { npus: [npu], graph: decodeGraph(readBytes(path), { at: path, dialect }) };
+    return { npus: [npu], graph: decodeGraph(readGraphFile(path), { at: path, dialect }) };
   });
-  const all = { ...definedGroups(programs), ...groups };
+  const all = { ...definedGroups(programs), ...given, ...groups };
   return { instance, iteration, releaseNs, lane, groups: all, programs };
 }

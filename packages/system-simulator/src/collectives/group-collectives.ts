@@ -41,7 +41,7 @@ export class GroupCollectives {
     this.spec = spec;
     this.delayNs = delayNs;
     this.plans = plansOf(spec.collectives);
-    this.groups = new GroupTable(spec.splits);
+    this.groups = new GroupTable(spec.splits, core.numNpus);
     this.closed = spec.fastPaths !== false && spec.network.congestion === 'unaware';
     this.engine = new StreamEngine({
       core,

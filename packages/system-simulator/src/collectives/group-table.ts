@@ -63,14 +63,16 @@ export class GroupTable {
   private readonly groups = new Map<string, Group>();
   private readonly groupOfList = new WeakMap<readonly number[], Group>();
   private readonly splits: number;
+  private readonly numNpus: number;
   private nextTag = -1;
 
   /** @param splits chunks of a collective, each with a tag of its own: negative, unlike any node's */
-  constructor(splits: number) {
+  constructor(splits: number, numNpus: number) {
     this.splits = splits;
+    this.numNpus = numNpus;
   }
 
-  /** The group of these NPUs, in this order. @throws UserError on repeated members */
+  /** The group of these NPUs, in this order. @throws UserError on repeated members, or absent ones */
   of(members: readonly number[]): Group {
     const known = this.groupOfList.get(members);
     if (known !== undefined) return known;
@@ -80,6 +82,12 @@ export class GroupTable {
       const indexOf = new Map(members.map((npu, index) => [npu, index]));
       if (indexOf.size !== members.length) {
         throw new UserError(`communicator group [${key}] names an NPU twice`);
+      }
+      const absent = members.find((npu) => npu >= this.numNpus);
+      if (absent !== undefined) {
+        throw new UserError(
+          `communicator group [${key}] names NPU ${absent}, but the machine has ${this.numNpus}`,
+        );
       }
       group = {
         key,

@@ -40,7 +40,7 @@ export function compileProgram(
   pool?: BufferPool,
 ): Program {
   const n = graph.nodeCount;
-  const row = idOrder(graph);
+  const row = idOrder(graph, at);
   const columns = makeColumns(n, graph.dataDep.length + graph.ctrlDep.length, pool);
   const { op, slot, stat, durationNs } = columns;
   let hasMemory = false;
@@ -98,8 +98,11 @@ function makeColumns(n: number, edges: number, pool: BufferPool | undefined): Co
   };
 }
 
-/** Rows in ascending order of id; undefined when they are in that order already. */
-function idOrder(graph: ExecutionGraph): Int32Array | undefined {
+/**
+ * Rows in ascending order of id; undefined when they are in that order already.
+ * @throws UserError two nodes of one id: which of them a dependency means cannot be told
+ */
+function idOrder(graph: ExecutionGraph, at: string): Int32Array | undefined {
   const { id, nodeCount: n } = graph;
   let ordered = true;
   for (let i = 1; i < n && ordered; i++) ordered = id[i] > id[i - 1];
@@ -107,6 +110,13 @@ function idOrder(graph: ExecutionGraph): Int32Array | undefined {
   const order = new Int32Array(n);
   for (let i = 0; i < n; i++) order[i] = i;
   order.sort((a, b) => id[a] - id[b] || a - b);
+  for (let i = 1; i < n; i++) {
+    if (id[order[i]] !== id[order[i - 1]]) continue;
+    const first = graph.strings[graph.name[order[i - 1]]];
+    throw new UserError(`a node "${first}" before it has the same id`, {
+      at: place(graph, order[i], at),
+    });
+  }
   return order;
 }
 
