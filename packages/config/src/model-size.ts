@@ -8,6 +8,7 @@ import { type Dtype, dtypeBytes } from './engine.js';
 import type { ModelShape } from './model.js';
 import { isMoeLayer } from './model-experts.js';
 import { latentAttentionElements, latentKvElements } from './model-latent.js';
+import { elementBytes } from './model-quantization.js';
 
 /**
  * Layers of each pipeline stage as vLLM divides them: an even share, the remainder one each to the
@@ -43,14 +44,27 @@ export interface Sharding {
   readonly redundantExperts?: number;
 }
 
-/** Weight elements of one decoder block on one rank. @param moe the block has experts */
-export function blockElements(
+/** Weight bytes of one decoder block on one rank. @param moe the block has experts */
+export function blockBytes(
   model: ModelShape,
   sharding: Sharding,
+  dtype: Dtype,
   moe = model.moe !== undefined,
 ): number {
-  const norms = 2 * model.hiddenSize + (model.qkNorm ? 2 * model.headDim : 0);
-  return norms + attentionElements(model, sharding.tp) + feedForwardElements(model, sharding, moe);
+  return (
+    attentionBlockBytes(model, sharding.tp, dtype) + feedForwardBytes(model, sharding, dtype, moe)
+  );
+}
+
+/** Of a decoder block all but the feed-forward part: norms, projections, their biases. */
+export function attentionBlockBytes(model: ModelShape, tp: number, dtype: Dtype): number {
+  const norms =
+    (model.sandwichNorms === undefined ? 2 : 4) * model.hiddenSize +
+    (model.qkNorm ? 2 * model.headDim : 0);
+  return (
+    (norms + attentionBiases(model, tp)) * dtypeBytes[dtype] +
+    attentionElements(model, tp) * elementBytes(model, 'attention', dtype)
+  );
 }
 
 function attentionElements(model: ModelShape, tp: number): number {
@@ -58,19 +72,48 @@ function attentionElements(model: ModelShape, tp: number): number {
   if (model.mla !== undefined) return latentAttentionElements(model.mla, h, model.numHeads / tp);
   const q = (model.numHeads * model.headDim) / tp;
   const kv = kvHeadsPerRank(model, tp) * model.headDim;
-  const bias = model.attentionBias ? q + 2 * kv : 0;
-  return h * (q + 2 * kv) + q * h + bias;
+  return h * (q + 2 * kv) + q * h;
 }
 
-function feedForwardElements(model: ModelShape, sharding: Sharding, experts: boolean): number {
+function attentionBiases(model: ModelShape, tp: number): number {
+  if (!model.attentionBias || model.mla !== undefined) return 0;
+  const inward =
+    (model.numHeads * model.headDim) / tp + 2 * kvHeadsPerRank(model, tp) * model.headDim;
+  return inward + (model.allBiases === undefined ? 0 : model.hiddenSize);
+}
+
+function feedForwardBytes(
+  model: ModelShape,
+  sharding: Sharding,
+  dtype: Dtype,
+  experts: boolean,
+): number {
   const h = model.hiddenSize;
   const { moe } = model;
-  if (moe === undefined || !experts) return (3 * h * model.intermediateSize) / sharding.tp;
+  if (moe === undefined || !experts) {
+    const dense = (3 * h * model.intermediateSize) / sharding.tp;
+    return dense * elementBytes(model, 'dense', dtype);
+  }
   const divisor = sharding.ep > 1 ? sharding.ep : sharding.tp;
   const physical = moe.numExperts + (sharding.redundantExperts ?? 0);
-  const routed = (physical * 3 * h * moe.intermediateSize) / divisor;
+  const routed = (physical * expertBytes(model, dtype)) / divisor;
   const shared = (3 * h * (moe.sharedIntermediateSize ?? 0)) / sharding.tp;
-  return h * moe.numExperts + routed + shared;
+  return gateBytes(model, dtype) + routed + shared * elementBytes(model, 'shared', dtype);
+}
+
+/** Of one layer: every rank has it whole. */
+export function gateBytes(model: ModelShape, dtype: Dtype): number {
+  const experts = model.moe?.numExperts ?? 0;
+  const bias = model.allBiases === undefined ? 0 : experts;
+  return (model.hiddenSize * experts + bias) * dtypeBytes[dtype];
+}
+
+/** Three matrices, and their biases. */
+export function expertBytes(model: ModelShape, dtype: Dtype): number {
+  const { hiddenSize: h, moe } = model;
+  const inner = moe?.intermediateSize ?? 0;
+  const bias = model.allBiases === undefined || moe === undefined ? 0 : 2 * inner + h;
+  return 3 * h * inner * elementBytes(model, 'experts', dtype) + bias * dtypeBytes[dtype];
 }
 
 /** First layer of a pipeline stage. */
@@ -92,16 +135,17 @@ export function weightBytes(
   const first = stage === 0;
   const last = stage === sharding.pp - 1;
   const firstLayer = firstLayerOf(model.numLayers, sharding.pp, stage);
-  let elements = 0;
+  let blocks = 0;
   for (let layer = firstLayer; layer < firstLayer + layers; layer++) {
-    elements += blockElements(model, sharding, isMoeLayer(model, layer));
+    blocks += blockBytes(model, sharding, dtype, isMoeLayer(model, layer));
   }
+  let elements = 0;
   if (first) elements += vocabulary;
   if (last) {
     elements += model.hiddenSize + (model.lmHeadBias ? model.vocabSize / sharding.tp : 0);
     if (!(model.tiedEmbeddings && first)) elements += vocabulary;
   }
-  return elements * dtypeBytes[dtype];
+  return blocks + elements * dtypeBytes[dtype];
 }
 
 /** The rotary cos/sin table that every rank holds beside its weights. */

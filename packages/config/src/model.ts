@@ -7,12 +7,19 @@ import { parseWith, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import { type Dtype, dtypeBytes } from './engine.js';
 import { expertFields, type MoeShape, parseExperts } from './model-experts.js';
+import { familyOf, type ModelFamily, modelFamilies } from './model-families.js';
 import {
   type LatentAttentionShape,
   latentFields,
   latentKvElements,
   parseLatentAttention,
 } from './model-latent.js';
+import {
+  attentionSpans,
+  type LocalAttention,
+  localAttentionFields,
+} from './model-local-attention.js';
+import { parseQuantization, type Quantization } from './model-quantization.js';
 
 const positive = z.number().int().positive();
 
@@ -32,14 +39,13 @@ const hfConfigSchema = z.looseObject({
   tie_word_embeddings: z.boolean().nullish(),
   attention_bias: z.boolean().nullish(),
   lm_head_bias: z.boolean().nullish(),
-  sliding_window: positive.nullish(),
-  use_sliding_window: z.boolean().nullish(),
   num_local_experts: positive.nullish(),
   num_experts: positive.nullish(),
   num_experts_per_tok: positive.nullish(),
   moe_intermediate_size: positive.nullish(),
   ...expertFields,
   ...latentFields,
+  ...localAttentionFields,
 });
 
 export type HfConfig = z.infer<typeof hfConfigSchema>;
@@ -60,29 +66,21 @@ export interface ModelShape {
   readonly tiedEmbeddings: boolean;
   readonly attentionBias: boolean;
   readonly lmHeadBias: boolean;
+  /** Of all layers. */
   readonly slidingWindow: number | undefined;
+  /** Layers that attend to a part of the context, others to all of it; absent: all attend alike. */
+  readonly localAttention?: LocalAttention;
   readonly qkNorm: boolean;
   readonly moe: MoeShape | undefined;
   /** Multi-head latent attention; absent: plain or grouped heads. */
   readonly mla?: LatentAttentionShape;
+  /** Norms behind attention and feed-forward block, too; absent: before them alone. */
+  readonly sandwichNorms?: true;
+  /** Biases of the attention's output and of experts; absent: none. */
+  readonly allBiases?: true;
+  /** Absent: weights are of the model's type. */
+  readonly quantization?: Quantization;
 }
-
-/** Families we can describe: how they differ from the plain Llama block. */
-const modelFamilies = {
-  llama: { qkNorm: false, moe: false },
-  mistral: { qkNorm: false, moe: false },
-  qwen2: { qkNorm: false, moe: false },
-  qwen3: { qkNorm: true, moe: false },
-  mixtral: { qkNorm: false, moe: true },
-  phimoe: { qkNorm: false, moe: true },
-  qwen2_moe: { qkNorm: false, moe: true },
-  qwen3_moe: { qkNorm: true, moe: true },
-  llama4: { qkNorm: false, moe: true },
-  llama4_text: { qkNorm: false, moe: true },
-  deepseek_v2: { qkNorm: false, moe: true },
-  deepseek_v3: { qkNorm: false, moe: true },
-} as const;
-export type ModelFamily = keyof typeof modelFamilies;
 
 const dtypeAliases: Record<string, Dtype> = { half: 'float16', float: 'float32' };
 
@@ -91,22 +89,17 @@ const dtypeAliases: Record<string, Dtype> = { half: 'float16', float: 'float32' 
  * @throws UserError unknown family, or a field that changes cost and is not modelled
  */
 export function parseModel(name: string, value: unknown, at: string): ModelShape {
-  const hf = parseWith(hfConfigSchema, textPart(value), at);
-  const family = hf.model_type as ModelFamily;
+  const config = textPart(value, at);
+  const family = familyOf(config, at);
   const traits = modelFamilies[family];
-  if (traits === undefined) {
-    throw new UserError(`model_type "${hf.model_type}" is not supported`, {
-      at,
-      hint: `supported: ${Object.keys(modelFamilies).join(', ')}`,
-    });
-  }
-  refuseUnmodelled(hf, at);
+  const hf = parseWith(hfConfigSchema, { ...traits.defaults, ...config }, at);
   const mla = parseLatentAttention(hf, at);
   const headDim = hf.head_dim ?? Math.floor(hf.hidden_size / hf.num_attention_heads);
   const intermediateSize = hf.intermediate_size_mlp ?? hf.intermediate_size ?? hf.ffn_dim;
   if (intermediateSize === null || intermediateSize === undefined) {
     throw new UserError('intermediate_size is missing', { at });
   }
+  const quantization = parseQuantization(hf.quantization_config, hf.num_hidden_layers, at);
   return {
     name,
     family,
@@ -121,19 +114,27 @@ export function parseModel(name: string, value: unknown, at: string): ModelShape
     maxPositionEmbeddings: hf.max_position_embeddings,
     dtype: parseDtype(hf.torch_dtype ?? hf.dtype ?? 'bfloat16', at),
     tiedEmbeddings: hf.tie_word_embeddings ?? false,
-    attentionBias: hf.attention_bias ?? (family === 'qwen2' || family === 'qwen2_moe'),
+    attentionBias: hf.attention_bias ?? false,
     lmHeadBias: hf.lm_head_bias ?? false,
-    slidingWindow: hf.use_sliding_window === false ? undefined : (hf.sliding_window ?? undefined),
-    qkNorm: traits.qkNorm || hf.use_qk_norm === true,
-    moe: traits.moe ? parseExperts(hf, intermediateSize, at) : undefined,
+    ...attentionSpans(hf, at),
+    qkNorm: traits.qkNorm === true || hf.use_qk_norm === true,
+    moe: traits.moe === true ? parseExperts(hf, intermediateSize, at) : undefined,
     ...(mla === undefined ? {} : { mla }),
+    ...(traits.sandwichNorms === undefined ? {} : { sandwichNorms: true }),
+    ...(traits.allBiases === undefined ? {} : { allBiases: true }),
+    ...(quantization === undefined ? {} : { quantization }),
   };
 }
 
+const configSchema = z.looseObject({
+  model_type: z.string(),
+  text_config: z.looseObject({}).nullish(),
+});
+
 /** Multimodal checkpoints hold the decoder's configuration in `text_config`. */
-function textPart(value: unknown): unknown {
-  const part = (value as { text_config?: object } | null)?.text_config;
-  return part === undefined ? value : { ...(value as object), ...part };
+function textPart(value: unknown, at: string): Record<string, unknown> {
+  const { text_config: part, ...whole } = parseWith(configSchema, value, at);
+  return { ...whole, ...part };
 }
 
 function parseDtype(text: string, at: string): Dtype {
@@ -147,17 +148,9 @@ function parseDtype(text: string, at: string): Dtype {
   return dtype;
 }
 
-/** Fields that change cost and have no model here yet: silence would be a wrong answer. */
-function refuseUnmodelled(hf: HfConfig, at: string): void {
-  const refused: Record<string, (value: unknown) => boolean> = {
-    quantization_config: (value) => value != null,
-    layer_types: (value) => Array.isArray(value) && new Set(value).size > 1,
-  };
-  for (const [key, changesCost] of Object.entries(refused)) {
-    if (changesCost(hf[key])) {
-      throw new UserError(`${key} changes cost and is not modelled for this family`, { at });
-    }
-  }
+/** Whether a layer attends to a part of the context while others attend to all of it. */
+export function attendsLocally({ localAttention }: ModelShape, layer: number): boolean {
+  return localAttention?.layers.includes(layer) ?? false;
 }
 
 /** Elements that one token leaves in the KV cache of one layer, on all ranks without replication. */

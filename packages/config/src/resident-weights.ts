@@ -6,11 +6,10 @@ import { dtypeBytes, type EngineOptions } from './engine.js';
 import { redundantExperts } from './expert-ranks.js';
 import type { ModelShape } from './model.js';
 import { isMoeLayer } from './model-experts.js';
-import { firstLayerOf, pipelineLayers, weightBytes } from './model-size.js';
+import { expertBytes, firstLayerOf, pipelineLayers, weightBytes } from './model-size.js';
 import type { Instance } from './resolve-cluster.js';
 import {
-  expertElements,
-  operatorWeightElements,
+  operatorWeightBytes,
   type WeightLocation,
   type WeightPlacement,
   weightPlacement,
@@ -58,13 +57,13 @@ export function feedForwardBytes(
   dtype: EngineOptions['dtype'],
 ): number {
   const sharding = { tp, expertRanks: ep > 1 ? ep : tp };
-  let elements = 0;
+  let bytes = 0;
   for (let layer = 0; layer < model.numLayers; layer++) {
     for (const operator of isMoeLayer(model, layer) ? moe : dense) {
-      elements += operatorWeightElements(model, sharding, operator);
+      bytes += operatorWeightBytes(model, sharding, operator, dtype);
     }
   }
-  return elements * dtypeBytes[dtype];
+  return bytes;
 }
 
 /** Bytes off the device of every layer of a stage; embedding and head count as one more layer. */
@@ -92,7 +91,7 @@ function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: n
   const held = (model.moe?.numExperts ?? 0) / Math.max(ep, 1);
   const away = Math.max(0, held - offload.cached_experts);
   const slice = ep > 1 ? 1 : tp;
-  const experts = (away * expertElements(model) * dtypeBytes[instance.engine.dtype]) / slice;
+  const experts = (away * expertBytes(model, instance.engine.dtype)) / slice;
   return block + experts;
 }
 
@@ -137,14 +136,15 @@ function sumAt(
     expertRanks: ep > 1 ? ep : tp,
     redundantExperts: redundantExperts(instance.experts),
   };
-  let elements = 0;
+  let bytes = 0;
   for (const operator of operators) {
     const { tier, device } = placement.of(layer, operator);
     if (where === undefined ? tier === 'npu' : tier !== where.tier || device !== where.device) {
       continue;
     }
-    const times = operator === 'layernorm' ? 2 : 1;
-    elements += times * operatorWeightElements(model, sharding, operator);
+    const norms = model.sandwichNorms === undefined ? 2 : 4;
+    const times = operator === 'layernorm' ? norms : 1;
+    bytes += times * operatorWeightBytes(model, sharding, operator, engine.dtype);
   }
-  return elements * dtypeBytes[engine.dtype];
+  return bytes;
 }

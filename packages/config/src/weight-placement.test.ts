@@ -1,8 +1,8 @@
 /** Rules and their precedence; elements of Llama-3.1-8B's operators. */
 import { describe, expect, it } from 'vitest';
 import { parseModel } from './model.js';
-import { blockElements } from './model-size.js';
-import { operatorWeightElements, weightPlacement } from './weight-placement.js';
+import { blockBytes } from './model-size.js';
+import { operatorWeightBytes, weightPlacement } from './weight-placement.js';
 
 describe('placement', () => {
   it('prefers the operator, then the block, then the default', () => {
@@ -46,11 +46,12 @@ describe('elements', () => {
     );
     const operators = ['layernorm', 'qkv_proj', 'o_proj', 'layernorm', 'gate_up_proj', 'down_proj'];
     const elements = operators.map((operator) =>
-      operatorWeightElements(model, { tp: 1, expertRanks: 1 }, operator),
+      operatorWeightBytes(model, { tp: 1, expertRanks: 1 }, operator, 'fp8'),
     );
     expect(elements.reduce((sum, count) => sum + count, 0)).toBe(218_112_000);
-    expect(blockElements(model, { tp: 1, pp: 1, ep: 1 })).toBe(218_112_000);
-    expect(operatorWeightElements(model, { tp: 2, expertRanks: 1 }, 'qkv_proj')).toBe(12_582_912);
-    expect(operatorWeightElements(model, { tp: 1, expertRanks: 1 }, 'act_fn')).toBe(0);
+    expect(blockBytes(model, { tp: 1, pp: 1, ep: 1 }, 'fp8')).toBe(218_112_000);
+    const two = { tp: 2, expertRanks: 1 };
+    expect(operatorWeightBytes(model, two, 'qkv_proj', 'bfloat16')).toBe(2 * 12_582_912);
+    expect(operatorWeightBytes(model, two, 'act_fn', 'bfloat16')).toBe(0);
   });
 });

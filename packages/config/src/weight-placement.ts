@@ -4,8 +4,10 @@
  */
 import { UserError } from '@astrolabe/base';
 import type { PlacementFile } from './cluster.js';
+import type { Dtype } from './engine.js';
 import type { ModelShape } from './model.js';
-import { kvHeadsPerRank } from './model-size.js';
+import { elementBytes, weightPartOf } from './model-quantization.js';
+import { expertBytes, gateBytes, kvHeadsPerRank } from './model-size.js';
 
 export interface WeightLocation {
   readonly tier: 'npu' | 'cpu' | 'cxl';
@@ -91,14 +93,9 @@ const projection: Elements = (m, { tp }) => (m.hiddenSize * m.intermediateSize) 
 const norm: Elements = (m) => m.hiddenSize;
 const gate: Elements = (m) => m.hiddenSize * (m.moe?.numExperts ?? 0);
 
-/** Elements of one expert's three matrices. */
-export function expertElements(model: ModelShape): number {
-  return 3 * model.hiddenSize * (model.moe?.intermediateSize ?? 0);
-}
-
-const experts: Elements = (m, { expertRanks, redundantExperts = 0 }) =>
-  (((m.moe?.numExperts ?? 0) + redundantExperts) * expertElements(m)) / expertRanks;
-const expertMatrix: Elements = (m, sharding) => experts(m, sharding) / 3;
+const expertMatrix: Elements = (m, { expertRanks, redundantExperts = 0 }) =>
+  (((m.moe?.numExperts ?? 0) + redundantExperts) * m.hiddenSize * (m.moe?.intermediateSize ?? 0)) /
+  expertRanks;
 
 function sharedSize(model: ModelShape): number {
   return model.moe?.sharedIntermediateSize ?? 0;
@@ -136,7 +133,6 @@ const operatorElements: Readonly<Record<string, Elements>> = {
   shared_gate_up_proj: (m, { tp }) => (2 * m.hiddenSize * sharedSize(m)) / tp,
   shared_down_proj: (m, { tp }) => (m.hiddenSize * sharedSize(m)) / tp,
   gate,
-  moe: (m, s) => gate(m, s) + experts(m, s),
   'expert.w1': expertMatrix,
   'expert.w2': expertMatrix,
   'expert.w3': expertMatrix,
@@ -144,13 +140,26 @@ const operatorElements: Readonly<Record<string, Elements>> = {
 };
 
 /**
- * Weight elements that one rank reads for an operator; 0 for operators without weights. The
- * embedding is no operator here: only the rows of the batch's tokens are read.
+ * Weight bytes that one rank holds of an operator; 0 for operators without weights. The embedding is
+ * no operator here: only the rows of the batch's tokens are read.
  */
-export function operatorWeightElements(
+export function operatorWeightBytes(
   model: ModelShape,
   sharding: OperatorSharding,
   operator: string,
+  dtype: Dtype,
 ): number {
-  return operatorElements[operator]?.(model, sharding) ?? 0;
+  if (operator === 'moe') return moeBlockBytes(model, sharding, dtype);
+  const elements = operatorElements[operator]?.(model, sharding) ?? 0;
+  return elements * elementBytes(model, weightPartOf(operator), dtype);
+}
+
+/** Gate and all experts of one rank. */
+function moeBlockBytes(
+  model: ModelShape,
+  { expertRanks, redundantExperts = 0 }: OperatorSharding,
+  dtype: Dtype,
+): number {
+  const physical = (model.moe?.numExperts ?? 0) + redundantExperts;
+  return gateBytes(model, dtype) + (physical * expertBytes(model, dtype)) / expertRanks;
 }

@@ -83,6 +83,31 @@ test('experts: weights of the activated ones, arithmetic of all tokens', () => {
   expect((many - few) / moreNs).toBeLessThan(1.1);
 });
 
+test('quantised weights are read in fewer bytes, and multiplied in their type where activations are too', () => {
+  const experts = { numExperts: 64, expertsPerToken: 2, intermediateSize: 1024 };
+  const parts = ['attention', 'experts'] as const;
+  const times = (weightBits: number, compute?: 'fp8') => {
+    const quantization = { method: 'x', weightBits, parts, ...(compute && { compute }) };
+    const fast = { ...device, peak_tflops: { bf16: 1000, fp8: 2000 } };
+    const quantised = { ...shape, moe: experts, quantization };
+    return modelOfTable(rooflineTable(fast, quantised, 'bf16', [1]));
+  };
+  const plain = times(16);
+  const readNs = (bits: number): number => (4096 * 4096 * (bits / 8)) / 930;
+  const saved = (bits: number) =>
+    plain.denseNs('o_proj', 1, 1) - times(bits).denseNs('o_proj', 1, 1);
+  expect(saved(8) / (readNs(16) - readNs(8))).toBeGreaterThan(0.8);
+  expect(saved(8) / (readNs(16) - readNs(8))).toBeLessThan(1);
+  const expertNs = (32 * 3 * 4096 * 1024 * 1.5) / 930;
+  expect((plain.moeNs(1, 32, 32) - times(4).moeNs(1, 32, 32)) / expertNs).toBeGreaterThan(0.7);
+  // Many tokens compute: weights alone make no difference, products in FP8 take half.
+  const many = (model: typeof plain): number => model.denseNs('o_proj', 1, 16_384);
+  expect(many(times(4)) / many(plain)).toBeGreaterThan(0.97);
+  expect(many(times(8, 'fp8')) / many(plain)).toBeLessThan(0.65);
+  // What is not quantised stays as it is.
+  expect(times(4).perSequenceNs('lm_head', 1, 1)).toBe(plain.perSequenceNs('lm_head', 1, 1));
+});
+
 test('units without tiles do the arithmetic of one row; decodes start on vector units', () => {
   const few = { ...device, compute_units: 8 };
   const model = (change: object) =>

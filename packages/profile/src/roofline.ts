@@ -8,7 +8,7 @@
  * RTX 4090 and RTX PRO 6000 bundles; no device's measured times enter its own roofline.
  */
 import { UserError } from '@astrolabe/base';
-import type { LatentAttentionShape, ModelShape } from '@astrolabe/config';
+import type { LatentAttentionShape, ModelShape, WeightPart } from '@astrolabe/config';
 import type { Device } from './device.js';
 import { type ProfileTable, ProfileTableBuilder } from './profile-table.js';
 
@@ -40,6 +40,8 @@ interface Rank {
   readonly peakPerNs: number;
   readonly bandwidthBytesPerNs: number;
   readonly bytes: number;
+  /** Of an element of the weights. */
+  readonly weightBytes: number;
   readonly shape: ModelShape;
   readonly tp: number;
 }
@@ -69,6 +71,7 @@ export function rooflineTable(
         peakPerNs: peakTflops * 1e3,
         bandwidthBytesPerNs: device.memory_bandwidth_gb_s,
         bytes,
+        weightBytes: bytes,
         shape,
         tp,
       },
@@ -103,6 +106,7 @@ function addRank(rank: Rank, into: ProfileTableBuilder): void {
   const h = shape.hiddenSize;
   const q = (shape.numHeads * shape.headDim) / tp;
   const kv = Math.max(1, Math.floor(shape.numKvHeads / tp)) * shape.headDim;
+  const attention = withWeightsOf(rank, 'attention');
   const dense: Record<string, (tokens: number) => number> = {
     embedding: (t) => elementwise(rank, 2 * t * h),
     layernorm: (t) => elementwise(rank, 4 * t * h),
@@ -110,23 +114,25 @@ function addRank(rank: Rank, into: ProfileTableBuilder): void {
     final_layernorm: (t) => elementwise(rank, 4 * t * h),
     ...(shape.mla === undefined
       ? {
-          qkv_proj: (t: number) => gemm(rank, t, h, q + 2 * kv),
-          o_proj: (t: number) => gemm(rank, t, q, h),
+          qkv_proj: (t: number) => gemm(attention, t, h, q + 2 * kv),
+          o_proj: (t: number) => gemm(attention, t, q, h),
         }
-      : latentProjections(rank, shape.mla)),
+      : latentProjections(attention, shape.mla)),
   };
   if (shape.qkNorm) dense.qk_norm = (t) => 2 * elementwise(rank, t * (q + kv));
   const shared = (shape.moe?.sharedIntermediateSize ?? 0) / tp;
   if (shared > 0) {
-    dense.shared_gate_up_proj = (t) => gemm(rank, t, h, 2 * shared);
+    const always = withWeightsOf(rank, 'shared');
+    dense.shared_gate_up_proj = (t) => gemm(always, t, h, 2 * shared);
     dense.shared_act_fn = (t) => elementwise(rank, 3 * t * shared);
-    dense.shared_down_proj = (t) => gemm(rank, t, shared, h);
+    dense.shared_down_proj = (t) => gemm(always, t, shared, h);
   }
   if (shape.moe === undefined || shape.moe.denseLayers !== undefined) {
     const inner = shape.intermediateSize / tp;
-    dense.gate_up_proj = (t) => gemm(rank, t, h, 2 * inner);
+    const block = withWeightsOf(rank, 'dense');
+    dense.gate_up_proj = (t) => gemm(block, t, h, 2 * inner);
     dense.act_fn = (t) => elementwise(rank, 3 * t * inner);
-    dense.down_proj = (t) => gemm(rank, t, inner, h);
+    dense.down_proj = (t) => gemm(block, t, inner, h);
   }
   for (const [operator, time] of Object.entries(dense)) {
     for (const tokens of tokenGrid) {
@@ -168,10 +174,27 @@ function latentProjections(
   };
 }
 
+/**
+ * The rank as matrices of a part of the model find it: quantised ones are smaller, and are multiplied
+ * at their type's peak if activations are quantised, too, and the device has one. Others are converted
+ * on the way, at the peak of the model's type, as weight-only kernels do.
+ */
+function withWeightsOf(rank: Rank, part: WeightPart): Rank {
+  const { quantization } = rank.shape;
+  if (quantization === undefined || !quantization.parts.includes(part)) return rank;
+  const { compute, weightBits } = quantization;
+  const peakTflops = compute === undefined ? undefined : rank.device.peak_tflops[compute];
+  return {
+    ...rank,
+    weightBytes: weightBits / 8,
+    peakPerNs: peakTflops === undefined ? rank.peakPerNs : peakTflops * 1e3,
+  };
+}
+
 /** t rows by k by n, with the tile shape and split of k that suit it best, as libraries choose. */
 function gemm(rank: Rank, t: number, k: number, n: number): number {
   const { device, bytes } = rank;
-  const traffic = (k * n + t * (k + n)) * bytes;
+  const traffic = k * n * rank.weightBytes + t * (k + n) * bytes;
   const memoryNs = traffic / (rank.bandwidthBytesPerNs * device.memory_efficiency);
   return device.launch_ns + softMax(gemmComputeNs(rank, t, k, n), memoryNs);
 }
@@ -316,6 +339,7 @@ function addMoe(rank: Rank, into: ProfileTableBuilder): void {
   const moe = shape.moe as NonNullable<ModelShape['moe']>;
   const h = shape.hiddenSize;
   const inner = moe.intermediateSize;
+  const experts = withWeightsOf(rank, 'experts');
   for (const tokens of tokenGrid.filter((key) => Number.isInteger(Math.log2(key)))) {
     const most = Math.min(moe.numExperts, tokens * moe.expertsPerToken);
     for (let activated = 1; activated <= most; activated *= 2) {
@@ -323,9 +347,9 @@ function addMoe(rank: Rank, into: ProfileTableBuilder): void {
       const tile = device.works_in_tiles ? expertTile : 1;
       const tileRows = Math.ceil(rows / tile) * tile;
       const flops = 6 * activated * tileRows * h * inner;
-      const weights = activated * 3 * h * inner * rank.bytes;
+      const weights = activated * 3 * h * inner * experts.weightBytes;
       const memoryNs = weights / (rank.bandwidthBytesPerNs * device.memory_efficiency);
-      const computeNs = flops / (rank.peakPerNs * device.gemm_efficiency);
+      const computeNs = flops / (experts.peakPerNs * device.gemm_efficiency);
       const durationNs =
         gemm(rank, tokens, h, moe.numExperts) +
         softMax(computeNs, memoryNs) +

@@ -28,7 +28,8 @@ export class Batch implements AttentionBatch {
   prefillTokens = 0;
   /** This batch without its decodes. */
   readonly prefillOnly: AttentionBatch = new PrefillOnly(this);
-  private contexts = new Float64Array(64);
+  /** Context of each decode; valid in [0, decodeCount), levelled or not. */
+  ownContexts = new Float64Array(64);
 
   /**
    * Takes in an iteration's requests; padding is `pad`'s business. A chunk of one token behind a
@@ -65,16 +66,16 @@ export class Batch implements AttentionBatch {
     this.decodeCount = 0;
     this.decodeContextSum = 0;
     this.decodeContextLongest = 0;
-    this.decodeContexts = this.contexts;
+    this.decodeContexts = this.ownContexts;
     this.prefillTokens = 0;
   }
 
   private addDecode(context: number): void {
-    if (this.decodeCount === this.contexts.length) {
-      this.contexts = grown(this.contexts);
-      this.decodeContexts = this.contexts;
+    if (this.decodeCount === this.ownContexts.length) {
+      this.ownContexts = grown(this.ownContexts);
+      this.decodeContexts = this.ownContexts;
     }
-    this.contexts[this.decodeCount++] = context;
+    this.ownContexts[this.decodeCount++] = context;
     this.decodeContextSum += context;
     if (context > this.decodeContextLongest) this.decodeContextLongest = context;
   }

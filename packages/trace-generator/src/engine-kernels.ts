@@ -13,7 +13,7 @@
  * - `weightFloor`: an operator timed in a loop may find its weights in the cache; in an engine they
  *   come from memory, so it takes at least their bytes over the bandwidth.
  */
-import { dtypeBytes, type Instance, operatorWeightElements } from '@astrolabe/config';
+import { dtypeBytes, type Instance, operatorWeightBytes } from '@astrolabe/config';
 import type { AttentionBatch, IsolatedTiming, LatencyModel } from '@astrolabe/profile';
 import type { Terms } from './terms.js';
 
@@ -103,8 +103,9 @@ class EngineKernels implements LatencyModel {
     let floor = this.floors.get(operator);
     if (floor === undefined) {
       const { model, tp, engine } = this.instance;
-      const elements = operatorWeightElements(model, { tp, expertRanks: tp }, operator);
-      floor = Math.round((elements * dtypeBytes[engine.dtype]) / this.timing.bandwidthGBps);
+      const sharding = { tp, expertRanks: tp };
+      const bytes = operatorWeightBytes(model, sharding, operator, engine.dtype);
+      floor = Math.round(bytes / this.timing.bandwidthGBps);
       this.floors.set(operator, floor);
     }
     return floor;

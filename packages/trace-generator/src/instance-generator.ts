@@ -25,6 +25,7 @@ import { instantiate, type Template } from './chain.js';
 import { type StageGroups, stageNpus } from './groups.js';
 import type { Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
+import { LocalBatch } from './local-attention.js';
 import {
   type Lowering,
   lowerInterleaved,
@@ -108,6 +109,7 @@ export class InstanceGenerator {
   private readonly steps: Step[] = [];
   private readonly experts: ExpertBlock | undefined;
   private readonly pim: PimCost | undefined;
+  private readonly local: LocalBatch | undefined;
   /** Of every pipeline stage. */
   private readonly lowerings: readonly Lowering[];
   private readonly disaggregated: Disaggregated | undefined;
@@ -123,6 +125,8 @@ export class InstanceGenerator {
     this.options = options;
     const { experts, expertRouter } = options;
     this.pim = pimCost(options.cluster, instance);
+    const { localAttention } = instance.model;
+    this.local = localAttention === undefined ? undefined : new LocalBatch(localAttention);
     checkInterleaving(instance, peers);
     this.experts = planExperts(ffn?.instance ?? instance, peers.length, experts, expertRouter);
     this.lowerings = this.lowerStages();
@@ -242,6 +246,7 @@ export class InstanceGenerator {
       batch,
       latency: device.latency,
       tp: instance.tp,
+      local: this.local,
       warmUpNs: 0,
       pim: this.pim,
       experts: this.experts,

@@ -6,6 +6,7 @@
  */
 import { CollectiveType, type StringTable, TensorLocation } from '@astrolabe/chakra';
 import {
+  attendsLocally,
   dtypeBytes,
   type ExpertOptions,
   firstLayerOf,
@@ -184,7 +185,7 @@ function lowerOperators(
     const offloaded = operator.key === 'attention' && context.pimNode !== undefined;
     const node = offloaded
       ? lowerPimAttention(context, prefix, name)
-      : context.chain.compute(name, timeOf(context, operator));
+      : context.chain.compute(name, timeOf(context, layer, operator));
     if (weights >= 0) context.chain.join(node, weights);
     if (operator.key === 'attention') sendKv(context, prefix, layer);
     lowerCollective(context, name, operator);
@@ -222,17 +223,21 @@ function sendKv(context: Context, prefix: string, layer: number): void {
   });
 }
 
-function timeOf(context: Context, operator: Operator): number {
-  const { quantities } = context;
+function timeOf(context: Context, layer: number, operator: Operator): number {
+  const { quantities, instance } = context;
   const name = profileName(operator);
   switch (operator.key ?? 'tokens') {
     case 'sequences':
       return quantities.add({ kind: 'sequences', operator: name });
     case 'attention':
-      return quantities.add({ kind: 'attention' });
+      return quantities.add({ kind: attentionKind(instance, layer) });
     default:
       return quantities.add({ kind: 'tokens', operator: name });
   }
+}
+
+function attentionKind({ model }: Instance, layer: number): 'attention' | 'localAttention' {
+  return attendsLocally(model, layer) ? 'localAttention' : 'attention';
 }
 
 /** What the ranks of a stage exchange behind an operator; nothing for a single rank. */

@@ -4,13 +4,15 @@
  * What caches keep is not left out.
  */
 import {
+  type Dtype,
   dtypeBytes,
-  expertElements,
+  expertBytes,
+  gateBytes,
   type Instance,
   kvBytesPerTokenPerLayer,
   kvHeadsPerRank,
   type ModelShape,
-  operatorWeightElements,
+  operatorWeightBytes,
 } from '@astrolabe/config';
 import type { AttentionBatch } from '@astrolabe/profile';
 
@@ -30,7 +32,7 @@ export function operatorTraffic({ model, engine }: Instance): OperatorTraffic {
       const key = `${operator} ${tp}`;
       let one = known.get(key);
       if (one === undefined) {
-        const weights = weightElements(model, tp, operator) * bytes;
+        const weights = callBytes(model, tp, operator, engine.dtype);
         one = { weights, perRow: (rowElements[operator]?.(widths(model, tp)) ?? 0) * bytes };
         known.set(key, one);
       }
@@ -46,18 +48,20 @@ export function operatorTraffic({ model, engine }: Instance): OperatorTraffic {
     moeBytes: (tokens, activatedExperts) => {
       const { hiddenSize: h, moe } = model;
       if (moe === undefined) return 0;
-      const weights = h * moe.numExperts + activatedExperts * expertElements(model);
+      const { dtype } = engine;
+      const weights = gateBytes(model, dtype) + activatedExperts * expertBytes(model, dtype);
       const picks = moe.expertsPerToken;
-      return (weights + tokens * ((2 + 2 * picks) * h + 4 * picks * moe.intermediateSize)) * bytes;
+      const rows = tokens * ((2 + 2 * picks) * h + 4 * picks * moe.intermediateSize);
+      return weights + rows * bytes;
     },
   };
 }
 
 /** One expert's matrix where experts are called one by one. */
-function weightElements(model: ModelShape, tp: number, operator: string): number {
-  if (operator.startsWith('expert.')) return expertElements(model) / 3 / tp;
+function callBytes(model: ModelShape, tp: number, operator: string, dtype: Dtype): number {
+  if (operator.startsWith('expert.')) return expertBytes(model, dtype) / 3 / tp;
   if (operator === 'embedding') return 0;
-  return operatorWeightElements(model, { tp, expertRanks: tp }, operator);
+  return operatorWeightBytes(model, { tp, expertRanks: tp }, operator, dtype);
 }
 
 /** Cached and new tokens that attention looks at; a window bounds them. */

@@ -10,6 +10,7 @@
  * rate was fitted on (32 heads, 8 KV heads of 128). Channels of a node are divided among the ranks of
  * the instances that use them.
  */
+import { UserError } from '@astrolabe/base';
 import {
   type Cluster,
   dtypeBytes,
@@ -37,11 +38,21 @@ export interface PimCost {
 
 export type DecodeLoad = Pick<Batch, 'decodeCount' | 'decodeContextSum' | 'decodeContextLongest'>;
 
-/** @returns undefined when the instance's attention stays on its devices */
+/**
+ * @returns undefined when the instance's attention stays on its devices
+ * @throws UserError attention to a part of the context: channels read all of it
+ */
 export function pimCost(cluster: Cluster, instance: Instance): PimCost | undefined {
   const { pim } = cluster.nodes[instance.node] ?? {};
   if (pim === undefined || !instance.engine.attentionOffload) return undefined;
   const { model, tp, engine } = instance;
+  const span = model.localAttention?.span ?? model.slidingWindow ?? Number.POSITIVE_INFINITY;
+  if (span < (engine.maxModelLen ?? model.maxPositionEmbeddings)) {
+    throw new UserError(
+      `${model.name} attends to ${span} tokens at most in some layers: not modelled in memory`,
+      { at: `${instance.place}.enable_attn_offloading` },
+    );
+  }
   const users = cluster.instances
     .filter(({ node, engine: own }) => node === instance.node && own.attentionOffload)
     .reduce((ranks, { npus }) => ranks + npus.length, 0);

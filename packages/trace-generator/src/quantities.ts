@@ -8,6 +8,7 @@ import type { LatencyModel } from '@astrolabe/profile';
 import type { Batch } from './batch.js';
 import type { KvSend } from './iteration.js';
 import { kvTag } from './kv-links.js';
+import type { LocalBatch } from './local-attention.js';
 import type { ExpertLoads } from './moe/expert-loads.js';
 import type { PimCost } from './pim.js';
 
@@ -22,6 +23,8 @@ export type Quantity =
   | { readonly kind: 'tokens'; readonly operator: string }
   | { readonly kind: 'sequences'; readonly operator: string }
   | { readonly kind: 'attention' }
+  /** Of layers that attend to a part of the context. */
+  | { readonly kind: 'localAttention' }
   /** With attention offloaded: what stays on the device, what PIM does, and bytes between them. */
   | { readonly kind: 'prefillAttention' }
   | { readonly kind: 'pimAttention' }
@@ -58,6 +61,8 @@ export interface Step {
   readonly batch: Batch;
   readonly latency: LatencyModel;
   readonly tp: number;
+  /** Undefined: all layers attend alike. */
+  readonly local?: LocalBatch | undefined;
   warmUpNs: number;
   /** Undefined: attention stays on the device. */
   readonly pim?: PimCost | undefined;
@@ -138,6 +143,8 @@ function unrounded(quantity: Quantity, step: Step): number {
       return latency.perSequenceNs(quantity.operator, tp, batch.sequences);
     case 'attention':
       return latency.attentionNs(tp, batch);
+    case 'localAttention':
+      return latency.attentionNs(tp, step.local?.of(batch) ?? batch);
     case 'prefillAttention':
       return batch.prefillCount === 0 ? 0 : latency.attentionNs(tp, batch.prefillOnly);
     case 'pimAttention':

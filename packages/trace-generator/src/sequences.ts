@@ -28,6 +28,7 @@ const conditions = {
   qkNorm: (model: ModelShape) => model.qkNorm,
   compressedQuery: (model: ModelShape) => model.mla?.queryRank !== undefined,
   sharedExperts: (model: ModelShape) => model.moe?.sharedIntermediateSize !== undefined,
+  sandwichNorms: (model: ModelShape) => model.sandwichNorms !== undefined,
 } as const;
 
 interface Naming {
@@ -77,12 +78,14 @@ const namings: Record<'fused' | 'unfused', Naming> = {
       { name: 'rotary_emb', optional: true },
       { name: 'attention', key: 'attention' },
       { name: 'o_proj', after: 'allReduce' },
+      { name: 'post_attention_layernorm', profile: 'layernorm', when: 'sandwichNorms' },
       { name: 'post_layernorm', profile: 'layernorm' },
     ],
     dense: [
       { name: 'gate_up_proj' },
       { name: 'act_fn' },
       { name: 'down_proj', after: 'allReduce' },
+      { name: 'post_feedforward_layernorm', profile: 'layernorm', when: 'sandwichNorms' },
     ],
     latentAttention,
     moe: [...shared, { name: 'moe', key: 'moe' }],
@@ -145,7 +148,7 @@ export function sequenceOf(model: ModelShape, naming: keyof typeof namings): Seq
   return {
     embedding: parts.embedding,
     attention: present(model.mla === undefined ? parts.attention : parts.latentAttention),
-    dense: layers.includes(false) ? parts.dense : [],
+    dense: layers.includes(false) ? present(parts.dense) : [],
     moe: layers.includes(true) ? present(parts.moe) : [],
     head: parts.head,
   };

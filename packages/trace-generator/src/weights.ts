@@ -6,9 +6,8 @@ import { nearest, UserError } from '@astrolabe/base';
 import { TensorLocation } from '@astrolabe/chakra';
 import {
   type Cluster,
-  dtypeBytes,
   type Instance,
-  operatorWeightElements,
+  operatorWeightBytes,
   redundantExperts,
   weightPlacement,
 } from '@astrolabe/config';
@@ -94,7 +93,6 @@ function weightQuantity(context: Context, name: string): number {
     expertRanks,
     redundantExperts: redundantExperts(instance.experts),
   };
-  const elements = operatorWeightElements(instance.model, sharding, name);
-  const value = elements * dtypeBytes[instance.engine.dtype];
+  const value = operatorWeightBytes(instance.model, sharding, name, instance.engine.dtype);
   return value === 0 ? 0 : quantities.add({ kind: 'constant', value });
 }

@@ -5,10 +5,14 @@
  * every operator. Operand sizes as vLLM's layers have them.
  */
 import {
-  blockElements,
+  attendsLocally,
+  attentionBlockBytes,
   dtypeBytes,
+  expertBytes,
   feedForwardBytes,
+  firstLayerOf,
   type Instance,
+  isMoeLayer,
   kvBytesPerTokenPerLayer,
   kvHeadsPerRank,
   type ModelShape,
@@ -20,7 +24,7 @@ import {
 import type { Iteration } from '@astrolabe/trace-generator';
 
 export type TrafficModel = (
-  iteration: Pick<Iteration, 'requests' | 'newTokens' | 'contextTokens'>,
+  iteration: Pick<Iteration, 'requests' | 'newTokens' | 'contextTokens' | 'waveTokens'>,
 ) => number[];
 
 /** What one rank of a pipeline stage, or of one of two pools, moves. Sizes in bytes. */
@@ -30,6 +34,9 @@ interface Part {
   /** Read once more by every further part of the batch. */
   readonly weightsPerPass: number;
   readonly layers: number;
+  /** Of the layers, those that attend to a part of the context. */
+  readonly localLayers: number;
+  readonly moeLayers: number;
   /** Per token of context or of the batch, and layer. */
   readonly kvPerToken: number;
   /** Per token of the batch and layer. */
@@ -42,40 +49,77 @@ interface Part {
 export function deviceTraffic(instance: Instance): TrafficModel {
   const { model, engine, ffn } = instance;
   const parts = ffn === undefined ? stageParts(instance) : poolParts(instance, ffn.tp);
+  const window = model.slidingWindow ?? Number.POSITIVE_INFINITY;
   return (iteration) => {
     let tokens = 0;
-    let context = 0;
+    let keys = 0;
+    let localKeys = 0;
     for (let i = 0; i < iteration.newTokens.length; i++) {
-      tokens += iteration.newTokens[i];
+      const added = iteration.newTokens[i];
+      const context = iteration.contextTokens[i];
+      tokens += added;
       // With attention offloaded, the KV of decodes is read where it lies.
-      const decode = iteration.newTokens[i] === 1 && iteration.contextTokens[i] > 0;
-      if (engine.attentionOffload && decode) continue;
-      context += iteration.contextTokens[i] + iteration.newTokens[i];
+      if (engine.attentionOffload && added === 1 && context > 0) continue;
+      keys += Math.min(context, window - 1) + added;
+      localKeys += localContext(model, context) + added;
     }
     const passes = Math.min(ffn?.microBatches ?? 1, Math.max(1, iteration.requests.length));
-    const unhit = unhitShare(model, tokens / passes);
-    return parts.map(
-      ({ weights, weightsPerPass, layers, kvPerToken, activations, experts }) =>
-        weights +
-        (passes - 1) * weightsPerPass -
-        passes * layers * unhit * experts +
-        layers * ((context + tokens) * kvPerToken + tokens * activations),
-    );
+    const routed = iteration.waveTokens?.reduce((sum, count) => sum + count, 0) ?? tokens;
+    const unhit = unhitShare(model, routed / passes);
+    return parts.map((part) => {
+      const { layers, localLayers, kvPerToken } = part;
+      const read = (layers - localLayers) * keys + localLayers * localKeys;
+      return (
+        part.weights +
+        (passes - 1) * part.weightsPerPass -
+        passes * part.moeLayers * unhit * part.experts +
+        (read + layers * tokens) * kvPerToken +
+        layers * tokens * part.activations
+      );
+    });
   };
 }
 
-function stageParts({ model, engine, tp, pp, ep, experts }: Instance): Part[] {
+/** Cached tokens that a layer reads which attends to a part of the context. */
+function localContext({ localAttention }: ModelShape, context: number): number {
+  if (localAttention === undefined) return context;
+  const { span, chunked } = localAttention;
+  return chunked ? context % span : Math.min(context, span - 1);
+}
+
+function stageParts(instance: Instance): Part[] {
+  const { model, engine, tp, pp, ep, experts } = instance;
   const redundant = redundantExperts(experts);
   const bytes = dtypeBytes[engine.dtype];
   const activations = (attentionElements(model, tp) + feedForwardElements(model, tp)) * bytes;
+  const sharding = { tp, pp, ep, redundantExperts: redundant };
   return pipelineLayers(model.numLayers, pp).map((layers, stage) => ({
-    weights: weightBytes(model, { tp, pp, ep, redundantExperts: redundant }, stage, engine.dtype),
+    weights: weightBytes(model, sharding, stage, engine.dtype) - unreadEmbedding(instance, stage),
     weightsPerPass: 0,
-    layers,
+    ...layerKinds(model, firstLayerOf(model.numLayers, pp, stage), layers),
     kvPerToken: kvBytesPerTokenPerLayer(model, tp, engine.kvCacheDtype),
     activations,
-    experts: expertElements(model, ep > 1 ? ep : tp, redundant) * bytes,
+    experts: layerExperts(instance, tp, redundant),
   }));
+}
+
+function layerKinds(
+  model: ModelShape,
+  first: number,
+  layers: number,
+): Pick<Part, 'layers' | 'localLayers' | 'moeLayers'> {
+  const own = Array.from({ length: layers }, (_, i) => first + i);
+  return {
+    layers,
+    localLayers: own.filter((layer) => attendsLocally(model, layer)).length,
+    moeLayers: own.filter((layer) => isMoeLayer(model, layer)).length,
+  };
+}
+
+/** Of the embedding the rows of the batch's tokens are read, which is next to nothing; a tied head is all. */
+function unreadEmbedding({ model, tp, pp, engine }: Instance, stage: number): number {
+  if (stage > 0 || (model.tiedEmbeddings && pp === 1)) return 0;
+  return Math.ceil(model.vocabSize / tp) * model.hiddenSize * dtypeBytes[engine.dtype];
 }
 
 /** Attention devices and feed-forward devices: parts of a batch each read a layer's weights again. */
@@ -83,14 +127,14 @@ function poolParts(instance: Instance, ffnTp: number): Part[] {
   const { model, engine, tp, ep } = instance;
   const bytes = dtypeBytes[engine.dtype];
   const layers = model.numLayers;
-  const dense = (3 * model.hiddenSize * model.intermediateSize) / tp;
-  const attentionBlock = blockElements(model, { tp, pp: 1, ep: 1 }, false) - dense;
+  const attentionBlock = attentionBlockBytes(model, tp, engine.dtype);
   const feedForward = feedForwardBytes(model, ffnTp, ep, engine.dtype);
   return [
     {
-      weights: residentWeightBytes(instance, 0),
-      weightsPerPass: layers * attentionBlock * bytes,
-      layers,
+      weights: residentWeightBytes(instance, 0) - unreadEmbedding(instance, 0),
+      weightsPerPass: layers * attentionBlock,
+      ...layerKinds(model, 0, layers),
+      moeLayers: 0,
       kvPerToken: kvBytesPerTokenPerLayer(model, tp, engine.kvCacheDtype),
       activations: attentionElements(model, tp) * bytes,
       experts: 0,
@@ -98,10 +142,10 @@ function poolParts(instance: Instance, ffnTp: number): Part[] {
     {
       weights: feedForward,
       weightsPerPass: feedForward,
-      layers,
+      ...layerKinds(model, 0, layers),
       kvPerToken: 0,
       activations: feedForwardElements(model, ffnTp) * bytes,
-      experts: expertElements(model, ep > 1 ? ep : ffnTp) * bytes,
+      experts: layerExperts(instance, ffnTp),
     },
   ];
 }
@@ -125,9 +169,9 @@ function feedForwardElements({ hiddenSize: h, intermediateSize, moe }: ModelShap
 }
 
 /** Expert weights of one layer on one of the ranks that they are divided over. */
-function expertElements({ moe, hiddenSize }: ModelShape, ranks: number, redundant = 0): number {
-  if (moe === undefined) return 0;
-  return ((moe.numExperts + redundant) * 3 * hiddenSize * moe.intermediateSize) / ranks;
+function layerExperts({ model, ep, engine }: Instance, tp: number, redundant = 0): number {
+  const physical = (model.moe?.numExperts ?? 0) + redundant;
+  return (physical * expertBytes(model, engine.dtype)) / (ep > 1 ? ep : tp);
 }
 
 /** Share of experts no token chose, for tokens that choose k of E evenly: (1 - k/E)^T. */

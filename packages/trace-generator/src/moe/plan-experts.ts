@@ -2,9 +2,8 @@
 import { askedBy, UserError } from '@astrolabe/base';
 import {
   checkExpertRanks,
-  dtypeBytes,
   type ExpertOptions,
-  expertElements,
+  expertBytes,
   type Instance,
 } from '@astrolabe/config';
 import type { ExpertBlock } from '../quantities.js';
@@ -41,6 +40,6 @@ export function planExperts(
     loads,
     expertsPerToken: moe.expertsPerToken,
     slices: ranks / ep,
-    expertBytes: expertElements(instance.model) * dtypeBytes[instance.engine.dtype],
+    expertBytes: expertBytes(instance.model, instance.engine.dtype),
   };
 }
