@@ -129,16 +129,18 @@ describe.skipIf(!isBuilt)('chakra (needs npm run build)', () => {
     });
   });
 
-  test('lint: 0 and silence, or 1 and the findings', () => {
+  test('lint: 0 and silence; warnings, and 1 only if asked for; errors and 1', () => {
     expect(chakra(['lint'], iteration(3))).toEqual({ rc: 0, out: '', err: '' });
     const bad = chakra(['lint'], iteration(3, 0));
-    expect(bad.rc).toBe(1);
+    expect(bad.rc).toBe(0);
     expect(bad.out.split('\n')[0]).toBe(
       'stdin: instance 0 iteration 3 NPU 0: node 0 (id 0 "gemm "q""): warning: ' +
         'compute without duration, num_ops or tensor_size [zero-duration]',
     );
     expect(bad.err).toBe('chakra: 0 errors, 2 warnings\n');
-    expect(chakra(['lint', '--errors-only'], iteration(3, 0)).rc).toBe(0);
+    expect(chakra(['lint', '--strict'], iteration(3, 0))).toEqual({ ...bad, rc: 1 });
+    const silent = { rc: 0, out: '', err: '' };
+    expect(chakra(['lint', '--strict', '--errors-only'], iteration(3, 0))).toEqual(silent);
     expect(chakra(['lint', '--rules'], iteration(3)).out).toContain('unmatched-send');
   });
 
