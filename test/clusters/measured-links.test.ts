@@ -163,7 +163,7 @@ describe('a table in place of the ring', () => {
     });
   });
 
-  it('the network\u2019s own times as a table change nothing', async () => {
+  it("the network's own times as a table change nothing", async () => {
     const sizes = [100, hiddenBytes];
     const times = sizes.map((size) => ringNs(4, size));
     const curve = tableOf(['all_reduce', 4, sizes, times]);
@@ -176,7 +176,7 @@ describe('a table in place of the ring', () => {
 const network = new URL('../../../shared/refdata/vidur/profiling/network', import.meta.url)
   .pathname;
 
-describe.skipIf(!existsSync(network))('Vidur\u2019s tables in a run (needs ../shared)', () => {
+describe.skipIf(!existsSync(network))("Vidur's tables in a run (needs ../shared)", () => {
   const reading = { tp: 1, shape: undefined, clockGHz: undefined };
   const names = { hardware: 'any', model: 'any', dtype: 'any' };
   const read = (machine: string) => {
@@ -229,7 +229,7 @@ describe('links fitted to measurements', () => {
 
   const kinds = Object.keys(types) as (keyof typeof types)[];
   it.each(kinds.flatMap((kind) => [2, 4].map((n) => [kind, n] as const)))(
-    'of the machine\u2019s own %s of %i are its links',
+    "of the machine's own %s of %i are its links",
     (operator, n) => {
       const times = sizes.map((size) => machineNs(types[operator], n, size));
       const curve = new SizeCurve(sizes, times);

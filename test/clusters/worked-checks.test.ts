@@ -155,7 +155,7 @@ describe('disaggregation over links that exist', () => {
       .map(({ finishNs }, i) => finishNs - backend.transfers[i].releaseNs);
   }
 
-  it('one sender has the receiver\u2019s link for itself', async () => {
+  it("one sender has the receiver's link for itself", async () => {
     const [time] = await transferTimes([role('prefill'), role('decode')], 1);
     expect(Math.abs(time - aloneNs)).toBeLessThan(10);
   });

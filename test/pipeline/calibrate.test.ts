@@ -52,7 +52,7 @@ async function recovered(folder: string, cluster: string, made: object, ...flags
 describe.skipIf(!isBuilt)('report calibrate (needs a build)', () => {
   const made = { source: 'made', step_overhead_ns: 1_200_000, front_end_delay_ns: 5_000_000 };
 
-  test('recovers step overhead and front-end delay from a client\u2019s view', () =>
+  test("recovers step overhead and front-end delay from a client's view", () =>
     inFolder(async (folder) => {
       const one = join(root, 'cluster_config/rtxpro6000.json');
       const { found, stderr } = await recovered(folder, one, made);

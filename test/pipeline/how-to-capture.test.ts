@@ -59,7 +59,7 @@ describe.skipIf(!isBuilt)('files of a capture (need a build)', () => {
     inFolder(async (folder) => {
       const latent = join(folder, 'latent.json');
       writeFileSync(latent, JSON.stringify({ model_type: 'deepseek_v3' }));
-      const to = ['--out', join(folder, 'out')];
+      const to = ['--output', join(folder, 'out')];
       const cases: [string[], RegExp][] = [
         [to, /--config is required/],
         [['--config', 'nowhere.json', ...to], /No such file or directory: 'nowhere\.json'/],
@@ -91,7 +91,7 @@ describe.skipIf(!isBuilt)('files of a capture (need a build)', () => {
       script,
       '--config',
       config,
-      '--out',
+      '--output',
       '/nonexistent',
     ]);
     expect(outcome.stderr).toMatch(/^capture\.py: needs PyTorch 1\.13 or later: .*\n$/);
@@ -103,7 +103,7 @@ describe.skipIf(!isBuilt || python === undefined)('capture.py (needs python3 wit
   test('a fresh capture of an expert model, TP 2', () =>
     inFolder(async (folder) => {
       const grid = ['--tokens', '1,4,16', '--experts', '2,8', '--tp', '2', '--seed', '3'];
-      const outcome = await capture(['--config', config, '--out', folder, ...quick, ...grid]);
+      const outcome = await capture(['--config', config, '--output', folder, ...quick, ...grid]);
       expect(outcome.stdout.toString()).toBe('');
       expect(outcome.code).toBe(0);
       const about = JSON.parse(readFileSync(join(folder, 'capture.json'), 'utf8'));
@@ -135,7 +135,7 @@ describe.skipIf(!isBuilt || python === undefined)('capture.py (needs python3 wit
       chmodSync(command, 0o755);
       const grid = ['--tokens', '1', '--experts', '2', '--idle-seconds', '0.3'];
       const env = { PATH: `${folder}:${process.env.PATH}` };
-      const outcome = await capture(['--config', config, '--out', folder, ...quick, ...grid], env);
+      const outcome = await capture(['--config', config, '--output', folder, ...quick, ...grid], env);
       expect(outcome.code, outcome.stderr).toBe(0);
       const power = await run('profiler-ingest', ['power', join(folder, 'power.csv')]);
       expect(JSON.parse(power.stdout.toString())).toMatchObject({
@@ -149,7 +149,7 @@ describe.skipIf(!isBuilt || python === undefined)('capture.py (needs python3 wit
     inFolder(async (folder) => {
       const port = String(20_000 + (process.pid % 20_000));
       const env = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port };
-      const args = ['--out', folder, '--device', 'cpu', '--repeats', '1'];
+      const args = ['--output', folder, '--device', 'cpu', '--repeats', '1'];
       const both = await Promise.all(['0', '1'].map((RANK) => capture(args, { ...env, RANK })));
       expect(both.map(({ code }) => code)).toEqual([0, 0]);
       const text = await inspected(join(folder, 'collectives.csv'), folder);

@@ -90,7 +90,7 @@ describe.skipIf(!isBuilt)('power of operators (needs a build)', () => {
       }
     }));
 
-  test('lies between the operators\u2019, and is the same in pipes', () =>
+  test("lies between the operators', and is the same in pipes", () =>
     inFolder(async (folder) => {
       const power = (operator: string): number => (operator === 'down_proj' ? 500 : 200);
       const [low, high] = [

@@ -29,11 +29,11 @@ from shape import CaptureError, Shape
 torch = None  # imported late: its absence is one line, and mistakes show at once
 
 EXAMPLES = """examples:
-  python3 capture.py --config Llama-3.1-8B/config.json --out capture
-  python3 capture.py --config config.json --out capture-tp2 --tp 2 --dtype bfloat16
-  python3 capture.py --config config.json --out quick --device cpu --dtype float32 \\
+  python3 capture.py --config Llama-3.1-8B/config.json --output capture
+  python3 capture.py --config config.json --output capture-tp2 --tp 2 --dtype bfloat16
+  python3 capture.py --config config.json --output quick --device cpu --dtype float32 \\
       --tokens 1,16,64 --contexts 0,256 --sequences 1,8 --repeats 3
-  torchrun --nproc_per_node 8 capture.py --out capture
+  torchrun --nproc_per_node 8 capture.py --output capture
   profiler-ingest import capture/trace.json.gz --hardware MyGPU --model org/Model -o my.arrow
 """
 COLUMNS = ["operator", "kind", "measurement", "tp", "tokens", "context_tokens", "sequences",
@@ -65,7 +65,7 @@ def arguments():
     parser = Parser(prog="capture.py", description=__doc__, epilog=EXAMPLES,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", help="Hugging Face config.json")
-    parser.add_argument("--out", required=True, help="folder for the results")
+    parser.add_argument("--output", required=True, help="folder for the results")
     parser.add_argument("--dtype", help="bfloat16, float16, float32; default: the config's")
     parser.add_argument("--tp", type=int, default=1, help="tensor-parallel degree to emulate")
     parser.add_argument("--device", choices=["cuda", "cpu"], help="default: cuda if there is one")
@@ -227,7 +227,7 @@ def measure_operators(args, shape, block_class):
     try:
         with torch.no_grad():
             skipped = sweep(block, args, with_clock)
-            write_csv(os.path.join(args.out, "operators.csv"), rows)
+            write_csv(os.path.join(args.output, "operators.csv"), rows)
             with torch.profiler.profile(activities=activities, record_shapes=True) as profile:
                 # The adapter leaves out what runs in here under no other annotation.
                 with torch.profiler.record_function("astrolabe:setup"):
@@ -236,9 +236,9 @@ def measure_operators(args, shape, block_class):
                     torch.cuda.synchronize()
     finally:
         stop_power_log(args, power)
-    write_trace(profile, os.path.join(args.out, "trace.json"))
+    write_trace(profile, os.path.join(args.output, "trace.json"))
     note = f", {skipped} left out: not enough memory" if skipped else ""
-    print(f"{len(rows)} points in {args.out}{note}", file=sys.stderr)
+    print(f"{len(rows)} points in {args.output}{note}", file=sys.stderr)
 
 
 def measure_collectives(args):
@@ -273,8 +273,8 @@ def measure_collectives(args):
                          "devices_per_node": min(workers, int(os.environ.get("LOCAL_WORLD_SIZE", world))),
                          "latency_us": f"{statistics.median(samples):.3f}"})
     if rank == 0:
-        write_csv(os.path.join(args.out, "collectives.csv"), rows)
-        print(f"{len(rows)} points in {args.out}", file=sys.stderr)
+        write_csv(os.path.join(args.output, "collectives.csv"), rows)
+        print(f"{len(rows)} points in {args.output}", file=sys.stderr)
     dist.destroy_process_group()
 
 
@@ -282,7 +282,7 @@ def start_power_log(args):
     if shutil.which("nvidia-smi") is None:
         return None
     query = "--query-gpu=timestamp,index,utilization.gpu,power.draw"
-    with open(os.path.join(args.out, "power.csv"), "w") as file:
+    with open(os.path.join(args.output, "power.csv"), "w") as file:
         log = subprocess.Popen(["nvidia-smi", query, "--format=csv", "-lms", "100"], stdout=file,
                                stderr=subprocess.DEVNULL)
     time.sleep(args.idle_seconds)
@@ -295,7 +295,7 @@ def stop_power_log(args, log):
     time.sleep(args.idle_seconds)
     log.terminate()
     log.wait()
-    path = os.path.join(args.out, "power.csv")
+    path = os.path.join(args.output, "power.csv")
     with open(path) as file:
         lines = file.readlines()
     # Its last line may be half written when it is stopped.
@@ -357,7 +357,7 @@ def main():
     args.device = args.device or ("cuda" if has_cuda else "cpu")
     if args.device == "cuda" and not has_cuda:
         raise CaptureError("--device cuda: PyTorch finds no GPU")
-    os.makedirs(args.out, exist_ok=True)
+    os.makedirs(args.output, exist_ok=True)
     if several:
         measure_collectives(args)
         return
@@ -366,7 +366,7 @@ def main():
     name = torch.cuda.get_device_name() if args.device == "cuda" else threads
     about = {"device": name, "torch": torch.__version__, "dtype": args.dtype, "tp": args.tp,
              "seed": args.seed, "repeats": args.repeats}
-    with open(os.path.join(args.out, "capture.json"), "w") as file:
+    with open(os.path.join(args.output, "capture.json"), "w") as file:
         file.write(json.dumps(about, indent=2) + "\n")
 
 

@@ -57,7 +57,7 @@ export const engineOverridesSchema = z.strictObject({
     .optional(),
   enable_attn_offloading: z
     .boolean()
-    .describe('decode attention runs in the PIM channels of the node\u2019s memory')
+    .describe("decode attention runs in the PIM channels of the node's memory")
     .optional(),
   enable_sub_batch_interleaving: z
     .boolean()

@@ -40,7 +40,7 @@ export const expertBalancingSchema = z
   .strictObject({
     num_redundant_experts: count
       .default(0)
-      .describe('replicas beyond the model’s experts in every layer, on all ranks together'),
+      .describe("replicas beyond the model's experts in every layer, on all ranks together"),
     window_size: positive
       .default(1000)
       .describe('steps before a rearrangement whose loads decide it'),

@@ -19,7 +19,7 @@ const examples = [
 await runMain('profiler-ingest', async () => {
   const program = makeCommand(
     'profiler-ingest',
-    'Turns measurements into profiles that the trace generator can look operators up in.',
+    'Turns measurements into profiles that the trace generator can look operators up in',
     examples,
   );
   addReadingCommands(program);

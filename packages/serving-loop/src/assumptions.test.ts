@@ -46,7 +46,7 @@ describe('assumptions', () => {
     expect(assumptions([fp8], [{ ...use, dtype: 'bf16-kvfp8' }])).toEqual([]);
   });
 
-  it('of experts: the gate, unless it was recorded or is the user\u2019s', () => {
+  it("of experts: the gate, unless it was recorded or is the user's", () => {
     expect(assumptions([withExperts(), withExperts('zipf')], [])).toEqual([
       'experts are chosen by a uniform gate, not as recorded from the model',
       'experts are chosen by a zipf gate, not as recorded from the model',

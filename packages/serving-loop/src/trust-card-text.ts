@@ -177,8 +177,8 @@ const foreignText: Record<keyof ForeignStages, string> = {
 const measurementText: Record<MeasurementKind, string> = {
   kernel: 'measured, kernel times',
   cuda_event: 'measured between device events, launch gaps included',
-  wall_clock: 'measured by the host\u2019s clock',
-  predicted: 'another tool\u2019s prediction',
+  wall_clock: "measured by the host's clock",
+  predicted: "another tool's prediction",
   simulated: 'simulated by another tool',
   roofline: 'not measured: from a data sheet; where it could be checked TPOT came out 15 % too low',
   derived: 'not measured: scaled from another profile; TPOT came out 8 % too low where checked',

@@ -25,14 +25,14 @@ export const termSwitchesSchema = z
           'device, on where it says nothing',
       ),
     fusedElementwise: on.describe(
-      'norms, rotation and activation timed as plain modules take a fused kernel\u2019s time at most',
+      "norms, rotation and activation timed as plain modules take a fused kernel's time at most",
     ),
     unpackedQueryHeads: on.describe(
       'decodes beside a chunk, or with a sliding window, read the KV cache once per query head ' +
         'where attention was timed apart and the kernel packs only pure decodes',
     ),
     kvDtype: on.describe(
-      'decodes read a KV cache of another type than the model\u2019s as one of as many bytes',
+      "decodes read a KV cache of another type than the model's as one of as many bytes",
     ),
     weightFloor: on.describe('no operator timed alone is faster than memory delivers its weights'),
     sharedExpertStream: on.describe(

@@ -1,5 +1,5 @@
 /** Commander set up as every command here wants it: throws instead of exiting, rejects extras. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 
 export const version = '0.1.0';
 
@@ -35,6 +35,16 @@ export function makeCommand(
 function helpExamples(examples: readonly string[]): string {
   const lines = examples.map((line) => (line.startsWith(' ') ? `  ${line}` : `  $ ${line}`));
   return `\nExamples:\n${lines.join('\n')}`;
+}
+
+/** `--format`, alike in every command; the first choice is the default. */
+export function formatOption(choices: readonly string[], what = 'output format'): Option {
+  return new Option('--format <name>', what).choices(choices).default(choices[0]);
+}
+
+/** Operands that are files or, by default, stdin. */
+export function inputsArgument(name: string, what: string): Argument {
+  return new Argument(`[${name}...]`, what).default(['-'], '-');
 }
 
 /** Argument parsers for commander options. */

@@ -1,6 +1,8 @@
 export {
   booleanFlag,
+  formatOption,
   fraction,
+  inputsArgument,
   isOurs,
   makeCommand,
   nonNegativeInteger,

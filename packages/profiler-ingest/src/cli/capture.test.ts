@@ -70,7 +70,7 @@ describe.skipIf(python === undefined)('capture.py (needs python3 with torch)', (
   test('a fresh run through both adapters', async () => {
     const grid = ['--max-tokens', '4', '--max-sequences', '1', '--max-context', '64'];
     const config = join(fixtures, 'tiny-config.json');
-    const rest = ['--config', config, '--out', folder, '--dtype', 'float32', '--repeats', '1'];
+    const rest = ['--config', config, '--output', folder, '--dtype', 'float32', '--repeats', '1'];
     execFileSync(python as string, [script, ...rest, ...grid, '--device', 'cpu'], {
       stdio: 'ignore',
     });

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { type CheckedBatch, checkCoverage } from '../check.js';
 import { mergeTables } from '../merge.js';
 import { transferTable } from '../transfer.js';
-import { degrees } from './commands-derive.js';
+import { degreesOption } from './commands-derive.js';
 import { deviceOf } from './devices.js';
 import { loadLatencyModel, loadShape } from './load-model.js';
 import { loadTable } from './load-table.js';
@@ -55,7 +55,7 @@ export function addCheckingCommands(program: Command): void {
     .option('--to-model <file>', 'config.json of the target; default: the same')
     .option('--name <name>', "the target model's name; default: the profile's")
     .option('--dtype <name>', "target dtype; default: the profile's")
-    .option('--tp <degrees>', 'target TP degrees', degrees, [1])
+    .addOption(degreesOption('target TP degrees'))
     .option('-o, --output <file>', 'Arrow file; - is stdout', '-')
     .action(runTransfer);
 }

@@ -2,7 +2,7 @@
 import { UserError } from '@astrolabe/base';
 import { rooflineTable } from '@astrolabe/profile';
 import { encodeProfile } from '@astrolabe/profile/arrow';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { defaultFit, fitProfile } from '../fit/fit-profile.js';
 import { printJson } from '../print-json.js';
 import { withNames } from './commands-read.js';
@@ -11,7 +11,11 @@ import { loadShape } from './load-model.js';
 import { type GivenNames, loadTable } from './load-table.js';
 import { printLines, writeOutput } from './output.js';
 
-export function degrees(text: string): number[] {
+export function degreesOption(what: string): Option {
+  return new Option('--tp <degrees>', what).argParser(degrees).default([1], '1');
+}
+
+function degrees(text: string): number[] {
   const list = text.split(',').map(Number);
   if (!list.every((tp) => Number.isInteger(tp) && tp >= 1)) {
     throw new InvalidArgumentError('expected degrees like 1,2,4');
@@ -38,7 +42,7 @@ export function addDerivingCommands(program: Command): void {
     .option('--model <name>', 'a shipped model, or a Hugging Face config.json')
     .option('--name <name>', "the model's name in the profile; by default from the path")
     .option('--dtype <name>', 'bf16, fp16, fp8', 'bf16')
-    .option('--tp <degrees>', 'tensor-parallel degrees', degrees, [1])
+    .addOption(degreesOption('tensor-parallel degrees'))
     .option('-o, --output <file>', 'Arrow file; - is stdout', '-')
     .action(runRoofline);
 }

@@ -13,7 +13,7 @@ import { printLines, writeOutput } from './output.js';
 interface Options {
   readonly memBw?: number;
   readonly output?: string;
-  readonly thin: boolean;
+  readonly thin?: boolean;
   readonly source?: string;
 }
 
@@ -24,14 +24,14 @@ export function addLinkCommand(program: Command): void {
     .argument('<inputs...>', 'Arrow profile, size table .json, or CSV files (Vidur, long CSV)')
     .option('--mem-bw <GB/s>', "the device's mem_bw: reductions pass over it", positiveNumber)
     .option('-o, --output <file>', 'also writes the measurements as a table for measured_links')
-    .option('--thin', 'of the table: one size per doubling, medians', false)
+    .option('--thin', 'of the table: one size per doubling, medians')
     .option('--source <text>', "of the table: who measured it, on what; default: the input's words")
     .action(async (inputs: string[], options: Options) => {
       const measured = readCurves(inputs);
       await printLines(linkLines(measured.curves, options.memBw ?? 0));
       if (options.output === undefined) return;
       const source = options.source ?? measured.source;
-      const table = sizeTableOf({ ...measured, source }, options.thin);
+      const table = sizeTableOf({ ...measured, source }, options.thin ?? false);
       await writeOutput(options.output, printJson(table));
     });
 }

@@ -18,7 +18,7 @@ function curves(...files: string[]) {
   return new CollectiveTable(importCsvFiles(inputs, names, reading)).curves;
 }
 
-describe.skipIf(!existsSync(network))('Vidur\u2019s collectives (needs ../shared)', () => {
+describe.skipIf(!existsSync(network))("Vidur's collectives (needs ../shared)", () => {
   const machines = ['a100_dgx', 'a100_pairwise_nvlink', 'h100_dgx', 'h100_pairwise_nvlink'];
 
   test.each(machines)('%s: the table is what was measured', (machine) => {

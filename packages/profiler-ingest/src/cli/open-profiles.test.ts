@@ -38,7 +38,7 @@ test('a missing directory is named', async () => {
   await expect(openProfiles('/nonexistent/profiles')).rejects.toThrow(/no such directory/);
 });
 
-test('a profile of the KV cache\u2019s type is preferred, where there is one', async () => {
+test("a profile of the KV cache's type is preferred, where there is one", async () => {
   const shipped = new URL('../../../../profiles', import.meta.url).pathname;
   const folder = mkdtempSync(join(tmpdir(), 'profiles-'));
   const model = 'RTX4090/meta-llama/Llama-3.1-8B';

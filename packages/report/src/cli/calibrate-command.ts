@@ -35,7 +35,7 @@ interface Flags {
   profiles?: string;
   real: string;
   name?: string;
-  fitLink: boolean;
+  fitLink?: boolean;
   seed: number;
   output: string;
 }
@@ -52,9 +52,9 @@ export function addCalibrate(program: Command): void {
     .requiredOption('--real <path>', realHelp)
     .option('--profiles <dir>', 'profiles of the device (default: shipped)')
     .option('--name <text>', 'how results shall name the run (default: its path)')
-    .option('--fit-link', 'the bandwidth inside a tensor-parallel group, too', false)
+    .option('--fit-link', 'the bandwidth inside a tensor-parallel group, too')
     .option('--seed <n>', 'seed of the resampling', nonNegativeInteger, 0)
-    .option('-o, --output <file>', 'where the calibration goes; - = stdout', '-');
+    .option('-o, --output <file>', 'where the calibration goes; - is stdout', '-');
   addBehaviourOptions(command);
   command.action(async (flags: Flags) => {
     const options = servingOptions(command, shippedProfiles);

@@ -1,21 +1,22 @@
 /** `report capacity`: the highest rate of a workload that each cluster bears. */
 import { basename } from 'node:path';
 import { askedBy, UserError } from '@astrolabe/base';
-import { fraction, positiveNumber, Verdict, writeStdout } from '@astrolabe/base/cli';
+import { formatOption, fraction, positiveNumber, Verdict, writeStdout } from '@astrolabe/base/cli';
 import { loadCluster } from '@astrolabe/config/cli';
-import { fewestToTellOverload } from '@astrolabe/serving-loop';
+import { fewestToTellOverload, unservable } from '@astrolabe/serving-loop';
 import {
   addBehaviourOptions,
   addInputOptions,
   type ServingOptions,
   serve,
+  servedCluster,
   servingOptions,
   shippedProfiles,
 } from '@astrolabe/serving-loop/cli';
-import { atRate, type Request } from '@astrolabe/workload';
+import { atRate, type Request, RequestDropper } from '@astrolabe/workload';
 import { readWorkload } from '@astrolabe/workload/cli';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { unlikeBases } from '../capacity/comparability.js';
+import { type Command, InvalidArgumentError } from 'commander';
+import { scarceClasses, unlikeBases } from '../capacity/comparability.js';
 import { type Capacity, findCapacity } from '../capacity/find-capacity.js';
 import {
   type ClusterCapacity,
@@ -31,7 +32,7 @@ interface Flags {
   seconds: number;
   precision: number;
   format: 'text' | 'ndjson';
-  quiet: boolean;
+  quiet?: boolean;
 }
 
 export function addCapacity(program: Command): void {
@@ -41,20 +42,24 @@ export function addCapacity(program: Command): void {
       'the highest rate of a workload at which a cluster meets its targets and waiting does not grow',
     )
     .argument('<cluster...>', 'cluster files to compare')
+    .helpOption('-h, --help', 'display help for command')
     .optionsGroup('Inputs:')
-    .requiredOption('--workload <file>', 'requests whose rate is changed; - = stdin; required');
+    .requiredOption('--workload <file>', 'requests whose rate is changed; - is stdin; required');
   addInputOptions(command)
     .optionsGroup('Search:')
     .option('--attainment <share>', 'of requests that must meet every --slo', fraction, 0.99)
     .option('--rates <low:high>', 'requests/s to look between (default: until found)', rates)
-    .option('--seconds <s>', 'of arrivals in every run, 8 requests at least', positiveNumber, 60)
+    .option(
+      '--seconds <s>',
+      'of arrivals in every run, and requests enough for one to miss its targets',
+      positiveNumber,
+      60,
+    )
     .option('--precision <share>', 'how close the answer must be', positiveNumber, 0.05)
     .addOption(
-      new Option('--format <format>', 'a table, or a line per cluster with every rate tried')
-        .choices(['text', 'ndjson'])
-        .default('text'),
+      formatOption(['text', 'ndjson'], 'a table, or a line per cluster with every rate tried'),
     )
-    .option('--quiet', 'no line per rate on stderr', false);
+    .option('-q, --quiet', 'no line per rate on stderr');
   addBehaviourOptions(command);
   command.action(async (clusters: string[], flags: Flags) => {
     const requests = await readWorkload(flags.workload);
@@ -63,10 +68,14 @@ export function addCapacity(program: Command): void {
     // All files are read before the first is simulated.
     const asked = clusters.map((cluster) => ({ cluster, devices: deviceCount(cluster) }));
     const found: ClusterCapacity[] = [];
-    for (const one of asked) {
-      found.push({ ...one, ...(await capacityOf(one.cluster, requests, options, flags)) });
+    const servable = asked.map(({ cluster }) =>
+      servableOf(requests, { ...options, clusterConfig: cluster }),
+    );
+    for (const [i, one] of asked.entries()) {
+      found.push({ ...one, ...(await capacityOf(one.cluster, servable[i], options, flags)) });
     }
-    for (const note of unlikeBases(found)) process.stderr.write(`report: note: ${note}\n`);
+    for (const text of [...unlikeBases(found), ...scarceClasses(found, flags.attainment)])
+      note(text);
     await writeStdout(
       flags.format === 'text'
         ? formatCapacities(found, {
@@ -105,6 +114,37 @@ function checkClasses(named: readonly string[], requests: readonly Request[]): v
   throw new UserError(`no request is of class ${unknown}`, { at: '--slo' });
 }
 
+function note(text: string): void {
+  process.stderr.write(`report: note: ${text}\n`);
+}
+
+/**
+ * What a cluster could never serve says nothing about a rate: it would only be met sooner or later.
+ * @throws UserError such a request, unless `--unservable reject` leaves them out
+ */
+function servableOf(requests: readonly Request[], options: ServingOptions): readonly Request[] {
+  const { clusterConfig: cluster } = options;
+  const found = unservable(servedCluster(options), requests);
+  if (found.length === 0) return requests;
+  const [{ request, reason, hint }] = found;
+  if (options.unservable !== 'reject' || found.length === requests.length) {
+    const place = { at: `${cluster}: request ${request}` };
+    throw new UserError(reason, hint === undefined ? place : { ...place, hint });
+  }
+  note(
+    `${cluster}: ${found.length} of ${requests.length} requests could never be served and are left ` +
+      `out (request ${request}: ${reason})`,
+  );
+  const gone = new Set(found.map((one) => one.request));
+  const dropper = new RequestDropper();
+  return requests.flatMap((one) => {
+    const own = { ...one };
+    if (!gone.has(one.id)) return [dropper.mend(own)];
+    dropper.drop(own);
+    return [];
+  });
+}
+
 async function capacityOf(
   cluster: string,
   requests: readonly Request[],
@@ -112,7 +152,8 @@ async function capacityOf(
   flags: Flags,
 ): Promise<Capacity<RateRun>> {
   const probe = async (ratePerS: number): Promise<RateRun> => {
-    const seconds = Math.max(flags.seconds, fewestToTellOverload / ratePerS);
+    const fewest = Math.max(fewestToTellOverload, fewestToMissOne(options, flags));
+    const seconds = Math.max(flags.seconds, fewest / ratePerS);
     const { summary } = await serve({
       ...options,
       clusterConfig: cluster,
@@ -123,11 +164,18 @@ async function capacityOf(
       quiet: true,
     });
     const run = judgeRun(ratePerS, summary, flags.attainment);
-    if (!flags.quiet) process.stderr.write(`report: ${cluster}: ${describe(run)}\n`);
+    if (flags.quiet !== true) process.stderr.write(`report: ${cluster}: ${describe(run)}\n`);
     return run;
   };
   const { rates: range, precision } = flags;
   return await findCapacity(probe, { range, precision });
+}
+
+/** Of fewer requests none may miss its targets, so a single long prompt would decide the rate. */
+function fewestToMissOne({ engine }: ServingOptions, { attainment }: Flags): number {
+  if (engine?.slo === undefined || attainment === 1) return 0;
+  // 1 - 0.99 is a little less than 0.01 in floating point; nobody means that.
+  return Math.ceil(1 / (1 - attainment) - 1e-6);
 }
 
 function describe({ ratePerS, requests, met, failed }: RateRun): string {

@@ -1,6 +1,6 @@
 /** `report compare`: a simulated run against a measured one. */
-import { writeStdout } from '@astrolabe/base/cli';
-import { type Command, Option } from 'commander';
+import { formatOption, writeStdout } from '@astrolabe/base/cli';
+import type { Command } from 'commander';
 import { compareRuns } from '../compare.js';
 import { formatComparison } from '../format-comparison.js';
 import { readLlmServingSimCsv, readSimulated } from './read-simulated.js';
@@ -18,7 +18,7 @@ export function addCompare(program: Command): void {
     .description('a simulated run against a measured one, metric by metric')
     .requiredOption('--simulated <dir>', 'folder of serving-loop, or a sim.csv of LLMServingSim')
     .requiredOption('--real <path>', realHelp)
-    .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
+    .addOption(formatOption(['text', 'json']))
     .action(async (flags: Flags) => {
       const isTable = /\.csv(\.gz)?$/.test(flags.simulated);
       const simulated = isTable

@@ -1,8 +1,8 @@
 /** `report summary`: a simulated run in figures, from its own files. */
 import { parseWith } from '@astrolabe/base';
-import { readJson, writeStdout } from '@astrolabe/base/cli';
+import { formatOption, readJson, writeStdout } from '@astrolabe/base/cli';
 import { formatSummary, type Summary, summarySchema } from '@astrolabe/serving-loop';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { resultOf } from './run-folder.js';
 
 export function addSummary(program: Command): void {
@@ -10,7 +10,7 @@ export function addSummary(program: Command): void {
     .command('summary')
     .description('the summary of a simulated run')
     .argument('<dir>', 'folder written by serving-loop --output')
-    .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
+    .addOption(formatOption(['text', 'json']))
     .action(async (folder: string, flags: { format: 'text' | 'json' }) => {
       const path = resultOf(folder, 'summary.json');
       const summary = readSummary(path);

@@ -28,7 +28,7 @@ describe('KV tier flags', () => {
     expect(() => parseKvTier('host,load=lazy')).toThrow('--kv-tier');
   });
 
-  it('takes LLMServingSim\u2019s flags for one tier', () => {
+  it("takes LLMServingSim's flags for one tier", () => {
     const tiers = kvTierOptions({ prefixStorage: 'cpu', enablePrefixSharing: true }).kvTiers;
     expect(tiers).toMatchObject([{ tier: 'host', shared: true, chunk_tokens: 256 }]);
     expect(kvTierOptions({ prefixStorage: 'none' }).kvTiers).toBeUndefined();

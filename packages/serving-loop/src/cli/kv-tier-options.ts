@@ -16,7 +16,7 @@ export function addKvTierOptions(command: Command): Command {
       (text: string, before: readonly KvTierFile[] = []) => [...before, parseKvTier(text)],
     )
     .addOption(
-      new Option('--prefix-storage <where>', 'LLMServingSim\u2019s name for one tier').argParser(
+      new Option('--prefix-storage <where>', "LLMServingSim's name for one tier").argParser(
         parseStorage,
       ),
     )

@@ -58,7 +58,7 @@ export interface ServingOptions extends RoutingOptions {
 export function servingCommand(): Command {
   const command = makeCommand(
     'serving-loop',
-    'Simulates an LLM-serving cluster under a workload and reports per-request metrics.',
+    'Simulates an LLM-serving cluster under a workload and reports per-request metrics',
     [
       'serving-loop --cluster-config cluster_config/rtxpro6000.json \\',
       '    --workload cluster_config/workloads/sharegpt-like-300.ndjson --output out/run',
@@ -68,25 +68,25 @@ export function servingCommand(): Command {
     ],
   )
     .optionsGroup('Inputs:')
-    .requiredOption(
-      '--cluster-config <file>',
-      'cluster file, ours or LLMServingSim\u2019s; required',
-    )
+    .requiredOption('--cluster-config <file>', "cluster file, ours or LLMServingSim's; required")
     .requiredOption(
       '--workload <file>',
-      'requests: any format that `workload convert` reads; - = stdin; required',
+      'requests: any format that `workload convert` reads; - is stdin; required',
     );
   addInputOptions(command)
     .optionsGroup('Results:')
-    .option('--output <dir>', 'writes requests.csv, iterations.ndjson, summary.json, run.json, ...')
-    .option('--requests-output <file>', 'per-request results; .csv, .ndjson or .arrow; - = stdout')
-    .option('--interval <s>', 'length of the interval series\u2019 intervals', positiveNumber, 1)
+    .option(
+      '-o, --output <dir>',
+      'writes requests.csv, iterations.ndjson, summary.json, run.json, ...',
+    )
+    .option('--requests-output <file>', 'per-request results; .csv, .ndjson or .arrow; - is stdout')
+    .option('--interval <s>', "length of the interval series' intervals", positiveNumber, 1)
     .addOption(
       new Option('--summary-format <format>', 'form of the summary')
         .choices(['text', 'json'])
         .default('text'),
     )
-    .option('--quiet', 'no progress, no summary', false);
+    .option('-q, --quiet', 'no progress, no summary');
   addBehaviourOptions(command);
   return addCarrierOptions(command.optionsGroup('Stages and exports (docs/pipelines.md):'));
 }
@@ -105,9 +105,7 @@ export function addInputOptions(command: Command): Command {
 /** How the service behaves, in groups. */
 export function addBehaviourOptions(command: Command): Command {
   command
-    .optionsGroup(
-      'Scheduling and KV cache (default: the instance\u2019s key; docs/cluster-file.md):',
-    )
+    .optionsGroup("Scheduling and KV cache (default: the instance's key; docs/cluster-file.md):")
     .option('--max-num-seqs <n>', 'most requests in one batch; 0 = no limit', nonNegativeInteger)
     .option(
       '--max-num-batched-tokens <n>',
@@ -171,7 +169,7 @@ export function servingOptions(command: Command, shippedProfiles: string): Servi
     calibration: raw.calibration,
     terms: termOptions(raw),
     summaryFormat: raw.summaryFormat,
-    quiet: raw.quiet,
+    quiet: raw.quiet ?? false,
     stages: carrierOptions(raw),
   };
 }

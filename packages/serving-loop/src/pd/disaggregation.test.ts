@@ -220,7 +220,7 @@ describe('pull', () => {
 });
 
 describe('first token from prefill', () => {
-  it('is the client\u2019s at the end of the prefill; decode goes on from it', async () => {
+  it("is the client's at the end of the prefill; decode goes on from it", async () => {
     const { rows, machine } = await run([request(0, 0)], {
       kvTransfer: { first_token: 'prefill' },
     });

@@ -87,7 +87,7 @@ describe('routing policies', () => {
     expect(counts).toEqual([10, 30]);
   });
 
-  it('a user\u2019s function is called with state of its own, and held to the candidates', () => {
+  it("a user's function is called with state of its own, and held to the candidates", () => {
     const router = new Router((candidates, _request, state) => {
       const calls = ((state.memory.get('calls') as number | undefined) ?? 0) + 1;
       state.memory.set('calls', calls);

@@ -24,7 +24,7 @@ export interface GeneratorOptions {
 export function generatorCommand(): Command {
   const command = makeCommand(
     'trace-generator',
-    'Turns iterations (NDJSON, one batch a line) into Chakra execution graphs, one per NPU.',
+    'Turns iterations (NDJSON, one batch a line) into Chakra execution graphs, one per NPU',
     [
       'trace-generator --cluster-config cluster_config/rtxpro6000.json iterations.ndjson \\',
       '    | system-simulator --cluster-config cluster_config/rtxpro6000.json',
@@ -32,10 +32,13 @@ export function generatorCommand(): Command {
       'trace-generator --cluster-config cluster.json --without batchPadding < iterations.ndjson',
     ],
   )
-    .argument('[iterations]', 'NDJSON file; - = stdin', '-')
-    .requiredOption('--cluster-config <file>', 'cluster file (ours or LLMServingSim\u2019s)')
+    .argument('[iterations]', 'NDJSON file; - is stdin', '-')
+    .requiredOption('--cluster-config <file>', "cluster file, ours or LLMServingSim's; required")
     .option('--profiles <dir>', 'profiles: ours or raw LLMServingSim bundles (default: shipped)')
-    .option('--calibration <file>', 'fitted step constants; none = nothing fitted')
+    .option(
+      '--calibration <file>',
+      'fitted step constants; none = nothing fitted (default: shipped)',
+    )
     .option('--max-num-seqs <n>', 'as for serving-loop: sets captured sizes', nonNegativeInteger)
     .option('--max-num-batched-tokens <n>', 'as for serving-loop', nonNegativeInteger)
     .addOption(new Option('--dtype <type>', 'as for serving-loop').choices(dtypes))
@@ -46,7 +49,7 @@ export function generatorCommand(): Command {
     .option('--enable-sub-batch-interleaving [bool]', 'as for serving-loop', booleanFlag)
     .option('--dialect <name>', `of the graphs: ${dialects.join(', ')}`, parseDialect)
     .option(
-      '--output <prefix>',
+      '-o, --output <prefix>',
       'writes <prefix>.<instance>.<iteration>.<npu>.et files; stdout gets a line naming each set',
     )
     .option(

@@ -56,7 +56,7 @@ test('arrivals in ns of an epoch are shifted exactly, sorted too', async () => {
   });
 });
 
-describe('a table of one\u2019s own', () => {
+describe("a table of one's own", () => {
   const csv = 'ts,in,out,tenant,prio\n12.5,374,44,chat,3\n14,396,109,,\n';
 
   test('columns are what the flag says, in CSV and JSON lines', async () => {

@@ -33,7 +33,7 @@ interface Flags {
   gapNs?: number;
   rate?: number;
   seed: number;
-  out: string;
+  output: string;
   quiet?: boolean;
 }
 
@@ -73,8 +73,8 @@ export function addConvert(program: Command): void {
     .option('--trace-block-size <tokens>', 'tokens per hash id of the input', positiveInteger)
     .option('--gap-ns <ns>', 'between requests of inputs without arrival times', nonNegativeInteger)
     .option('--rate <per-s>', 'Poisson arrivals for inputs without arrival times', positiveNumber)
-    .option('--seed <seed>', 'random seed of --rate', nonNegativeInteger, 42)
-    .option('-o, --out <file>', 'where to write; - is stdout', '-')
+    .option('--seed <n>', 'seed of --rate', nonNegativeInteger, 42)
+    .option('-o, --output <file>', 'where to write; - is stdout', '-')
     .option('-q, --quiet', 'no notes on stderr')
     .action(convert);
 }
@@ -82,7 +82,7 @@ export function addConvert(program: Command): void {
 async function convert(input: string, flags: Flags): Promise<void> {
   const dropper = new RequestDropper();
   const requests = transformed(input, flags, dropper);
-  await withLineOutput(flags.out, async (line) => {
+  await withLineOutput(flags.output, async (line) => {
     if (flags.to === 'astrolabe' && flags.tokenIds !== true) {
       for await (const request of requests) {
         if (!(await line(JSON.stringify(request)))) return;

@@ -4,7 +4,7 @@ import { fraction, nonNegativeInteger, positiveInteger, positiveNumber } from '@
 import { type Command, Option } from 'commander';
 import { type ArrivalProcess, arrivalProcesses } from '../generate/arrivals.js';
 import { type GenerateOptions, generate, type Shape, shapes } from '../generate/generate.js';
-import { parseLength } from '../generate/lengths.js';
+import { type Length, parseLength } from '../generate/lengths.js';
 import { presets } from '../generate/presets.js';
 import { withLineOutput } from './line-output.js';
 
@@ -16,9 +16,9 @@ interface Flags {
   pulseSize: number;
   pulseGap: number;
   preset: string;
-  prompt?: string;
-  output?: string;
-  turn?: string;
+  promptTokens?: string;
+  outputTokens?: string;
+  turnTokens?: string;
   shape: Shape;
   turns?: number;
   think: number;
@@ -28,7 +28,7 @@ interface Flags {
   systemPrompts: number;
   maxTokens: number;
   seed: number;
-  out: string;
+  output: string;
 }
 
 export function addGenerate(program: Command): void {
@@ -55,9 +55,9 @@ export function addGenerate(program: Command): void {
     .addOption(
       new Option('--preset <name>', 'lengths of a known workload').choices(names).default(names[0]),
     )
-    .option('--prompt <length>', 'tokens of a first prompt, instead of the preset')
-    .option('--output <length>', 'tokens of an answer, instead of the preset')
-    .option('--turn <length>', 'tokens a later turn adds, instead of the preset')
+    .option('--prompt-tokens <length>', 'of a first prompt, instead of the preset')
+    .option('--output-tokens <length>', 'of an answer, instead of the preset')
+    .option('--turn-tokens <length>', 'added by a later turn, instead of the preset')
     .addOption(
       new Option('--shape <shape>', 'how calls hang together')
         .choices(shapes)
@@ -70,8 +70,8 @@ export function addGenerate(program: Command): void {
     .option('--system-prompt <tokens>', 'shared first tokens', nonNegativeInteger, 0)
     .option('--system-prompts <count>', 'number of different system prompts', positiveInteger, 1)
     .option('--max-tokens <count>', 'limit of prompt plus output', positiveInteger, 32768)
-    .option('--seed <seed>', 'random seed', nonNegativeInteger, 42)
-    .option('-o, --out <file>', 'where to write; - is stdout', '-')
+    .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 42)
+    .option('-o, --output <file>', 'where to write; - is stdout', '-')
     .action(run);
 }
 
@@ -84,11 +84,15 @@ async function run(flags: Flags, command: Command): Promise<void> {
         'see --turns\n',
     );
   }
-  await withLineOutput(flags.out, async (line) => {
+  await withLineOutput(flags.output, async (line) => {
     for (const request of generate(options)) {
       if (!(await line(JSON.stringify(request)))) return;
     }
   });
+}
+
+function lengthOf(flag: string | undefined, preset: Length): Length {
+  return flag === undefined ? preset : parseLength(flag);
 }
 
 function toOptions(flags: Flags): GenerateOptions {
@@ -108,9 +112,9 @@ function toOptions(flags: Flags): GenerateOptions {
       pulseGapS: flags.pulseGap,
       seed: flags.seed,
     },
-    prompt: flags.prompt === undefined ? preset.prompt : parseLength(flags.prompt),
-    output: flags.output === undefined ? preset.output : parseLength(flags.output),
-    turn: flags.turn === undefined ? preset.turn : parseLength(flags.turn),
+    prompt: lengthOf(flags.promptTokens, preset.prompt),
+    output: lengthOf(flags.outputTokens, preset.output),
+    turn: lengthOf(flags.turnTokens, preset.turn),
     meanTurns,
     meanThinkS: flags.think,
     branches: flags.branches,

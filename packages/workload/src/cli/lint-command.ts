@@ -1,6 +1,12 @@
 /** `workload lint`: findings as lines; exit code 1 when there are errors. */
-import { isStdoutClosed, positiveInteger, StdoutBuffer, Verdict } from '@astrolabe/base/cli';
-import { type Command, Option } from 'commander';
+import {
+  formatOption,
+  isStdoutClosed,
+  positiveInteger,
+  StdoutBuffer,
+  Verdict,
+} from '@astrolabe/base/cli';
+import type { Command } from 'commander';
 import { type Finding, Linter } from '../linter.js';
 import { streamRequests } from './read-workload.js';
 
@@ -21,7 +27,7 @@ export function addLint(program: Command): void {
     .option('--max-model-len <tokens>', 'context limit of the model', positiveInteger)
     .option('--strict', 'warnings count as errors')
     .option('--limit <count>', 'findings shown per rule', positiveInteger, 20)
-    .addOption(new Option('--format <format>').choices(['text', 'ndjson']).default('text'))
+    .addOption(formatOption(['text', 'ndjson']))
     .action(lint);
 }
 

@@ -20,7 +20,7 @@ interface Flags {
   duration: number;
   rateFactor: number;
   seed: number;
-  out: string;
+  output: string;
 }
 
 export function addServeGen(program: Command): void {
@@ -31,8 +31,8 @@ export function addServeGen(program: Command): void {
     .option('--start <s>', 'start within the model, s', nonNegativeInteger, 0)
     .option('--duration <s>', 'length, s', positiveNumber, 600)
     .option('--rate-factor <factor>', 'multiplies every rate', positiveNumber, 1)
-    .option('--seed <seed>', 'random seed', nonNegativeInteger, 42)
-    .option('-o, --out <file>', 'where to write; - is stdout', '-')
+    .option('--seed <n>', 'seed of everything random', nonNegativeInteger, 42)
+    .option('-o, --output <file>', 'where to write; - is stdout', '-')
     .action(run);
 }
 
@@ -49,7 +49,7 @@ async function run(inputs: string[], flags: Flags): Promise<void> {
       hint: 'see --start, --duration and --rate-factor',
     });
   }
-  await withLineOutput(flags.out, async (line) => {
+  await withLineOutput(flags.output, async (line) => {
     for (const request of requests) {
       if (!(await line(JSON.stringify(request)))) return;
     }

@@ -1,7 +1,7 @@
 /** `workload stat`: a workload in numbers. */
 import type { Distribution } from '@astrolabe/base';
-import { positiveInteger, writeStdout } from '@astrolabe/base/cli';
-import { type Command, Option } from 'commander';
+import { formatOption, positiveInteger, writeStdout } from '@astrolabe/base/cli';
+import type { Command } from 'commander';
 import { statistics, type WorkloadStatistics } from '../statistics.js';
 import { readWorkload } from './read-workload.js';
 
@@ -18,7 +18,7 @@ export function addStat(program: Command): void {
     .argument('[input]', 'workload in any format; - is stdin', '-')
     .option('--from <format>', 'format of the input, as for convert')
     .option('--block-size <tokens>', 'prefix-cache block', positiveInteger, 16)
-    .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'))
+    .addOption(formatOption(['text', 'json']))
     .action(async (input: string, flags: Flags) => {
       const requests = await readWorkload(input, { format: flags.from });
       const result = statistics(requests, flags.blockSize);

@@ -125,7 +125,7 @@ function chart(runs: readonly Served[]): Chart {
 
 const explanation = [
   'Where the gain comes from: a decode step reads all weights once, which batches share, and every',
-  'request\u2019s own KV cache, which they do not. With 200 requests of some 400 tokens the KV cache is',
+  "request's own KV cache, which they do not. With 200 requests of some 400 tokens the KV cache is",
   'about a third of a step; the channels of the memory read it in parallel beside their banks, and what',
   'is left on the GPU is the weights. So the best second, with the most requests, gains most, and the',
   'whole run less: it begins and ends with few requests, and for its first 25 s it waits for arrivals.',

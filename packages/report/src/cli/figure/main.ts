@@ -33,7 +33,10 @@ await runMain('figure', async () => {
       ),
     )
     .option('--output <dir>', 'where figure-N.svg and figure-N.md go', join('out', 'figures'))
-    .option('--calibration <file>', 'fitted step constants; none = nothing fitted');
+    .option(
+      '--calibration <file>',
+      'fitted step constants; none = nothing fitted (default: shipped)',
+    );
   command.parse();
   const flags = command.opts<Flags>();
   const number = command.args[0];

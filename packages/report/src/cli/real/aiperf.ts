@@ -47,7 +47,7 @@ export async function readAiperf(path: string): Promise<RunData> {
     source: path,
     rows: sent.map((one, id) => toRow(one, String(id), one.startNs - zeroNs)),
     totalRequests: total,
-    notes: ['times are the client\u2019s: it does not say when requests were scheduled'],
+    notes: ["times are the client's: it does not say when requests were scheduled"],
   };
 }
 

@@ -9,7 +9,7 @@ import { readVllmBench } from './vllm-bench.js';
 
 /** For `--real`. */
 export const realHelp =
-  'measured run: a folder with requests.jsonl, a vLLM bench result (JSON), AIPerf\u2019s JSONL';
+  "measured run: a folder with requests.jsonl, a vLLM bench result (JSON), AIPerf's JSONL";
 
 /** @throws UserError with file and line or key */
 export async function readRealRun(path: string): Promise<RunData> {

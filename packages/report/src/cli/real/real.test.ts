@@ -39,7 +39,7 @@ describe('vLLM bench serve', () => {
     mean_ttft_ms: 1,
   };
 
-  test('gives arrival, first and last token on the client\u2019s clock', async () => {
+  test("gives arrival, first and last token on the client's clock", async () => {
     const run = await readRealRun(write(bench));
     expect(run.totalRequests).toBe(4);
     expect(run.rows).toMatchObject([

@@ -78,6 +78,6 @@ export function readVllmBench(value: unknown, path: string): RunData {
     source: path,
     rows,
     totalRequests: prompts.length,
-    notes: ['times are the client\u2019s: it does not say when requests were scheduled'],
+    notes: ["times are the client's: it does not say when requests were scheduled"],
   };
 }

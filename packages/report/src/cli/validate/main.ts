@@ -6,8 +6,14 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nearest, parseWith, UserError } from '@astrolabe/base';
-import { makeCommand, readJson, runMain, Verdict, writeStdout } from '@astrolabe/base/cli';
-import { Option } from 'commander';
+import {
+  formatOption,
+  makeCommand,
+  readJson,
+  runMain,
+  Verdict,
+  writeStdout,
+} from '@astrolabe/base/cli';
 import { formatResults, tally } from '../../validate/format-results.js';
 import { type Case, manifestSchema } from '../../validate/manifest.js';
 import { ablate } from './ablate.js';
@@ -27,8 +33,8 @@ interface Flags {
   profiles?: string;
   format: 'text' | 'json';
   docs?: string;
-  ablation: boolean;
-  leaveOneOut: boolean;
+  ablation?: boolean;
+  leaveOneOut?: boolean;
 }
 
 await runMain('validate', async () => {
@@ -39,12 +45,15 @@ await runMain('validate', async () => {
   ])
     .argument('[manifest]', 'cases in JSON; paths in it are relative to it')
     .option('--case <id...>', 'only these cases')
-    .option('--calibration <file>', 'fitted step constants; none = nothing fitted')
-    .option('--profiles <dir>', 'use these profiles instead of the cases\u2019 own')
+    .option(
+      '--calibration <file>',
+      'fitted step constants; none = nothing fitted (default: shipped)',
+    )
+    .option('--profiles <dir>', "use these profiles instead of the cases' own")
     .option('--docs <dir>', 'writes the table and plots there (default without a manifest: docs)')
-    .option('--ablation', 'every case with every term switched, instead', false)
-    .option('--leave-one-out', 'cases without what was fitted on their device, instead', false)
-    .addOption(new Option('--format <format>').choices(['text', 'json']).default('text'));
+    .option('--ablation', 'every case with every term switched, instead')
+    .option('--leave-one-out', 'cases without what was fitted on their device, instead')
+    .addOption(formatOption(['text', 'json']));
   command.parse();
   const flags = command.opts<Flags>();
   const path = command.args[0] ?? usualManifest;
