@@ -8,7 +8,7 @@ const cluster = join(root, 'cluster_config/rtxpro6000.json');
 const workload = join(root, 'cluster_config/workloads/sharegpt-like-300.ndjson');
 const targets = ['--slo', 'ttft=1s,tpot=30ms'];
 
-/** The first requests of the workload for 20 s at a rate. */
+/** The first requests of the workload for 20 s at a rate, and at least 100: then one may miss. */
 function dense(ratePerS: number): string {
   const lines = readFileSync(workload, 'utf8').trim().split('\n');
   const requests = lines.map((line) => JSON.parse(line));
@@ -16,7 +16,7 @@ function dense(ratePerS: number): string {
   const gapNs = (requests[requests.length - 1].arrivalNs - firstNs) / (requests.length - 1);
   const scale = 1e9 / ratePerS / gapNs;
   return requests
-    .slice(0, Math.round(20 * ratePerS))
+    .slice(0, Math.max(100, Math.round(20 * ratePerS)))
     .map((one) => ({ ...one, arrivalNs: Math.round((one.arrivalNs - firstNs) * scale) }))
     .map((one) => JSON.stringify(one))
     .join('\n');
@@ -70,6 +70,45 @@ describe.skipIf(!isBuilt)('report capacity (needs a build)', () => {
     const late = await run('report', [...flags, '--rates', '1:1', 'missing.json']);
     expect(late.code).toBe(2);
     expect(late.stderr).toMatch(/^report: missing\.json: /);
+  });
+
+  test('a request that could never be served is told of before anything runs, or left out', async () => {
+    await inFolder(async (folder) => {
+      const path = join(folder, 'long.ndjson');
+      const lines = Array.from({ length: 30 }, (_, id) =>
+        JSON.stringify({
+          id,
+          arrivalNs: id * 1e8,
+          promptTokens: id === 20 ? 5000 : 50,
+          outputTokens: 5,
+          ...(id === 21 ? { prefix: { of: 20, tokens: 50 } } : {}),
+        }),
+      );
+      writeFileSync(path, lines.join('\n'));
+      const flags = ['capacity', cluster, '--workload', path, '--max-model-len', '4096'];
+      const search = ['--seconds', '5', '--rates', '1:2', '--precision', '1'];
+      const refused = await run('report', [...flags, ...search]);
+      expect(refused.code).toBe(2);
+      expect(refused.stderr).toMatch(/^report: .*rtxpro6000\.json: request 20: prompt 5000 \+ /);
+      expect(refused.stderr).not.toContain('requests/s');
+      const { code, stderr } = await run('report', [
+        ...flags,
+        ...search,
+        ...['--unservable', 'reject'],
+      ]);
+      expect(code, stderr).toBe(0);
+      expect(stderr).toMatch(
+        /note: .*json: 1 of 30 requests could never be served and are left out/,
+      );
+      expect(stderr).toMatch(/ 2 requests\/s, 10 requests: borne/);
+    });
+  });
+
+  test('lets one request miss its targets, however low the rate', async () => {
+    const few = ['--seconds', '1', '--rates', '4:4', '--attainment', '0.95', '--format', 'ndjson'];
+    const flags = ['capacity', cluster, '--workload', workload, ...few, ...targets];
+    const { stdout } = await run('report', flags);
+    expect(JSON.parse(stdout.toString()).probes[0].requests).toBe(20);
   });
 
   test('simulates as many requests as the overload test needs', async () => {

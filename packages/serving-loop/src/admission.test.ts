@@ -1,6 +1,7 @@
 /** Requests that could wait for ever are refused, those that just fit are served. */
 import { describe, expect, it } from 'vitest';
 import { clusterOf, runFixed } from './machine.test-helper.js';
+import { unservable } from './unservable.js';
 
 const serve = (kvBlocks: number, extra: object = {}, promptTokens = 56) =>
   runFixed({
@@ -25,6 +26,38 @@ describe('admission', () => {
     await expect(serve(40, context, 57)).rejects.toThrow(
       'prompt 57 + output 12 tokens exceed the context of 68 tokens',
     );
+  });
+
+  it('a model that nobody serves: the message says which are served', async () => {
+    const request = { id: 0, arrivalNs: 0, promptTokens: 8, outputTokens: 2, model: 'other' };
+    const run = runFixed({ cluster: clusterOf([{}]), requests: [request] });
+    await expect(run).rejects.toMatchObject({
+      message: 'request 0: no instance serves model "other"',
+      hint: 'served: example; requests that name no model go to any',
+    });
+    const decode = clusterOf([{ pd_type: 'decode' }]);
+    const known = { ...request, model: 'example' };
+    await expect(runFixed({ cluster: decode, requests: [known] })).rejects.toThrow(
+      'no instance takes prompts',
+    );
+  });
+
+  it('says of a whole workload what could never be served, without running it', () => {
+    const requests = [10, 60, 20, 70].map((promptTokens, id) => ({
+      id,
+      arrivalNs: 0,
+      promptTokens,
+      outputTokens: 12,
+    }));
+    const cluster = clusterOf([{ max_model_len: 68 }, { max_model_len: 75 }]);
+    expect(unservable(cluster, requests)).toEqual([
+      {
+        request: 3,
+        reason: expect.stringContaining('exceed the context of 68 tokens of instance0'),
+        hint: expect.stringContaining('workload convert --max-model-len 68'),
+      },
+    ]);
+    expect(unservable(cluster, requests.slice(0, 3))).toEqual([]);
   });
 
   it('drafts beyond the answer need room, too', async () => {

@@ -24,6 +24,7 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
       reason:
         `prompt ${promptTokens} + output ${outputTokens} tokens exceed the ` +
         `context of ${context} tokens of ${instance.name} (${instance.model.name})`,
+      hint: `workload convert --max-model-len ${context} leaves such requests out, --unservable reject counts them`,
     };
   }
   // Behind a window blocks come back while a prompt is computed; a transfer needs all of them at once.
@@ -78,8 +79,14 @@ export class Admission {
     const { entry, decode } = this.forModel(request.model);
     if (entry.length === 0) {
       const { model } = request;
-      const nobody = model === undefined ? undefined : `no instance serves model "${model}"`;
-      return { reason: nobody ?? 'no instance takes prompts: all are decode instances' };
+      const served = new Set(this.engines.map(({ instance }) => instance.model.name));
+      if (model === undefined || served.has(model)) {
+        return { reason: 'no instance takes prompts: all are decode instances' };
+      }
+      return {
+        reason: `no instance serves model "${model}"`,
+        hint: `served: ${[...served].join(', ')}; requests that name no model go to any`,
+      };
     }
     const prefills = entry.some((engine) => engine.role === 'prefill');
     if (prefills && decode.length === 0) {

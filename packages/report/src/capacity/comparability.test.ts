@@ -1,7 +1,7 @@
 /** Capacities that rest on unlike things are said to; like ones are not talked about. */
 import { expect, test } from 'vitest';
 import { exampleSummary } from '../example-summary.test-helper.js';
-import { unlikeBases } from './comparability.js';
+import { scarceClasses, unlikeBases } from './comparability.js';
 import type { ClusterCapacity } from './format-capacities.js';
 import { judgeRun, type RateRun } from './judge-run.js';
 
@@ -27,6 +27,35 @@ test('fitted beside predicted, measured beside a data sheet', () => {
     'constants of real runs are not in all: a.json fitted; b.json, c.json predicted; like with like is --calibration none',
     'operator times are of unlike origin: a.json kernel; b.json, c.json roofline; differences may come of that',
   ]);
+});
+
+test('a class in which a single miss is too many', () => {
+  const of = (name: string, requests: number): ClusterCapacity => {
+    const best = { ...run, ratePerS: 2.5, smallestClass: { name, requests } };
+    return { ...capacity('a', {}), best };
+  };
+  expect(scarceClasses([of('chat', 99)], 0.99)).toEqual([
+    'a: only 99 requests of class chat in the run at 2.5 requests/s, of which none may miss a target: raise --seconds',
+  ]);
+  expect(scarceClasses([of('*', 9)], 0.9)[0]).toMatch(/^a: only 9 requests in the run/);
+  expect(scarceClasses([of('chat', 100)], 0.99)).toEqual([]);
+  expect(scarceClasses([of('chat', 5)], 1)).toEqual([]);
+  expect(scarceClasses([capacity('b', {})], 0.99)).toEqual([]);
+});
+
+test('the smallest class is that of the fewest requests', () => {
+  const slo = [30, 10, 20].map((requests, i) => ({
+    class: `c${i}`,
+    targetsMs: {},
+    requests,
+    attained: requests,
+    attainment: 1,
+    attainmentOf: {},
+    goodputRequestsPerS: 1,
+    goodputTokensPerS: 1,
+  }));
+  const { smallestClass } = judgeRun(1, { ...exampleSummary, slo }, 0.99);
+  expect(smallestClass).toEqual({ name: 'c1', requests: 10 });
 });
 
 test('what a run rests on is taken from its trust card', () => {

@@ -1,5 +1,5 @@
 /** Whether clusters were predicted alike, so that their capacities may be compared. */
-import type { ClusterCapacity } from './format-capacities.js';
+import { type ClusterCapacity, threeFigures } from './format-capacities.js';
 
 /** @returns a note where figures beside each other rest on unlike things */
 export function unlikeBases(found: readonly ClusterCapacity[]): string[] {
@@ -15,6 +15,22 @@ export function unlikeBases(found: readonly ClusterCapacity[]): string[] {
     notes.push(`operator times are of unlike origin: ${list(kinds)}; differences may come of that`);
   }
   return notes;
+}
+
+/** @returns a note per cluster whose answer rests on a class in which a single miss is too many */
+export function scarceClasses(found: readonly ClusterCapacity[], attainment: number): string[] {
+  return found.flatMap(({ cluster, best, beyond }) => {
+    const { smallestClass, ratePerS } = best ?? beyond ?? {};
+    if (smallestClass == null || ratePerS === undefined || attainment === 1) return [];
+    const { name, requests } = smallestClass;
+    const needed = 1 / (1 - attainment) - 1e-6;
+    if (requests >= needed) return [];
+    const of = name === '*' ? '' : ` of class ${name}`;
+    return [
+      `${cluster}: only ${requests} requests${of} in the run at ${threeFigures(ratePerS)} requests/s, of ` +
+        'which none may miss a target: raise --seconds',
+    ];
+  });
 }
 
 type Run = ClusterCapacity['probes'][number];

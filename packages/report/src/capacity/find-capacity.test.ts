@@ -38,12 +38,20 @@ describe('findCapacity', () => {
     expect(none.probes).toHaveLength(1);
     const all = await findCapacity(bears(20), search);
     expect(all).toMatchObject({ best: { ratePerS: 16 }, beyond: undefined });
-    expect(all.probes).toHaveLength(2);
+    expect(all.probes.map(({ ratePerS }) => ratePerS)).toEqual([4, 8, 16]);
+    const coarse = await findCapacity(bears(20), { range: [4, 16], precision: 3 });
+    expect(coarse.probes.map(({ ratePerS }) => ratePerS)).toEqual([4, 16]);
     expect((await findCapacity(bears(8), search)).best?.ratePerS).toBeCloseTo(8, 0);
     expect((await findCapacity(bears(9), { range: [9, 9], precision: 1 })).probes).toHaveLength(1);
     // No rate of three figures lies between these.
     const near = { range: [1.0051, 1.0054] as const, precision: 1e-5 };
     expect((await findCapacity(bears(1.0052), near)).probes).toHaveLength(2);
+  });
+
+  it('never looks far above the limit, however wide the range', async () => {
+    const { best, probes } = await findCapacity(bears(11), { range: [1, 1e6], precision: 0.05 });
+    expect(best?.ratePerS).toBeCloseTo(11, 0);
+    expect(Math.max(...probes.map(({ ratePerS }) => ratePerS))).toBe(16);
   });
 
   it('gives up on a service that bears nothing, and on one that bears everything', async () => {

@@ -1,7 +1,8 @@
 /**
  * The highest rate that a service bears: probes are whole simulations, so as few as possible. Without
- * a range rates double (or halve) from 1 a second until one is borne and the next is not; then the
- * geometric middle is tried until both are as close as asked.
+ * a range rates double (or halve) from 1 a second until one is borne and the next is not, with one
+ * they double from its lower end: a rate far too high takes longest to simulate. Then the geometric
+ * middle is tried until both are as close as asked.
  */
 import { assert } from '@astrolabe/base';
 
@@ -43,13 +44,14 @@ export async function findCapacity<P extends Probe>(
     if (found.met) best = found;
     else beyond = found;
   };
-  if (range !== undefined) {
-    await look(range[0]);
-    if (best !== undefined && range[1] > range[0]) await look(range[1]);
-  } else {
-    await look(1);
-    while (beyond === undefined && rateOf(best) < highest) await look(2 * rateOf(best));
-    while (best === undefined && rateOf(beyond) > lowest) await look(rateOf(beyond) / 2);
+  const [first, last] = range ?? [1, highest];
+  const step = range === undefined ? 2 : Math.max(2, 1 + precision);
+  await look(first);
+  while (beyond === undefined && rateOf(best) < last) {
+    await look(Math.min(last, step * rateOf(best)));
+  }
+  while (range === undefined && best === undefined && rateOf(beyond) > lowest) {
+    await look(rateOf(beyond) / 2);
   }
   while (best !== undefined && beyond !== undefined) {
     const [low, high] = [best.ratePerS, beyond.ratePerS];

@@ -19,6 +19,7 @@ export interface Asked {
 
 export function formatCapacities(found: readonly ClusterCapacity[], asked: Asked): string {
   const withPower = found.some(({ best }) => best?.energyPerOutputTokenJ != null);
+  const withCost = found.some(({ best }) => best?.costPerMillionOutputTokens != null);
   const head = [
     'cluster',
     'requests/s',
@@ -27,9 +28,10 @@ export function formatCapacities(found: readonly ClusterCapacity[], asked: Asked
     'TPOT p99 ms',
     'output tokens/s',
     ...(withPower ? ['J/output token'] : []),
+    ...(withCost ? ['cost/M output tokens'] : []),
     'more fails by',
   ];
-  const rows = found.map((one) => row(one, withPower));
+  const rows = found.map((one) => row(one, withPower, withCost));
   const lines = align([head, ...rows]);
   return `${[question(asked), '', ...lines].join('\n')}\n`;
 }
@@ -41,7 +43,12 @@ function question({ workload, seconds, attainment, targets }: Asked): string {
   return `Highest rate of ${workload} (${seconds} s of arrivals a run) at which ${met}waiting does not grow`;
 }
 
-function row({ cluster, devices, best, beyond }: ClusterCapacity, withPower: boolean): string[] {
+function row(
+  { cluster, devices, best, beyond }: ClusterCapacity,
+  withPower: boolean,
+  withCost: boolean,
+): string[] {
+  const cost = best?.costPerMillionOutputTokens;
   const figure = (value: number | null | undefined, digits: number): string =>
     value == null ? '-' : value.toFixed(digits);
   return [
@@ -52,6 +59,7 @@ function row({ cluster, devices, best, beyond }: ClusterCapacity, withPower: boo
     figure(best?.tpotP99Ms, 1),
     figure(best?.outputTokensPerS, 0),
     ...(withPower ? [figure(best?.energyPerOutputTokenJ, 3)] : []),
+    ...(withCost ? [cost == null ? '-' : threeFigures(cost)] : []),
     beyond === undefined ? 'nothing up to here' : reasons(beyond),
   ];
 }

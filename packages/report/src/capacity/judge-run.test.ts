@@ -99,6 +99,15 @@ describe('formatCapacities', () => {
     ]);
   });
 
+  it('says what tokens cost where clusters have prices', () => {
+    const cost = { perHour: 9, perMillionOutputTokens: 1.2345, perMillionTokens: 0.5 };
+    const priced = { ...one, best: judgeRun(5, { ...served, cost }, 0.99) };
+    const [head, line, without] = cellsOf(formatCapacities([priced, one], asked));
+    const at = head.indexOf('cost/M output tokens');
+    expect([line[at], without[at]]).toEqual(['1.23', '-']);
+    expect(formatCapacities([one], asked)).not.toContain('cost');
+  });
+
   it('says that the range ended first', () => {
     const best = { ...run, energyPerOutputTokenJ: null };
     const text = formatCapacities([{ ...one, best, beyond: undefined }], {

@@ -14,6 +14,10 @@ export interface RateRun extends Probe {
   readonly outputTokensPerS: number;
   /** Null without power constants. */
   readonly energyPerOutputTokenJ: number | null;
+  /** In the currency of the cluster file; null without prices. */
+  readonly costPerMillionOutputTokens: number | null;
+  /** Of the classes with targets the one with the fewest requests; null without targets. */
+  readonly smallestClass: { readonly name: string; readonly requests: number } | null;
   /** What limits the instances, each once, from most to fewest. */
   readonly limits: readonly string[];
   /** Whether constants were fitted on real runs, as on the trust card. */
@@ -24,7 +28,7 @@ export interface RateRun extends Probe {
 
 /** @param atLeast share of requests that must meet their targets */
 export function judgeRun(ratePerS: number, summary: Summary, atLeast: number): RateRun {
-  const { requests, slo = [], trust, ttftMs, tpotMs, throughput, power } = summary;
+  const { requests, slo = [], trust, ttftMs, tpotMs, throughput, power, cost } = summary;
   const failed: string[] = [];
   const unserved = requests.total - requests.finished;
   if (unserved > 0) failed.push(`${unserved} of ${requests.total} requests not served`);
@@ -47,10 +51,18 @@ export function judgeRun(ratePerS: number, summary: Summary, atLeast: number): R
     tpotP99Ms: tpotMs?.p99 ?? null,
     outputTokensPerS: throughput.outputTokensPerS,
     energyPerOutputTokenJ: power?.energyPerOutputTokenJ ?? null,
+    costPerMillionOutputTokens: cost?.perMillionOutputTokens ?? null,
+    smallestClass: smallestClass(slo),
     limits: limitsOf(summary),
     basis: trust.basis,
     measurements: [...new Set(trust.profiles?.map(({ measurement }) => measurement))].sort(),
   };
+}
+
+function smallestClass(slo: NonNullable<Summary['slo']>): RateRun['smallestClass'] {
+  if (slo.length === 0) return null;
+  const least = slo.reduce((a, b) => (b.requests < a.requests ? b : a));
+  return { name: least.class, requests: least.requests };
 }
 
 type Limit = Exclude<Summary['saturation'][number]['binds'], 'none'>;

@@ -6,5 +6,5 @@ export {
   type ServingOptions,
   servingOptions,
 } from './options.js';
-export { type Served, serve } from './serve.js';
+export { type Served, serve, servedCluster } from './serve.js';
 export { shippedProfiles } from './shipped-profiles.js';

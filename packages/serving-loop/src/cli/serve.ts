@@ -38,12 +38,7 @@ export type Observers = Pick<RunInputs, 'onIteration' | 'onTransfer' | 'onComple
 /** @throws UserError any input that cannot be right, before the run starts */
 export async function serve(options: ServingOptions, observers: Observers = {}): Promise<Served> {
   const calibration = loadCalibration(options.calibration);
-  const nominal = loadCluster(options.clusterConfig, {
-    flags: options.flags,
-    kvTiers: options.kvTiers,
-    memoryUtilization: options.memoryUtilization,
-    deviceMemoryBytes: options.deviceMemoryBytes,
-  });
+  const nominal = servedCluster(options);
   const cluster = calibrateLinks(nominal, calibration);
   if (!options.quiet) {
     for (const note of idleFlags(options, cluster)) {
@@ -91,6 +86,16 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     linksFitted: cluster !== nominal,
   });
   return { run, results, summary, inputs: inputHashes(options, cluster) };
+}
+
+/** @throws UserError with the place in the cluster file */
+export function servedCluster(options: ServingOptions): Cluster {
+  return loadCluster(options.clusterConfig, {
+    flags: options.flags,
+    kvTiers: options.kvTiers,
+    memoryUtilization: options.memoryUtilization,
+    deviceMemoryBytes: options.deviceMemoryBytes,
+  });
 }
 
 function openStages(
