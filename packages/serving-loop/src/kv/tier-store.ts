@@ -6,10 +6,14 @@
  */
 import { assert } from '@astrolabe/base';
 
+/** An element of the list of all entries, which is a ring around a sentinel. */
 interface Entry {
+  readonly key: number;
   readonly bytes: number;
   written: boolean;
   readers: number;
+  older: Entry;
+  newer: Entry;
 }
 
 export interface TierCounters {
@@ -24,8 +28,16 @@ export interface TierCounters {
 export class TierStore {
   readonly capacityBytes: number;
   readonly counters: TierCounters = { hits: 0, stored: 0, evictions: 0, refused: 0 };
+  /**
+   * By key. Order of use is a list of its own: a map keeps the places of what was removed at its front
+   * for a while, so that looking for its oldest entry would take longer the more were evicted.
+   */
   private readonly entries = new Map<number, Entry>();
+  /** Newer than it is the least recently used entry, older than it the most recently used. */
+  private readonly ends = sentinel();
   private bytes = 0;
+  /** Entries that nothing holds. */
+  private evictable = 0;
 
   constructor(capacityBytes: number) {
     this.capacityBytes = capacityBytes;
@@ -43,7 +55,7 @@ export class TierStore {
   /** Entries that a transfer holds; zero when nothing moves. */
   get numHeld(): number {
     let held = 0;
-    for (const entry of this.entries.values()) if (entry.readers > 0 || !entry.written) held++;
+    for (const entry of this.entries.values()) if (isHeld(entry)) held++;
     return held;
   }
 
@@ -55,15 +67,15 @@ export class TierStore {
   touch(key: number): void {
     const entry = this.entries.get(key);
     if (entry === undefined) return;
-    this.entries.delete(key);
-    this.entries.set(key, entry);
+    unlink(entry);
+    linkBefore(this.ends, entry);
   }
 
   /** Holds a resident chunk while it is read. */
   pin(key: number): void {
     const entry = this.entries.get(key);
     assert(entry?.written === true, 'only a resident chunk is read');
-    entry.readers++;
+    if (entry.readers++ === 0) this.evictable--;
     this.counters.hits++;
     this.touch(key);
   }
@@ -71,7 +83,7 @@ export class TierStore {
   unpin(key: number): void {
     const entry = this.entries.get(key);
     assert(entry !== undefined && entry.readers > 0, 'a chunk is let go once per reader');
-    entry.readers--;
+    if (--entry.readers === 0) this.evictable++;
   }
 
   /**
@@ -87,7 +99,10 @@ export class TierStore {
       this.counters.refused++;
       return false;
     }
-    this.entries.set(key, { bytes, written: false, readers: 0 });
+    const { ends } = this;
+    const entry: Entry = { key, bytes, written: false, readers: 0, older: ends, newer: ends };
+    linkBefore(ends, entry);
+    this.entries.set(key, entry);
     this.bytes += bytes;
     return true;
   }
@@ -97,19 +112,46 @@ export class TierStore {
     const entry = this.entries.get(key);
     assert(entry?.written === false, 'a chunk is written once');
     entry.written = true;
+    this.evictable++;
     this.counters.stored++;
   }
 
   private makeRoom(bytes: number): boolean {
     if (bytes > this.capacityBytes) return false;
     if (this.bytes + bytes <= this.capacityBytes) return true;
-    for (const [key, entry] of this.entries) {
-      if (!entry.written || entry.readers > 0) continue;
-      this.entries.delete(key);
+    for (let entry = this.ends.newer; this.evictable > 0; entry = entry.newer) {
+      if (isHeld(entry)) continue;
+      unlink(entry);
+      this.entries.delete(entry.key);
+      this.evictable--;
       this.bytes -= entry.bytes;
       this.counters.evictions++;
       if (this.bytes + bytes <= this.capacityBytes) return true;
     }
     return false;
   }
+}
+
+function sentinel(): Entry {
+  const entry = { key: Number.NaN, bytes: 0, written: false, readers: 0 } as Entry;
+  entry.older = entry;
+  entry.newer = entry;
+  return entry;
+}
+
+/** It is being written, or read. */
+function isHeld({ written, readers }: Entry): boolean {
+  return !written || readers > 0;
+}
+
+function unlink({ older, newer }: Entry): void {
+  older.newer = newer;
+  newer.older = older;
+}
+
+function linkBefore(newer: Entry, entry: Entry): void {
+  entry.newer = newer;
+  entry.older = newer.older;
+  newer.older.newer = entry;
+  newer.older = entry;
 }
