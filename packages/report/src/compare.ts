@@ -37,7 +37,12 @@ export interface PerRequestError {
 }
 
 export interface Comparison {
-  readonly real: { readonly source: string; readonly requests: number };
+  readonly real: {
+    readonly source: string;
+    readonly requests: number;
+    /** Only of a simulated run in a measured one's place: differences are changes, not errors. */
+    readonly simulated?: true;
+  };
   readonly simulated: { readonly source: string; readonly requests: number };
   /** Requests that finished in both. */
   readonly matched: number;
@@ -59,12 +64,16 @@ export function compareRuns(simulated: RunData, real: RunData): Comparison {
   const notes = [...real.notes, ...simulated.notes];
   if (pairs.length < Math.max(real.totalRequests, simulated.totalRequests)) {
     notes.push(
-      `${pairs.length} requests finished in both runs, of ${real.totalRequests} measured and ` +
-        `${simulated.totalRequests} simulated`,
+      `${pairs.length} requests finished in both runs, of ${real.totalRequests} ` +
+        `${real.simulated === true ? 'in the base' : 'measured'} and ${simulated.totalRequests} simulated`,
     );
   }
   return {
-    real: { source: real.source, requests: real.totalRequests },
+    real: {
+      source: real.source,
+      requests: real.totalRequests,
+      ...(real.simulated === true ? { simulated: true } : {}),
+    },
     simulated: { source: simulated.source, requests: simulated.totalRequests },
     matched: pairs.length,
     unqueued: unqueued.length,

@@ -5,15 +5,17 @@ const width = { metric: 14, statistic: 6, number: 13 };
 
 export function formatComparison(comparison: Comparison): string {
   const { real, simulated, matched, unqueued } = comparison;
+  const base = real.simulated === true;
+  const word = base ? 'change' : 'error';
   const lines = [
-    `real       ${real.source}, ${real.requests} requests`,
+    `${base ? 'base' : 'real'}       ${real.source}, ${real.requests} requests`,
     `simulated  ${simulated.source}, ${simulated.requests} requests`,
     `matched    ${matched} requests${unqueued === 0 ? '' : `, of which ${unqueued} did not queue`}`,
     '',
-    heading(),
+    heading(base ? 'base' : 'real', word),
     ...comparison.metrics.map(metricLine),
     '',
-    'per request          mean |error| %    mean error %   requests',
+    `per request         ${`mean |${word}| %`.padStart(15)}${`mean ${word} %`.padStart(16)}   requests`,
     ...Object.entries(comparison.perRequest).map(([name, error]) =>
       [
         name.padEnd(width.metric + 6),
@@ -36,13 +38,13 @@ export function formatComparison(comparison: Comparison): string {
   return `${lines.join('\n')}\n`;
 }
 
-function heading(): string {
+function heading(other: string, word: string): string {
   return [
     'metric'.padEnd(width.metric),
     ''.padEnd(width.statistic),
-    'real'.padStart(width.number),
+    other.padStart(width.number),
     'simulated'.padStart(width.number),
-    'error %'.padStart(9),
+    `${word} %`.padStart(9),
     ' unit',
   ].join(' ');
 }

@@ -31,6 +31,8 @@ export interface RunData {
   readonly totalRequests: number;
   readonly series?: Series | undefined;
   readonly kvBlocks?: number | undefined;
+  /** It was simulated, though it stands in a measured run's place; absent: measured, or not in it. */
+  readonly simulated?: boolean;
   /** What a reader must know: clocks, requests left out. */
   readonly notes: readonly string[];
 }

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { compareRuns } from '../compare.js';
 import { formatComparison } from '../format-comparison.js';
 import { readLlmServingSimCsv, readSimulated } from './read-simulated.js';
-import { readRealRun, realHelp } from './real/index.js';
+import { otherHelp, readOtherRun } from './real/index.js';
 
 interface Flags {
   simulated: string;
@@ -17,14 +17,14 @@ export function addCompare(program: Command): void {
     .command('compare')
     .description('a simulated run against a measured one, metric by metric')
     .requiredOption('--simulated <dir>', 'folder of serving-loop, or a sim.csv of LLMServingSim')
-    .requiredOption('--real <path>', realHelp)
+    .requiredOption('--real <path>', otherHelp)
     .addOption(formatOption(['text', 'json']))
     .action(async (flags: Flags) => {
       const isTable = /\.csv(\.gz)?$/.test(flags.simulated);
       const simulated = isTable
         ? readLlmServingSimCsv(flags.simulated)
         : readSimulated(flags.simulated);
-      const comparison = compareRuns(simulated, await readRealRun(flags.real));
+      const comparison = compareRuns(simulated, await readOtherRun(flags.real));
       await writeStdout(
         flags.format === 'json'
           ? `${JSON.stringify(comparison, null, 2)}\n`

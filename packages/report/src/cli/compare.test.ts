@@ -1,13 +1,13 @@
 // Goal: our metric definitions give the published errors of LLMServingSim on its own committed runs,
 // and bad input is one line with its place.
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { compareRuns } from '../compare.js';
 import { formatComparison } from '../format-comparison.js';
 import { readLlmServingSimCsv, readSimulated } from './read-simulated.js';
-import { readRealRun } from './real/index.js';
+import { readOtherRun, readRealRun } from './real/index.js';
 
 const shared = new URL('../../../../../shared/refdata/llmservingsim/v1/bench', import.meta.url)
   .pathname;
@@ -157,6 +157,27 @@ describe('compare', () => {
     const { sim, real } = writeRuns(rows, csv);
     const run = async () => compareRuns(readSimulated(sim), await readRealRun(real));
     await expect(run()).rejects.toThrow(message);
+  });
+
+  it('two simulated runs: changes from a base, not errors', async () => {
+    const { sim, real } = writeRuns(bench, simulated);
+    const measured = formatComparison(compareRuns(readSimulated(sim), await readOtherRun(real)));
+    expect(measured).toMatch(/^metric +real +simulated +error %/m);
+    expect(measured).toMatch(/^per request {10}mean \|error\| % {4}mean error % {3}requests$/m);
+    const base = join(dir, 'base');
+    mkdirSync(base);
+    writeFileSync(join(base, 'requests.csv'), simulated.replace('1100000000', '1000000000'));
+    writeFileSync(join(base, 'run.json'), '{"complete":true}');
+    const other = await readOtherRun(base);
+    expect(other.simulated).toBe(true);
+    const comparison = compareRuns(readSimulated(sim), other);
+    const text = formatComparison(comparison);
+    expect(text).toMatch(/^base {7}.*base, 2 requests$/m);
+    expect(text).toMatch(/^metric +base +simulated +change %/m);
+    expect(text).toMatch(/^per request {9}mean \|change\| % {3}mean change % {3}requests$/m);
+    const makespan = comparison.metrics.find(({ metric }) => metric === 'makespan');
+    expect(makespan?.errorPct).toBe(0);
+    await expect(readRealRun(base)).rejects.toThrow('requests.jsonl: no such file');
   });
 
   it('refuses a missing folder', async () => {

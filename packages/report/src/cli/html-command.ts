@@ -5,7 +5,7 @@ import { compareRuns } from '../compare.js';
 import { renderPage } from '../html/page.js';
 import { readRecords } from './read-records.js';
 import { readSimulated } from './read-simulated.js';
-import { readRealRun, realHelp } from './real/index.js';
+import { otherHelp, readOtherRun } from './real/index.js';
 import { resultOf } from './run-folder.js';
 import { readSummary } from './summary-command.js';
 
@@ -20,7 +20,7 @@ export function addHtml(program: Command): void {
     .command('html')
     .description('a run as one HTML page without script or network')
     .argument('<dir>', 'folder written by serving-loop --output')
-    .option('--real <path>', `to draw beside it: ${realHelp}`)
+    .option('--real <path>', `to draw beside it: ${otherHelp}`)
     .option('--title <text>', 'title of the page')
     .option('-o, --output <file>', 'where to write; - is stdout', '-')
     .action(async (folder: string, flags: Flags) => {
@@ -28,7 +28,7 @@ export function addHtml(program: Command): void {
       const summary = readSummary(path);
       const run = readSimulated(folder);
       const { counters } = await readRecords(folder);
-      const real = flags.real === undefined ? undefined : await readRealRun(flags.real);
+      const real = flags.real === undefined ? undefined : await readOtherRun(flags.real);
       const comparison = real === undefined ? undefined : { errors: compareRuns(run, real), real };
       const title = flags.title ?? folder;
       const page = { title, summary, run, counters, comparison };

@@ -127,6 +127,16 @@ describe('renderPage', () => {
     expect(page).not.toContain('cost');
   });
 
+  it('calls another simulated run the base', () => {
+    const series = { intervalNs: 1e9, promptTokens: [1], outputTokens: [2] };
+    const real: RunData = { ...run, series, simulated: true };
+    const two = renderPage({ ...input, comparison: { errors: compareRuns(run, real), real } });
+    expect(two).toContain('<th>base</th><th>simulated</th><th>change %</th>');
+    expect(two).toContain('output throughput, base');
+    expect(two).not.toContain('measured<');
+    expect(page).toContain('<th>measured</th><th>simulated</th><th>error %</th>');
+  });
+
   it('escapes names and loads nothing', () => {
     expect(page).not.toContain('<script');
     expect(page).not.toMatch(/(src|href)=|url\(|@import/);

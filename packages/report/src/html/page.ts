@@ -187,7 +187,7 @@ function realThroughput({ comparison }: PageInput): Line[] {
   const seconds = series.intervalNs / 1e9;
   const xs = series.outputTokens.map((_, i) => i * seconds);
   const ys = series.outputTokens.map((tokens) => tokens / seconds);
-  return [{ name: 'output throughput, measured', colour: 1, dashed: true, xs, ys }];
+  return [{ name: `output throughput, ${otherName(comparison)}`, colour: 1, dashed: true, xs, ys }];
 }
 
 function distributionCharts({ run, comparison }: PageInput): Chart[] {
@@ -205,9 +205,14 @@ function distributionCharts({ run, comparison }: PageInput): Chart[] {
       cumulative('simulated', run.rows, metric, false),
       ...(comparison === undefined
         ? []
-        : [cumulative('measured', comparison.real.rows, metric, true)]),
+        : [cumulative(otherName(comparison), comparison.real.rows, metric, true)]),
     ],
   }));
+}
+
+/** What the other run's lines are called. */
+function otherName(comparison: PageInput['comparison']): string {
+  return comparison?.real.simulated === true ? 'base' : 'measured';
 }
 
 /** Cumulative distribution. */
@@ -259,7 +264,15 @@ function comparisonTable(errors: Comparison): string {
     formatError(row.errorPct),
     row.unit,
   ]);
-  const head = ['metric', '', 'measured', 'simulated', 'error %', 'unit'];
+  const base = errors.real.simulated === true;
+  const head = [
+    'metric',
+    '',
+    base ? 'base' : 'measured',
+    'simulated',
+    base ? 'change %' : 'error %',
+    'unit',
+  ];
   return `<h2>Against ${escapeHtml(errors.real.source)}</h2>${table(head, rows)}`;
 }
 
