@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { brokenLinks, checkLinks, headings } from './links.js';
+import { brokenLinks, checkLinks, headings, missingTests } from './links.js';
 
 describe('links', () => {
   it('between our pages lead somewhere', () => {
@@ -20,5 +20,15 @@ describe('links', () => {
     expect([...headings(page)]).toEqual(['one-page', 'npm-run-x----what-and-why']);
     const known = (_: string, anchor: string | undefined): boolean => anchor === 'one-page';
     expect(brokenLinks('[a](#one-page) [b](#two)', known)).toEqual([{ line: 1, target: '#two' }]);
+  });
+});
+
+describe('tests that pages name', () => {
+  it('are the end of a path', () => {
+    const text = 'see `kv/a.test.ts`\n`a.test.ts`, `v/a.test.ts` and `b.test.ts`';
+    expect(missingTests(text, ['/src/kv/a.test.ts'])).toEqual([
+      { line: 2, test: 'v/a.test.ts' },
+      { line: 2, test: 'b.test.ts' },
+    ]);
   });
 });

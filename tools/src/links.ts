@@ -1,7 +1,10 @@
-/** Links between our pages lead somewhere: a relative link names a file and, in it, a heading. */
+/**
+ * What our pages name is there: a relative link names a file and, in it, a heading; a test that a
+ * page rests on is a file of the tree, given by the end of its path.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Finding } from './tidy.js';
+import { type Finding, sourceFiles } from './tidy.js';
 
 export function checkLinks(root: string): Finding[] {
   const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'].concat(
@@ -9,6 +12,7 @@ export function checkLinks(root: string): Finding[] {
       .filter((name) => name.endsWith('.md'))
       .map((name) => `docs/${name}`),
   );
+  const tests = sourceFiles(root).map(({ path }) => `/${path}`);
   return pages.flatMap((path) => {
     const text = readFileSync(join(root, path), 'utf8');
     const exists = (target: string, anchor: string | undefined): boolean => {
@@ -16,11 +20,18 @@ export function checkLinks(root: string): Finding[] {
       if (!existsSync(file)) return false;
       return anchor === undefined || headings(readFileSync(file, 'utf8')).has(anchor);
     };
-    return brokenLinks(text, exists).map(({ line, target }) => ({
-      path,
-      line,
-      message: `link to ${target}, which is not there`,
-    }));
+    return [
+      ...brokenLinks(text, exists).map(({ line, target }) => ({
+        path,
+        line,
+        message: `link to ${target}, which is not there`,
+      })),
+      ...missingTests(text, tests).map(({ line, test }) => ({
+        path,
+        line,
+        message: `${test} is no test of the tree`,
+      })),
+    ];
   });
 }
 
@@ -58,4 +69,17 @@ export function brokenLinks(
     }
   });
   return broken;
+}
+
+/** Tests named like `kv/block-pool.test.ts` that no path ends in. */
+export function missingTests(
+  text: string,
+  paths: readonly string[],
+): { readonly line: number; readonly test: string }[] {
+  return text.split('\n').flatMap((content, index) =>
+    [...content.matchAll(/`([\w./-]+\.test\.ts)`/g)]
+      .map(([, test]) => test)
+      .filter((test) => !paths.some((path) => path.endsWith(`/${test}`)))
+      .map((test) => ({ line: index + 1, test })),
+  );
 }

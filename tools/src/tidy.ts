@@ -153,7 +153,7 @@ function dependenciesOf(root: string, name: string): Set<string> {
 }
 
 /** All TypeScript sources of packages, test and tools, paths relative to the root. */
-function sourceFiles(root: string): SourceFile[] {
+export function sourceFiles(root: string): SourceFile[] {
   const found: SourceFile[] = [];
   const walk = (folder: string): void => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
