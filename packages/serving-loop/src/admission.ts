@@ -24,7 +24,9 @@ export function refusal(request: Request, engine: InstanceEngine): Refusal | und
       reason:
         `prompt ${promptTokens} + output ${outputTokens} tokens exceed the ` +
         `context of ${context} tokens of ${instance.name} (${instance.model.name})`,
-      hint: `workload convert --max-model-len ${context} leaves such requests out, --unservable reject counts them`,
+      hint:
+        `workload convert --max-model-len ${context} leaves such requests out, ` +
+        '--unservable reject counts them',
     };
   }
   // Behind a window blocks come back while a prompt is computed; a transfer needs all of them at once.

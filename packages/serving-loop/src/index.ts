@@ -9,6 +9,6 @@ export type { RunInputs } from './run-inputs.js';
 export type { RunResult } from './run-result.js';
 export { runServing } from './serving-run.js';
 export { formatSummary, type Summary, summarise, summarySchema } from './summary.js';
-export { type Unservable, unservable } from './unservable.js';
 export { fewestToTellOverload } from './trust-card.js';
 export { overloadLine, trustCardRows } from './trust-card-text.js';
+export { unservable } from './unservable.js';
