@@ -69,6 +69,10 @@ for (let field = 3; field <= 32; field++) {
 }
 const fieldOfKind = new Map(kindOfField.map((kind, field) => [kind, field]));
 
+export function isAttributeKind(kind: string): boolean {
+  return kind === noKind || (fieldOfKind.get(kind) ?? 0) >= 3;
+}
+
 /** Reads an AttributeProto from a copy of its bytes. @throws Error when they are malformed. */
 export function readAttribute(raw: Uint8Array): Attribute {
   const reader = Reader.create(raw);

@@ -11,6 +11,7 @@ export { misfit } from './decode-node.js';
 export { type Dialect, dialects, unknownTypeOf } from './dialect.js';
 export { type Difference, type DiffOptions, diffGraphs, formatDifference } from './diff.js';
 export { type EncodeOptions, encodeGraph, encodeGraphs } from './encode.js';
+export { RecordReader } from './from-records.js';
 export * from './graph.js';
 export { chakraVersion, GraphBuilder } from './graph-builder.js';
 export {

@@ -14,9 +14,9 @@ export interface IoInfo {
 
 export interface NodeFields {
   /** Bigint beyond 2^53. */
-  readonly startTimeMicros?: number | bigint;
-  readonly inputs?: IoInfo;
-  readonly outputs?: IoInfo;
+  readonly startTimeMicros?: number | bigint | undefined;
+  readonly inputs?: IoInfo | undefined;
+  readonly outputs?: IoInfo | undefined;
 }
 
 /** Present fields of the node; unknown ones are left out. */

@@ -206,6 +206,24 @@ describe.skipIf(!isBuilt)('chakra (needs npm run build)', () => {
     expect(chakra(['dump', 'new.et']).out).toContain('schema=a-chakra.1.0.0');
   });
 
+  test('what dump prints, a program may change, and convert makes a trace of it', () => {
+    const dumped = chakra(['dump', '--format', 'ndjson'], iteration(3)).out;
+    const back = chakra(['convert', '--from', 'ndjson', '-o', 'again'], Buffer.from(dumped));
+    expect(back).toEqual({ rc: 0, out: '', err: '' });
+    expect(readFileSync(join(folder, 'again')).equals(Buffer.from(iteration(3)))).toBe(true);
+    const slower = Buffer.from(dumped.replaceAll('"durationNs":5000', '"durationNs":7000'));
+    chakra(['convert', '--from', 'ndjson', '-o', 'slower'], slower);
+    expect(readFileSync(join(folder, 'slower')).equals(Buffer.from(iteration(3, 7000)))).toBe(true);
+    const bad = chakra(['convert', '--from', 'ndjson'], Buffer.from('{"id":1}\n'));
+    expect([bad.rc, bad.err.split('\n')[0]]).toEqual([
+      2,
+      'chakra: stdin:1: type: missing, expected string',
+    ]);
+    expect(chakra(['convert', '--from', 'ndjson']).err).toBe(
+      'chakra: stdin: no records in the input\n',
+    );
+  });
+
   test('convert of a prefix writes a prefix', () => {
     chakra(['split', '-o', 'p/step'], iteration(1));
     expect(chakra(['convert', 'p/step', '-o', 'q/step']).rc).toBe(0);

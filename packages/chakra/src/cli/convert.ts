@@ -1,10 +1,14 @@
-/** `chakra convert`: dialects, schema versions, gzip to plain. Unknown attributes survive. */
+/**
+ * `chakra convert`: dialects, schema versions, gzip to plain, the records of `dump` to a trace. Unknown
+ * attributes survive.
+ */
 import { UserError } from '@astrolabe/base';
-import { writeFileWhole } from '@astrolabe/base/cli';
+import { openInput, readNdjson, writeFileWhole } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
 import { type SchemaVersion, schemaVersions, withSchemaVersion } from '../convert.js';
-import type { Dialect } from '../dialect.js';
-import { encodeGraph } from '../encode.js';
+import { type Dialect, dialects } from '../dialect.js';
+import { encodeGraph, encodeGraphs } from '../encode.js';
+import { RecordReader } from '../from-records.js';
 import type { ExecutionGraph } from '../graph.js';
 import { graphFileName } from '../graph-files.js';
 import { dialectOption, expandOperand, openGraphs } from './inputs.js';
@@ -12,7 +16,7 @@ import { writeOutput } from './output.js';
 
 interface ConvertFlags {
   readonly output: string;
-  readonly from: Dialect;
+  readonly from: Dialect | 'ndjson';
   readonly to: Dialect;
   readonly schemaVersion?: SchemaVersion;
 }
@@ -20,10 +24,16 @@ interface ConvertFlags {
 export function addConvert(program: Command): void {
   program
     .command('convert')
-    .description('rewrite a trace in another dialect or schema version; gzip input is unpacked')
+    .description(
+      'rewrite a trace in another dialect or schema version, or make one of the records of dump',
+    )
     .argument('[input]', 'file, prefix of <prefix>.<npu>.et, or - for stdin', '-')
     .option('-o, --output <file>', 'file, prefix if the input is one, or - for stdout', '-')
-    .addOption(dialectOption('--from <name>', 'input'))
+    .addOption(
+      new Option('--from <name>', 'wire dialect of the input, or ndjson: records as of dump')
+        .choices([...dialects, 'ndjson'])
+        .default('upstream'),
+    )
     .addOption(dialectOption('--to <name>', 'output'))
     .addOption(
       new Option(
@@ -35,6 +45,10 @@ export function addConvert(program: Command): void {
 }
 
 async function convert(input: string, flags: ConvertFlags): Promise<void> {
+  if (flags.from === 'ndjson') {
+    await convertRecords(input, flags);
+    return;
+  }
   const files = expandOperand(input);
   const isPrefix = files.length > 1 || files[0] !== input;
   if (isPrefix && flags.output === '-') {
@@ -57,6 +71,18 @@ async function convert(input: string, flags: ConvertFlags): Promise<void> {
     if (isPrefix) writeFileWhole(path, bytes);
     else await writeOutput(path, bytes);
   }
+}
+
+/** All graphs one after another, whatever NPU they are of: `split` makes files of them. */
+async function convertRecords(input: string, flags: ConvertFlags): Promise<void> {
+  const at = input === '-' ? 'stdin' : input;
+  const reader = new RecordReader();
+  for await (const { value, line } of readNdjson(openInput(input), at)) {
+    reader.push(value, `${at}:${line}`);
+  }
+  const graphs = reader.end().map((graph) => versioned(graph, flags.schemaVersion));
+  if (graphs.length === 0) throw new UserError('no records in the input', { at });
+  await writeOutput(flags.output, encodeGraphs(graphs, { dialect: flags.to }));
 }
 
 function versioned(graph: ExecutionGraph, version: SchemaVersion | undefined): ExecutionGraph {
