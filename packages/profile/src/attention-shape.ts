@@ -26,6 +26,8 @@ export class AttentionShape {
     const right = new Float64Array(terms);
     const row = new Float64Array(terms);
     for (const i of rows) {
+      // Errors are relative: a time of 0 says nothing.
+      if (!(points.timeNs[i] > 0)) continue;
       fill(row, points.chunk[i], points.context[i], points.decodes[i], points.decodeContext[i]);
       const scale = 1 / points.timeNs[i];
       for (let a = 0; a < terms; a++) {

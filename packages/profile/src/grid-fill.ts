@@ -104,7 +104,9 @@ function between(
     const [a, b, here] =
       isLine || width < straightGap ? [1, 1, 1] : [shapes[low], shapes[high], shapes[at]];
     const ratio = known[low] / a;
-    const value = (ratio + weight * (known[high] / b - ratio)) * here;
+    const straight = (ratio + weight * (known[high] / b - ratio)) * here;
+    // Beyond the end a line that falls holds: more context never takes less time.
+    const value = isInside ? straight : Math.max(straight, known[high]);
     const gap = width * (isLine ? 1 : doubtOfShapes);
     const trust = gap ** -4;
     sum += trust * value;

@@ -30,6 +30,25 @@ describe('a grid without a shape', () => {
     expect(grid.state).toBe(state);
   });
 
+  test('of several points with one key the mean counts', () => {
+    const repeated = gridOf([...points, [4, 100, 146], [4, 100, 149]]);
+    expect(repeated.at2(4, 100)).toBeCloseTo(145, 9);
+    expect(repeated.state).toBe(exact);
+  });
+
+  test('where times fall at the end they hold beyond it', () => {
+    const falling = gridOf(points.map(([x, y]) => [x, y, 500 - 10 * x - y] as const));
+    expect(falling.at2(100, 200)).toBeCloseTo(500 - 80 - 200, 9);
+    expect(falling.at2(8, 9000)).toBeCloseTo(500 - 80 - 200, 9);
+    expect(falling.state).toBe(extrapolated);
+  });
+
+  test('a row that falls holds beyond its end, too', () => {
+    const steep = points.filter(([x, y]) => x < 8 || y < 200);
+    const grid = gridOf(steep.map(([x, y, ns]) => [x, y, x === 8 ? 1000 - 9 * y : ns] as const));
+    expect(grid.at2(8, 200)).toBeCloseTo(100, 9);
+  });
+
   test('a state is of its lookup alone', () => {
     grid.at2(100, 100);
     grid.at2(4, 100);

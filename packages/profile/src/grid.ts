@@ -1,7 +1,8 @@
 /**
  * A regular grid of 2 or 4 axes with multilinear lookup. Built from ragged points on the union of
  * their keys, with the holes filled in (`fillGrid`). Below an axis' first key the first counts; above
- * its last, the slope from the middle of the range to its end continues, or the last value holds.
+ * its last, the slope from the middle of the range to its end continues, or the last value holds. Of
+ * several points with one key the mean counts.
  */
 import { assert, upperBound } from '@astrolabe/base';
 import { fillGrid } from './grid-fill.js';
@@ -20,6 +21,12 @@ export interface GridShape {
  */
 const queryTile = 128;
 
+/**
+ * Beyond an axis' last key: `rises` goes on with the slope of the upper half, or holds where times fall
+ * there (more work never takes less time); `holds` keeps the last value; `continues` takes any slope.
+ */
+export type BeyondLast = 'rises' | 'holds' | 'continues';
+
 export class Grid {
   readonly axes: readonly Float64Array[];
   /** Row-major, last axis fastest. */
@@ -29,25 +36,24 @@ export class Grid {
   /** Of the last lookup: one of `lookupState`. */
   state = 0;
   private readonly strides: readonly number[];
-  private readonly holds: boolean;
+  private readonly beyondLast: BeyondLast;
   // The bracket of each axis, per lookup: offsets of both corners and the upper one's weight.
   private readonly low = [0, 0, 0, 0];
   private readonly high = [0, 0, 0, 0];
   private readonly weight = new Float64Array(4);
   private readonly hints = [0, 0, 0, 0];
 
-  /** @param holds keep the last value beyond an axis' end instead of continuing the slope */
   constructor(
     axes: readonly Float64Array[],
     values: Float64Array,
     origins: Uint8Array,
-    holds = false,
+    beyondLast: BeyondLast = 'rises',
   ) {
     assert(axes.length === 2 || axes.length === 4, 'a grid has 2 or 4 axes');
     this.axes = axes;
     this.values = values;
     this.origins = origins;
-    this.holds = holds;
+    this.beyondLast = beyondLast;
     const strides = new Array<number>(axes.length).fill(1);
     for (let i = axes.length - 2; i >= 0; i--) strides[i] = strides[i + 1] * axes[i + 1].length;
     this.strides = strides;
@@ -73,7 +79,7 @@ export class Grid {
       axes,
       new Float64Array(size).fill(Number.NaN),
       new Uint8Array(size),
-      shape !== undefined,
+      shape === undefined ? 'rises' : 'holds',
     );
     const places = new Int32Array(times.length);
     for (let axis = 0; axis < rank; axis++) {
@@ -83,7 +89,7 @@ export class Grid {
         places[i] += (upperBound(axes[axis], column[i]) - 1) * stride;
       }
     }
-    for (let i = 0; i < times.length; i++) grid.values[places[i]] = times[i];
+    putMeans(grid.values, places, times);
     // Without a shape every ratio is to 1.
     const shapes = new Float64Array(size).fill(1);
     if (shape !== undefined) {
@@ -91,8 +97,8 @@ export class Grid {
         shapes[at] = shape.at(x, y, z, w);
       });
     }
-    const { strides, values, origins, holds } = grid;
-    fillGrid({ axes, strides, values, origins, shapes, holds });
+    const { strides, values, origins } = grid;
+    fillGrid({ axes, strides, values, origins, shapes, holds: shape !== undefined });
     return grid;
   }
 
@@ -116,7 +122,7 @@ export class Grid {
     const a = this.edge(low[0] + low[1], low[0] + high[1], weight[1]);
     if (weight[0] === 0) return a;
     const b = this.edge(high[0] + low[1], high[0] + high[1], weight[1]);
-    return a + weight[0] * (b - a);
+    return this.mix(a, b, weight[0]);
   }
 
   /**
@@ -206,14 +212,14 @@ export class Grid {
     this.bracket(3, w);
     const a = this.plane(this.low[0]);
     if (this.weight[0] === 0) return a;
-    return a + this.weight[0] * (this.plane(this.high[0]) - a);
+    return this.mix(a, this.plane(this.high[0]), this.weight[0]);
   }
 
   /** Corners of axes 1, 2, 3 at a fixed place on axis 0. */
   private plane(base: number): number {
     const a = this.line(base + this.low[1]);
     if (this.weight[1] === 0) return a;
-    return a + this.weight[1] * (this.line(base + this.high[1]) - a);
+    return this.mix(a, this.line(base + this.high[1]), this.weight[1]);
   }
 
   private line(base: number): number {
@@ -221,7 +227,7 @@ export class Grid {
     const a = this.edge(base + low[2] + low[3], base + low[2] + high[3], weight[3]);
     if (weight[2] === 0) return a;
     const b = this.edge(base + high[2] + low[3], base + high[2] + high[3], weight[3]);
-    return a + weight[2] * (b - a);
+    return this.mix(a, b, weight[2]);
   }
 
   private edge(low: number, high: number, weight: number): number {
@@ -229,7 +235,13 @@ export class Grid {
     const a = this.values[low];
     if (weight === 0) return a;
     this.raise(this.origins[high]);
-    return a + weight * (this.values[high] - a);
+    return this.mix(a, this.values[high], weight);
+  }
+
+  /** From `low` to `high` and, by a weight above 1, beyond it. */
+  private mix(low: number, high: number, weight: number): number {
+    if (weight > 1 && high < low && this.beyondLast === 'rises') return high;
+    return low + weight * (high - low);
   }
 
   private raise(state: number): void {
@@ -249,7 +261,8 @@ export class Grid {
     }
     if (x >= keys[last]) {
       // Continue with the slope from the middle of the range to its end.
-      const middle = this.holds || x === keys[last] ? last : this.middle(axis);
+      const stays = this.beyondLast === 'holds' || x === keys[last];
+      const middle = stays ? last : this.middle(axis);
       this.low[axis] = middle * stride;
       this.high[axis] = last * stride;
       this.weight[axis] = middle === last ? 0 : (x - keys[middle]) / (keys[last] - keys[middle]);
@@ -284,4 +297,19 @@ function sortedUnique(column: Float64Array): Float64Array {
     keys.add(previous);
   }
   return Float64Array.from(keys).sort();
+}
+
+/** The mean of the times at each place. */
+function putMeans(values: Float64Array, places: Int32Array, times: Float64Array): void {
+  const repeats = new Map<number, number>();
+  for (let i = 0; i < times.length; i++) {
+    const at = places[i];
+    if (Number.isNaN(values[at])) {
+      values[at] = times[i];
+      continue;
+    }
+    const count = (repeats.get(at) ?? 1) + 1;
+    repeats.set(at, count);
+    values[at] += (times[i] - values[at]) / count;
+  }
 }

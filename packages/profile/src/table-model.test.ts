@@ -151,6 +151,30 @@ describe('attention', () => {
     near(model.attentionNs(1, batch([[512, 0]])), prefillNs(256, 384));
   });
 
+  test('chunks shorter or longer than was measured are extrapolated; several are in between', () => {
+    const found = (prefills: readonly (readonly [number, number])[]) => {
+      const before = { ...model.counters };
+      model.attentionNs(1, batch(prefills));
+      const kinds = ['exact', 'interpolated', 'extrapolated'] as const;
+      return kinds.filter((kind) => model.counters[kind] > before[kind]);
+    };
+    expect(found([[64, 0]])).toEqual(['exact']);
+    expect(found([[5, 0]])).toEqual(['extrapolated']);
+    expect(found([[300, 0]])).toEqual(['extrapolated']);
+    expect(
+      found([
+        [128, 0],
+        [128, 0],
+      ]),
+    ).toEqual(['interpolated']);
+    expect(
+      found([
+        [200, 0],
+        [200, 0],
+      ]),
+    ).toEqual(['extrapolated']);
+  });
+
   test('nothing to compute takes no time', () => {
     expect(model.attentionNs(1, batch([]))).toBe(0);
   });
@@ -183,6 +207,14 @@ describe('unequal decode contexts', () => {
     // Mean 50: 300 us, and 500 us at the longest.
     expect(model.attentionNs(1, batch([], [0, 100, 100, 0]))).toBeCloseTo(433_333, -2);
     expect(model.attentionNs(1, batch([], [50, 50, 50, 50]))).toBeCloseTo(300_000, -2);
+  });
+
+  test('a longest context beyond the table counts as extrapolated', () => {
+    const model = modelOf([...rows, skew(300, 600, 500)]);
+    model.attentionNs(1, batch([], [0, 0, 0, 100]));
+    expect(model.counters.extrapolated).toBe(0);
+    model.attentionNs(1, batch([], [0, 0, 0, 101]));
+    expect(model.counters.extrapolated).toBe(1);
   });
 
   test('none without measurements', () => {

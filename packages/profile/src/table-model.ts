@@ -139,17 +139,17 @@ export class TableModel implements LatencyModel {
     if (decodes === 0 && batch.prefillCount === 0) return 0;
     const mean = decodes === 0 ? 0 : batch.decodeContextSum / decodes;
     let timeNs = grid.at(chunk.newTokens, chunk.contextTokens, decodes, mean);
-    this.count(
-      batch.prefillCount > 1 ? Math.max(grid.state, lookupState.interpolated) : grid.state,
-    );
+    let state = Math.max(grid.state, chunkState(batch, grid));
     if (decodes > 1 && batch.decodeContexts !== undefined) {
       const { tail } = tables;
       const share = tail.share(batch.decodeContexts, decodes, chunk.newTokens);
       if (share > 0) {
         const all = grid.at(chunk.newTokens, chunk.contextTokens, decodes, tail.longestContext);
         if (all > timeNs) timeNs += share * (all - timeNs);
+        state = Math.max(state, grid.state);
       }
     }
+    this.count(state);
     return atLeastOne(timeNs);
   }
 
@@ -204,6 +204,17 @@ export class TableModel implements LatencyModel {
       hint: `${guess === undefined ? '' : `did you mean "${guess}"? `}it has ${known.join(', ')}`,
     });
   }
+}
+
+/** Several chunks are one in between; one shorter or all longer than was measured are beyond it. */
+function chunkState(batch: AttentionBatch, { minChunk, maxChunk }: AttentionLookup): number {
+  let tokens = 0;
+  for (let i = 0; i < batch.prefillCount; i++) {
+    if (batch.prefillNewTokens[i] < minChunk) return lookupState.extrapolated;
+    tokens += batch.prefillNewTokens[i];
+  }
+  if (tokens > maxChunk) return lookupState.extrapolated;
+  return batch.prefillCount > 1 ? lookupState.interpolated : lookupState.exact;
 }
 
 function atLeastOne(timeNs: number): number {
