@@ -85,7 +85,12 @@ export const instanceSchema = z.strictObject({
     .array(z.string())
     .min(1)
     .optional()
-    .describe('device of every pipeline stage, when they differ; npu_mem is taken for all of them'),
+    .describe('device of every pipeline stage, when they differ'),
+  stage_npu_mem: z
+    .array(npuMemorySchema)
+    .min(1)
+    .optional()
+    .describe('memory of every stage\u2019s devices; default: npu_mem for all'),
   ffn: z
     .strictObject({
       hardware: z.string().describe('device name, as in the profiles'),

@@ -43,6 +43,25 @@ describe('memoryBudget', () => {
     expect(() => memoryBudget(instance)).toThrow(`${kv_blocks} KV blocks, expected 2`);
   });
 
+  it('every stage has the memory of its devices', () => {
+    const [instance] = loadCluster(config('rtxpro6000.json')).instances;
+    const piped = { ...instance, pp: 2, npus: [0, 1], stageHardware: ['Big', 'Small'] };
+    const gib = (size: number) => ({ ...instance.memory, sizeBytes: size * 2 ** 30 });
+    const blocks = (first: number, second: number): number =>
+      memoryBudget({ ...piped, stageMemory: [gib(first), gib(second)] }).numBlocks;
+    const alike = memoryBudget({ ...piped, memory: gib(24) });
+    expect(blocks(80, 24)).toBe(alike.numBlocks);
+    expect(alike.stage).toBe(1);
+    // The first stage has no sampler: with the smaller memory it still decides.
+    const first = memoryBudget({ ...piped, stageMemory: [gib(24), gib(80)] });
+    expect(first.stage).toBe(0);
+    expect(first.numBlocks).toBeGreaterThan(alike.numBlocks);
+    expect(() => blocks(80, 4)).toThrow('Llama-3.1-8B does not fit on Small');
+    const engine = { ...instance.engine, kvBlocks: 100 };
+    const stageMemory = [gib(80), gib(4)];
+    expect(() => memoryBudget({ ...piped, engine, stageMemory })).toThrow('does not fit on Small');
+  });
+
   it('refuses a model larger than the memory', () => {
     const options = { deviceMemoryBytes: 8e9 };
     const [instance] = loadCluster(config('rtx4090.json'), options).instances;

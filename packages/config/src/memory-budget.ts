@@ -14,12 +14,14 @@ import { bytesPerGiB, bytesPerMiB, UserError } from '@astrolabe/base';
 import { dtypeBytes } from './engine.js';
 import { kvBytesPerTokenPerLayer, pipelineLayers, rotaryCacheBytes } from './model-size.js';
 import { residentWeightBytes } from './resident-weights.js';
-import type { Instance } from './resolve-cluster.js';
+import { type Instance, memoryOfStage } from './resolve-cluster.js';
 
 const samplerBytesPerLogit = 36;
 export const nonTorchBytes = 2 * bytesPerMiB;
 
 export interface MemoryBudget {
+  /** Pipeline stage of that rank. */
+  readonly stage: number;
   readonly requestedBytes: number;
   readonly weightBytes: number;
   readonly activationBytes: number;
@@ -55,15 +57,25 @@ function leastBudget(instance: Instance): MemoryBudget {
   }
   const budget = least as MemoryBudget;
   if (instance.engine.kvBlocks !== undefined) {
-    if (budget.weightBytes > instance.memory.sizeBytes) throw tooLarge(instance, budget);
+    checkWeights(instance);
     return { ...budget, numBlocks: instance.engine.kvBlocks };
   }
   if (budget.numBlocks < 2) throw tooLarge(instance, budget);
   return budget;
 }
 
+/** With a given number of blocks, of which nothing is known, weights must fit all the same. */
+function checkWeights(instance: Instance): void {
+  for (let stage = 0; stage < instance.pp; stage++) {
+    const budget = stageBudget(instance, stage);
+    const { sizeBytes } = memoryOfStage(instance, stage);
+    if (budget.weightBytes > sizeBytes) throw tooLarge(instance, budget);
+  }
+}
+
 function stageBudget(instance: Instance, stage: number): MemoryBudget {
-  const { model, engine, memory, tp, pp } = instance;
+  const { model, engine, tp, pp } = instance;
+  const memory = memoryOfStage(instance, stage);
   const weights = residentWeightBytes(instance, stage) + rotaryCacheBytes(model, engine.dtype);
   const activations = activationPeakBytes(instance, stage);
   const requested = Math.floor(memory.utilization * memory.sizeBytes);
@@ -72,6 +84,7 @@ function stageBudget(instance: Instance, stage: number): MemoryBudget {
   const blockBytes =
     layers * engine.blockSize * kvBytesPerTokenPerLayer(model, tp, engine.kvCacheDtype);
   return {
+    stage,
     requestedBytes: requested,
     weightBytes: weights,
     activationBytes: activations,
@@ -108,10 +121,12 @@ function activationPeakBytes(instance: Instance, stage: number): number {
 
 function tooLarge(instance: Instance, budget: MemoryBudget): UserError {
   const gib = (bytes: number): string => `${(bytes / bytesPerGiB).toFixed(2)} GiB`;
+  const hardware = instance.stageHardware?.[budget.stage] ?? instance.hardware;
+  const { utilization } = memoryOfStage(instance, budget.stage);
   return new UserError(
-    `${instance.model.name} does not fit on ${instance.hardware}: weights ` +
+    `${instance.model.name} does not fit on ${hardware}: weights ` +
       `${gib(budget.weightBytes)} and activations ${gib(budget.activationBytes)} per device leave ` +
-      `no KV block in ${gib(budget.requestedBytes)} (utilization ${instance.memory.utilization})`,
+      `no KV block in ${gib(budget.requestedBytes)} (utilization ${utilization})`,
     {
       at: instance.place,
       hint: 'raise tp_size or --memory-utilization, or lower --max-num-seqs',

@@ -54,6 +54,8 @@ export interface Instance {
   readonly weightPrefetchLayers?: number;
   /** Device of every pipeline stage; absent: `hardware`. */
   readonly stageHardware?: readonly string[];
+  /** Memory of every pipeline stage's devices; absent: `memory`. */
+  readonly stageMemory?: readonly DeviceMemory[];
   /** Devices of the feed-forward blocks; absent: they run with attention. */
   readonly ffn?: FfnPool;
   /** Absent: all defaults. */
@@ -127,6 +129,18 @@ export interface ResolveOptions {
   readonly kvTiers?: readonly KvTierFile[] | undefined;
   readonly memoryUtilization?: number;
   readonly deviceMemoryBytes?: number;
+}
+
+/** Memory of each device of a pipeline stage. */
+export function memoryOfStage({ memory, stageMemory }: Instance, stage: number): DeviceMemory {
+  return stageMemory?.[stage] ?? memory;
+}
+
+/** Memory of every NPU of the instance: stages in order, then feed-forward devices. */
+export function npuMemory(instance: Instance): DeviceMemory[] {
+  const { npus, tp, ffn } = instance;
+  const own = npus.map((_, i) => memoryOfStage(instance, Math.trunc(i / tp)));
+  return [...own, ...(ffn?.npus.map(() => ffn.memory) ?? [])];
 }
 
 /** @throws UserError with file and JSON path */
@@ -303,6 +317,9 @@ function resolveInstance(
       ? {}
       : { deviceCostPerHour: entry.device_cost_per_hour }),
     ...(entry.stage_hardware === undefined ? {} : { stageHardware: entry.stage_hardware }),
+    ...(entry.stage_npu_mem === undefined
+      ? {}
+      : { stageMemory: entry.stage_npu_mem.map((memory) => deviceMemory(memory, options)) }),
     ...(entry.ffn === undefined ? {} : { ffn: ffnPool(entry.ffn, firstNpu + tp * pp, options) }),
     ...(entry.experts === undefined ? {} : { experts: entry.experts }),
   };
@@ -352,10 +369,15 @@ function deviceMemory(memory: InstanceFile['npu_mem'], options: ResolveOptions):
 
 /** Several pools of devices in one instance. */
 function checkPools(entry: InstanceFile, place: string, pp: number): void {
-  const { stage_hardware: stages, ffn } = entry;
+  const { stage_hardware: stages, stage_npu_mem: memories, ffn } = entry;
   if (stages !== undefined && stages.length !== pp) {
     throw new UserError(`names ${stages.length} devices, but there are ${pp} stages`, {
       at: `${place}.stage_hardware`,
+    });
+  }
+  if (memories !== undefined && memories.length !== pp) {
+    throw new UserError(`has ${memories.length} entries, but there are ${pp} stages`, {
+      at: `${place}.stage_npu_mem`,
     });
   }
   if (ffn === undefined) return;

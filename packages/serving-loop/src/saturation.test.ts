@@ -36,6 +36,18 @@ describe('saturation', () => {
     expect((await saturationOf(slow, few)).binds).toBe('bandwidth');
   });
 
+  it('takes every stage at the bandwidth of its own devices', async () => {
+    const memory = (mem_bw: number) => ({ mem_size: 1, mem_bw });
+    const stages = { pp_size: 2, npu_mem: memory(1000) };
+    const few = { count: 4, outputTokens: 200 };
+    const share = async (first: number, second: number): Promise<number> =>
+      (await saturationOf({ ...stages, stage_npu_mem: [memory(first), memory(second)] }, few))
+        .bandwidth;
+    const alike = (await saturationOf(stages, few)).bandwidth;
+    expect(await share(1000, 1000)).toBeCloseTo(alike, 9);
+    expect(await share(1000, 500)).toBeCloseTo(2 * alike, 1);
+  });
+
   it('weighs communication and memory below the device', async () => {
     /** Steps of 10 us, of which devices do the given alone, us. */
     const withParts = async (memBw: number, exposedComm: number, exposedMemory: number) => {

@@ -14,7 +14,7 @@
  *   none       the device had time left
  */
 import { nsPerS } from '@astrolabe/base';
-import type { Cluster } from '@astrolabe/config';
+import { type Cluster, type Instance, memoryOfStage } from '@astrolabe/config';
 import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration } from '@astrolabe/trace-generator';
 import { z } from 'zod';
@@ -60,6 +60,7 @@ export type Saturation = Readonly<z.infer<typeof saturationSchema>>;
 
 interface Load {
   readonly traffic: TrafficModel;
+  readonly bandwidthsGBps: readonly number[];
   readonly pending: number[];
   busyNs: number;
   /** The same, of all its NPUs. */
@@ -75,13 +76,12 @@ interface Load {
 
 /** Follows steps as the power meter does: after the fact, changing nothing. */
 export class LoadMonitor {
-  private readonly cluster: Cluster;
   private readonly loads: Load[];
 
   constructor(cluster: Cluster) {
-    this.cluster = cluster;
     this.loads = cluster.instances.map((instance) => ({
       traffic: deviceTraffic(instance),
+      bandwidthsGBps: bandwidthsOf(instance),
       pending: [],
       busyNs: 0,
       busyNpuNs: 0,
@@ -97,9 +97,9 @@ export class LoadMonitor {
   onIteration(iteration: Iteration): void {
     if (iteration.moves !== undefined) return;
     const load = this.loads[iteration.instance];
-    const { bandwidthGBps } = this.cluster.instances[iteration.instance].memory;
-    const bytes = Math.max(...load.traffic(iteration));
-    load.pending.push(bytes / bandwidthGBps);
+    const bandwidths = load.bandwidthsGBps;
+    const times = load.traffic(iteration).map((bytes, part) => bytes / bandwidths[part]);
+    load.pending.push(Math.max(...times));
   }
 
   onCompletion(completion: Completion): void {
@@ -123,6 +123,13 @@ export class LoadMonitor {
   report(engines: readonly InstanceEngine[]): Saturation[] {
     return engines.map((engine, index) => saturationOf(engine, this.loads[index]));
   }
+}
+
+/** Of the devices whose bytes `deviceTraffic` counts: of every stage, then of feed-forward blocks. */
+function bandwidthsOf(instance: Instance): number[] {
+  const stages = Array.from({ length: instance.pp }, (_, stage) => memoryOfStage(instance, stage));
+  const all = instance.ffn === undefined ? stages : [...stages, instance.ffn.memory];
+  return all.map(({ bandwidthGBps }) => bandwidthGBps);
 }
 
 /** Of a run's steps, and of busy time. */

@@ -3,7 +3,7 @@
  * 10 ns endpoint delay, as LLMServingSim sets ASTRA-sim up, but all-to-all, which is sent directly.
  * Where the file names measured links, their times take the place of both.
  */
-import { type Cluster, measuredLinksOf, npuHardware } from '@astrolabe/config';
+import { type Cluster, measuredLinksOf, npuHardware, npuMemory } from '@astrolabe/config';
 import { clusterNetwork } from './cluster-network.js';
 import { type MachineSpec, ringCollectives } from './machine-spec.js';
 import type { MemorySpec } from './memory/tiers.js';
@@ -14,7 +14,6 @@ const endpointDelayNs = 10;
 
 /** The machine of a cluster file: NPUs as `resolveCluster` numbers them. */
 export function clusterMachine(cluster: Cluster): MachineSpec {
-  const { instances } = cluster;
   return {
     numNpus: cluster.numNpus,
     network: clusterNetwork(cluster),
@@ -22,9 +21,22 @@ export function clusterMachine(cluster: Cluster): MachineSpec {
     splits: 1,
     activeChunks: 1,
     endpointDelayNs,
-    localMemoryBandwidthGBps: Math.min(...instances.map(({ memory }) => memory.bandwidthGBps)),
+    ...localMemory(cluster),
     memory: memoryTiers(cluster),
     ...(cluster.measuredLinks === undefined ? {} : { measured: measuredSpec(cluster) }),
+  };
+}
+
+/** Reductions run at the speed of an NPU's own memory. */
+function localMemory({
+  instances,
+}: Cluster): Pick<MachineSpec, 'localMemoryBandwidthGBps' | 'localMemoryOfNpuGBps'> {
+  const own = instances.flatMap(npuMemory).map(({ bandwidthGBps }) => bandwidthGBps);
+  const least = Math.min(...own);
+  const alike = own.every((bandwidth) => bandwidth === least);
+  return {
+    localMemoryBandwidthGBps: least,
+    ...(alike ? {} : { localMemoryOfNpuGBps: own }),
   };
 }
 

@@ -39,6 +39,8 @@ export interface MachineSpec {
   readonly endpointDelayNs: number;
   /** GB/s of 10^9; reductions pay three passes over it, 0 makes them free. */
   readonly localMemoryBandwidthGBps: number;
+  /** The same of every NPU, where they differ. */
+  readonly localMemoryOfNpuGBps?: readonly number[];
   readonly memory: MemorySpec;
   /** Absent: the network times everything. */
   readonly measured?: MeasuredSpec;

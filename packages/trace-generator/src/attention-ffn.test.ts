@@ -1,5 +1,6 @@
 /** Two pools of devices, worked by hand: two layers, hidden 64, bf16. */
 import { type ExecutionGraph, NodeType } from '@astrolabe/chakra';
+import { powerSchema } from '@astrolabe/config';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { exampleCluster } from './example-cluster.test-helper.js';
@@ -141,7 +142,27 @@ describe('stages of different devices', () => {
     expect(rows(second.graph, 'layer1.qkv_proj')).toEqual([' 160 ns']);
   });
 
+  it('have the memory of their own, at whose bandwidth a cap lets bytes pass', () => {
+    const power = { idle_power: 10, standby_power: 10, standby_duration: 0 };
+    const capped = { npu: { example: { ...power, active_power: 810, power_cap: 110 } } };
+    const memory = (mem_bw: number) => ({ mem_size: 24, mem_bw });
+    const cluster = exampleCluster([{ pp_size: 2, stage_npu_mem: [memory(1000), memory(10)] }]);
+    const { generate: run } = createTraceGenerator({
+      cluster: { ...cluster, nodes: [{ ...cluster.nodes[0], power: powerSchema.parse(capped) }] },
+      latencyModelFor: () => exampleLatency(fusedOperators),
+    });
+    const [first, second] = run(iteration).programs;
+    // 16 tokens: 160 ns at full clock. Weights of 24.6 kB and rows take 31 ns at 1000 GB/s, all at 10.
+    expect(rows(second.graph, 'layer1.qkv_proj')).toEqual([' 160 ns']);
+    const [slow] = rows(first.graph, 'layer0.qkv_proj');
+    expect(Number.parseInt(slow, 10)).toBeGreaterThan(250);
+  });
+
   it('are as many as stages', () => {
+    const memory = { mem_size: 24, mem_bw: 1000 };
+    expect(() => exampleCluster([{ pp_size: 2, stage_npu_mem: [memory] }])).toThrow(
+      'stage_npu_mem: has 1 entries, but there are 2 stages',
+    );
     expect(() => exampleCluster([{ pp_size: 2, stage_hardware: ['a'] }])).toThrow(
       'stage_hardware: names 1 devices, but there are 2 stages',
     );

@@ -11,6 +11,7 @@ import {
   type ExpertSettings,
   expertOptionsSchema,
   type Instance,
+  memoryOfStage,
   noCalibration,
 } from '@astrolabe/config';
 import type { LatencyModel } from '@astrolabe/profile';
@@ -93,7 +94,7 @@ export function createTraceGenerator(options: TraceGeneratorOptions): TraceGener
   };
 }
 
-/** The devices of every pipeline stage; stages of the same hardware share one. */
+/** The devices of every pipeline stage; stages of the same hardware and memory share one. */
 function stageDevices(
   instance: Instance,
   latencyModelFor: TraceGeneratorOptions['latencyModelFor'],
@@ -103,16 +104,18 @@ function stageDevices(
   const devices = new Map<string, StageDevice>();
   return Array.from({ length: instance.pp }, (_, stage) => {
     const hardware = instance.stageHardware?.[stage] ?? instance.hardware;
+    const memory = memoryOfStage(instance, stage);
     const known = calibration.devices[hardware];
-    const device = devices.get(hardware) ?? {
-      latency: latencyModelFor({ ...instance, hardware }),
+    const key = `${hardware} ${JSON.stringify(memory)}`;
+    const device = devices.get(key) ?? {
+      latency: latencyModelFor({ ...instance, hardware, memory }),
       stepOverhead: {
         perStepNs: known?.step_overhead_ns ?? 0,
         perSequenceNs: known?.step_overhead_per_sequence_ns ?? 0,
       },
       decodeTail: terms.decodeTail ?? (known === undefined || known.decode_tail === true),
     };
-    devices.set(hardware, device);
+    devices.set(key, device);
     return device;
   });
 }

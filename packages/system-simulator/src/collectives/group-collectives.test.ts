@@ -27,12 +27,16 @@ test('the closed forms of collectives equal their messages, whoever begins when'
     ),
     size: sizes,
     beginNs: fc.array(fc.constantFrom(0, 0, 300, 5000), { minLength: 6, maxLength: 6 }),
+    memoryGBps: fc.option(fc.array(fc.constantFrom(5, 5, 50), { minLength: 6, maxLength: 6 }), {
+      nil: undefined,
+    }),
   });
   fc.assert(
-    fc.property(plan, ({ npus, kind, implementation, type, size, beginNs }) => {
+    fc.property(plan, ({ npus, kind, implementation, type, size, beginNs, memoryGBps }) => {
       const dims = [{ kind, npus, bandwidthGBps: linkBandwidthGBps, latencyNs: 500 }];
       const machineSpec = spec(npus, {
         network: { congestion: 'unaware', dims },
+        ...(memoryGBps === undefined ? {} : { localMemoryOfNpuGBps: memoryGBps }),
         collectives: {
           allReduce: implementation,
           allGather: implementation,
@@ -51,6 +55,26 @@ test('the closed forms of collectives equal their messages, whoever begins when'
     }),
     { seed: 6, numRuns: 300 },
   );
+});
+
+test('reductions run at the speed of a member\u2019s own memory, not of another group\u2019s', () => {
+  const size = 8_000_000;
+  const ends = (ofNpu?: number[]): number[] => {
+    const programs = [0, 2].map((first) => {
+      const builder = new GraphBuilder();
+      collective(builder, CollectiveType.allReduce, size, `${first}`);
+      return { npus: [first, first + 1], graph: builder.finish() };
+    });
+    const groups = { '0': [0, 1], '2': [2, 3] };
+    const own = ofNpu === undefined ? {} : { localMemoryOfNpuGBps: ofNpu };
+    const [done] = replay(spec(4, own), [{ ...set(0, programs), groups }]);
+    return done.npus.map(({ finishNs }) => finishNs);
+  };
+  const slow = ends()[0];
+  const [fast, , other] = ends([500, 500, 50, 50]);
+  expect(other).toBe(slow);
+  // One half is reduced: three passes over 4 MB, at 500 in place of 50 GB/s.
+  expect(slow - fast).toBe((3 * 4_000_000) / 50 - (3 * 4_000_000) / 500);
 });
 
 const kinds = {

@@ -46,6 +46,7 @@ export class GroupCollectives {
     this.engine = new StreamEngine({
       core,
       localMemoryBytesPerSecond: spec.localMemoryBandwidthGBps * 1e9,
+      localMemoryOfNpuGBps: spec.localMemoryOfNpuGBps,
       onDataSetDone: (dataSet) => onDone(dataSet.task),
     });
   }
@@ -123,7 +124,13 @@ export class GroupCollectives {
   /** Whether its end times are computed without messages. */
   isClosed(group: Group, kind: CollectiveKind, sizeBytes: number): boolean {
     if (this.measuredOf(group, kind) !== null) return true;
-    return this.closed && this.isOneByOne(kind, sizeBytes);
+    return this.closed && this.isOneByOne(kind, sizeBytes) && this.reduceAlike(group);
+  }
+
+  /** All members' own memories are as fast. */
+  private reduceAlike({ members }: Group): boolean {
+    const own = this.spec.localMemoryOfNpuGBps;
+    return own === undefined || members.every((npu) => own[npu] === own[members[0]]);
   }
 
   /** One chunk, of which no member has two messages on a link at once. */
@@ -156,7 +163,7 @@ export class GroupCollectives {
       directTimes(
         kind,
         this.spec.endpointDelayNs,
-        this.reduceNs(messageBytes),
+        this.reduceNs(group, messageBytes),
         (from, to) => this.delayNs(members[from], members[to], messageBytes),
         times,
       );
@@ -178,7 +185,7 @@ export class GroupCollectives {
     }
     const step: StepTimes = {
       endpointNs: this.spec.endpointDelayNs,
-      reduceNs: this.reduceNs(messageBytes),
+      reduceNs: this.reduceNs(group, messageBytes),
       hopNs,
       uniform: hopNs.every((delay) => delay === hopNs[0]),
     };
@@ -186,8 +193,9 @@ export class GroupCollectives {
     return step;
   }
 
-  private reduceNs(sizeBytes: number): number {
-    return reductionNs(sizeBytes, this.spec.localMemoryBandwidthGBps * 1e9);
+  private reduceNs({ members }: Group, sizeBytes: number): number {
+    const { localMemoryBandwidthGBps: all, localMemoryOfNpuGBps: own } = this.spec;
+    return reductionNs(sizeBytes, (own?.[members[0]] ?? all) * 1e9);
   }
 
   /** What a collective of the group is when nothing else is on the network (with congestion). */

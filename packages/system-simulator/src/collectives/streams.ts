@@ -56,6 +56,8 @@ export interface StreamOptions {
   readonly transport?: Transport;
   /** Of the NPU's own memory; reductions are free at 0. */
   readonly localMemoryBytesPerSecond: number;
+  /** The same of every NPU, where they differ. */
+  readonly localMemoryOfNpuGBps?: readonly number[] | undefined;
   readonly onDataSetDone: (dataSet: DataSet) => void;
   /** In a folded run: whose message to here is the twin of the one sent. */
   readonly mirror?: (phase: Phase, to: number) => number;
@@ -70,6 +72,7 @@ export class StreamEngine implements PhaseContext {
   private readonly free: Phase[] = [];
   private readonly streamOf: (Stream | undefined)[] = [];
   private readonly bytesPerSecond: number;
+  private readonly ofNpuGBps: readonly number[] | undefined;
   private readonly onDataSetDone: (dataSet: DataSet) => void;
   private readonly bus: SharedBus | undefined;
   private readonly mirror: StreamOptions['mirror'];
@@ -78,6 +81,7 @@ export class StreamEngine implements PhaseContext {
     this.core = options.core;
     this.transport = options.transport ?? options.core;
     this.bytesPerSecond = options.localMemoryBytesPerSecond;
+    this.ofNpuGBps = options.localMemoryOfNpuGBps;
     this.onDataSetDone = options.onDataSetDone;
     this.bus = options.bus;
     this.mirror = options.mirror;
@@ -107,8 +111,9 @@ export class StreamEngine implements PhaseContext {
     }
   }
 
-  reduceNs(_npu: number, sizeBytes: number): number {
-    return reductionNs(sizeBytes, this.bytesPerSecond);
+  reduceNs(npu: number, sizeBytes: number): number {
+    const own = this.ofNpuGBps;
+    return reductionNs(sizeBytes, own === undefined ? this.bytesPerSecond : own[npu] * 1e9);
   }
 
   send(phase: Phase, to: number, sizeBytes: number): void {
