@@ -2,9 +2,9 @@
  * What each class of requests saw, so that nobody has to guess who suffers. Only of workloads that
  * have classes: two or more, where requests without one count as one.
  */
-import { type Distribution, distribution, distributionSchema, nsPerMs } from '@astrolabe/base';
+import { type Distribution, distributionSchema } from '@astrolabe/base';
 import { z } from 'zod';
-import type { RequestResult } from './metrics.js';
+import { distributionInMs, type RequestResult } from './metrics.js';
 
 const inMs = distributionSchema.nullable().describe('ms; null where no request has one');
 
@@ -41,20 +41,13 @@ export function summariseClasses(
 
 function summariseClass(name: string | null, rows: readonly RequestResult[]): ClassSummary {
   const finished = rows.filter((row) => row.status === 'finished');
-  const inMs = (pick: (row: RequestResult) => number | null): Distribution | null =>
-    distribution(
-      finished.flatMap((row) => {
-        const value = pick(row);
-        return value === null ? [] : [value / nsPerMs];
-      }),
-    ) ?? null;
   return {
     class: name,
     requests: rows.length,
     finished: finished.length,
-    ttftMs: inMs((row) => row.ttftNs),
-    tpotMs: inMs((row) => row.tpotNs),
-    latencyMs: inMs((row) => row.latencyNs),
+    ttftMs: distributionInMs(finished, (row) => row.ttftNs),
+    tpotMs: distributionInMs(finished, (row) => row.tpotNs),
+    latencyMs: distributionInMs(finished, (row) => row.latencyNs),
   };
 }
 

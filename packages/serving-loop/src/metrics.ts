@@ -3,6 +3,7 @@
  * TTFT = first token - arrival; TPOT = (last - first token) / (output - 1), none for one token;
  * latency = last token - arrival; queueing = first scheduled - arrival; ITL = gap between tokens.
  */
+import { type Distribution, distribution, nsPerMs } from '@astrolabe/base';
 import { z } from 'zod';
 import { RequestStatus } from './request-state.js';
 import type { RunResult } from './run-result.js';
@@ -70,4 +71,13 @@ export function requestResults(run: RunResult): RequestResult[] {
       ...(hasClasses ? { sloClass: request.sloClass ?? null } : {}),
     };
   });
+}
+
+/** Of a time that not every request has; null where none has it. */
+export function distributionInMs(
+  results: readonly RequestResult[],
+  pick: (row: RequestResult) => number | null,
+): Distribution | null {
+  const values = results.flatMap((row) => pick(row) ?? []);
+  return distribution(values.map((ns) => ns / nsPerMs)) ?? null;
 }

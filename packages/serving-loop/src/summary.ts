@@ -14,7 +14,7 @@ import { classSummarySchema, formatClasses, summariseClasses } from './class-sum
 import { linkError } from './communication-count.js';
 import { costPerHour, costSchema, formatCost, summariseCost } from './cost.js';
 import { formatTiers, summariseTiers, tierPoolSummarySchema } from './kv/tier-summary.js';
-import type { RequestResult } from './metrics.js';
+import { distributionInMs, type RequestResult } from './metrics.js';
 import { formatPower, powerSummarySchema, summarisePower } from './power/power-report.js';
 import {
   areMeasured,
@@ -152,12 +152,7 @@ export function summarise(
   );
   const perHour = costPerHour(run.engines.map(({ instance }) => instance));
   const inMs = (pick: (row: RequestResult) => number | null): Distribution | null =>
-    distribution(
-      finished.flatMap((row) => {
-        const value = pick(row);
-        return value === null ? [] : [value / nsPerMs];
-      }),
-    ) ?? null;
+    distributionInMs(finished, pick);
   const summary: Omit<Summary, 'trust'> = {
     complete: finished.length + aborted + run.rejections.length === results.length,
     requests: {

@@ -8,6 +8,7 @@
 import type { GraphSet } from '@astrolabe/chakra';
 import type { Completion } from '@astrolabe/system-simulator';
 import { type AstraReport, parseAstraReport } from './astra-inputs.js';
+import { takeEarliest } from './take-earliest.js';
 
 /** Collects lines until a question is complete. */
 export class QuestionReader {
@@ -98,13 +99,9 @@ export class StepBook {
 
   /** The earliest completion at or before `untilNs`. */
   next(untilNs: number): Completion | undefined {
-    let best = -1;
-    this.done.forEach(({ finishNs }, index) => {
-      if (finishNs <= untilNs && (best < 0 || finishNs < this.done[best].finishNs)) best = index;
-    });
-    if (best < 0) return undefined;
-    this.outstanding--;
-    return this.done.splice(best, 1)[0];
+    const completion = takeEarliest(this.done, untilNs);
+    if (completion !== undefined) this.outstanding--;
+    return completion;
   }
 
   private complete({ set, startNs, finishNs }: Step): void {

@@ -90,8 +90,9 @@ export function hostModelFlag(
 }
 
 /**
- * Host work by hardware, and the way to the client, which the slowest device's constants decide. As
- * calibrated means the start values for a device of which nothing is: a host takes some time.
+ * Host work by hardware, and the way to the client, of which there is one: that of the first device
+ * that has any. As calibrated means the start values for a device of which nothing is known: a host
+ * takes some time.
  */
 export function hostModel(
   name: EngineFlags['hostModel'],

@@ -48,7 +48,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
   const requests = options.requests ?? (await readWorkload(options.workload));
   const routing = await loadRouting(options);
   const stepPower = await openStepPower(options, cluster);
-  const opened = await openStages(options, cluster, calibration);
+  const opened = await openRunBackend(options, cluster, calibration);
   const progress = new Progress(options.quiet);
   let run: RunResult;
   let stages: StageReport;
@@ -98,7 +98,7 @@ export function servedCluster(options: ServingOptions): Cluster {
   });
 }
 
-function openStages(
+function openRunBackend(
   options: ServingOptions,
   cluster: Cluster,
   calibration: Calibration,

@@ -18,10 +18,6 @@ export class KvNewsBox {
   private unseen: KvNews[] = [];
   private seen: readonly KvNews[] = noNews;
 
-  get hasUnseen(): boolean {
-    return this.unseen.length > 0;
-  }
-
   add(news: KvNews): void {
     this.unseen.push(news);
   }

@@ -1,7 +1,7 @@
 /**
- * Continuous batching as vLLM V1's scheduler decides it (FCFS): running requests first, in order of
- * admission, then waiting ones while budget and seats last; chunked prefill; preemption from the tail
- * with recompute. With asynchronous scheduling a step is composed while its predecessor runs, so
+ * Continuous batching as vLLM V1's scheduler decides it: running requests first, in order of
+ * admission, then waiting ones while budget and seats last; chunked prefill; preemption with
+ * recompute. Who waits in front and who has to go: `queue-order.ts`. With asynchronous scheduling a step is composed while its predecessor runs, so
  * tokens in flight count as placeholders.
  */
 import type { EngineOptions } from '@astrolabe/config';
@@ -379,7 +379,6 @@ export class Scheduler {
 
   private finish(request: RequestState, nowNs: number): void {
     this.acceptance?.forget(request.index);
-
     // A request preempted while its last step was in flight finishes from the waiting queue.
     if (request.status === RequestStatus.preempted) {
       this.waiting.splice(this.waiting.indexOf(request), 1);

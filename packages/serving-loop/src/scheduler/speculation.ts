@@ -1,7 +1,7 @@
 /**
  * How many draft tokens a verification accepts: each with the given chance as long as those before it
- * were, so that a mean of p + p^2 + ... + p^k is accepted. Drawn per
- * request, so that one request's luck does not depend on its company.
+ * were, so that a mean of p + p^2 + ... + p^k is accepted. Drawn per request, so that one request's luck
+ * does not depend on its company.
  */
 import { Random } from '@astrolabe/base';
 import type { EngineOptions, SpeculationOptions } from '@astrolabe/config';

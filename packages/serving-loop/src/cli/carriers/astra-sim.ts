@@ -19,6 +19,7 @@ import {
   commGroupsJson,
   parseAstraReport,
 } from '../../carriers/astra-inputs.js';
+import { takeEarliest } from '../../carriers/take-earliest.js';
 import { Stage, type StageCommand } from './stage.js';
 
 export interface AstraSimOptions {
@@ -66,12 +67,7 @@ export class AstraSimBackend implements Backend {
     for (const { set, reports } of this.started.splice(0)) {
       this.finished.push(this.complete(set, await reports));
     }
-    let best = -1;
-    this.finished.forEach(({ finishNs }, index) => {
-      if (finishNs <= untilNs && (best < 0 || finishNs < this.finished[best].finishNs))
-        best = index;
-    });
-    return best < 0 ? undefined : this.finished.splice(best, 1)[0];
+    return takeEarliest(this.finished, untilNs);
   }
 
   async close(): Promise<Counters | undefined> {
