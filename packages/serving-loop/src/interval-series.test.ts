@@ -22,12 +22,12 @@ const tokens = (series: IntervalSeries): number[][] =>
 describe('IntervalSeries', () => {
   it('credits prompt tokens, not what is computed beyond them, and tokens gained', () => {
     const series = new IntervalSeries(100);
-    series.record(batch(10, 0), 99, []);
-    series.record(batch(1, 10), 100, []);
+    series.credit(batch(10, 0), 99);
+    series.credit(batch(1, 10), 100);
     // After a preemption prompt and output are computed together.
-    series.record(batch(4, 8), 350, []);
-    series.record(batch(4, 12, { gained: [3] }), 399, []);
-    series.record(batch(4, 0, { samples: [false] }), 399, []);
+    series.credit(batch(4, 8), 350);
+    series.credit(batch(4, 12, { gained: [3] }), 399);
+    series.credit(batch(4, 0, { samples: [false] }), 399);
     expect(tokens(series)).toEqual([
       [10, 1],
       [0, 1],

@@ -35,7 +35,8 @@ export class IntervalSeries {
     this.intervalNs = intervalNs;
   }
 
-  record(batch: Batch, nowNs: number, engines: readonly InstanceEngine[]): void {
+  /** The tokens of a batch that ends. */
+  credit(batch: Batch, nowNs: number): void {
     const interval = this.at(nowNs);
     for (let i = 0; i < batch.requests.length; i++) {
       const request = batch.requests[i];
@@ -43,6 +44,11 @@ export class IntervalSeries {
       interval.promptTokens += Math.min(promptLeft, batch.newTokens[i]);
       if (batch.samples[i]) interval.outputTokens += batch.gained?.[i] ?? 1;
     }
+  }
+
+  /** Queues and KV as they stand, to which a batch that ended at `nowNs` has led. */
+  record(nowNs: number, engines: readonly InstanceEngine[]): void {
+    const interval = this.at(nowNs);
     interval.running = 0;
     interval.waiting = 0;
     let used = 0;

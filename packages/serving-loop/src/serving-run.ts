@@ -24,6 +24,7 @@ import { checkIntervals, IntervalSeries } from './interval-series.js';
 import { buildTiers } from './kv/build-tiers.js';
 import type { KvTiers } from './kv/kv-tiers.js';
 import { TierSeries } from './kv/tier-series.js';
+import { LastOfInterval } from './last-of-interval.js';
 import { Disaggregation } from './pd/disaggregation.js';
 import { createPowerMeter, type PowerMeter } from './power/power-meter.js';
 import { RequestContents } from './request-contents.js';
@@ -56,6 +57,7 @@ class ServingRun {
   private readonly tokenGaps: TokenGaps;
   private readonly meter: PowerMeter | undefined;
   private readonly tierSeries: TierSeries;
+  private readonly lastOfInterval: LastOfInterval;
   private readonly load: LoadMonitor;
   private readonly communications: CommunicationCount;
   private readonly timeouts: ClientTimeouts;
@@ -95,6 +97,10 @@ class ServingRun {
     this.groupWaves();
     this.series = new IntervalSeries(inputs.intervalNs);
     this.tierSeries = new TierSeries(inputs.intervalNs, this.engines, tiers.pools);
+    this.lastOfInterval = new LastOfInterval(inputs.intervalNs, (endNs) => {
+      this.tierSeries.record(endNs);
+      this.series.record(endNs, this.engines);
+    });
     this.meter = createPowerMeter(
       inputs.cluster,
       inputs.intervalNs,
@@ -132,6 +138,7 @@ class ServingRun {
       const nextArrivalNs = this.arrivals.nextNs + hostTerms.frontEndDelayNs;
       const nextNs = Math.min(nextArrivalNs, this.timeouts.nextNs);
       const completion = await backend.next(nextNs);
+      this.lastOfInterval.before(this.onlyBatchEnd(completion));
       if (completion === undefined) {
         if (nextNs === Number.POSITIVE_INFINITY) break;
         this.nowNs = nextNs;
@@ -144,7 +151,16 @@ class ServingRun {
       this.complete(completion);
       this.inputs.onProgress?.(this.finished, total, this.nowNs);
     }
+    this.lastOfInterval.before(undefined);
     return this.result();
+  }
+
+  /** When a batch ends, if nothing else happens then. */
+  private onlyBatchEnd(completion: Completion | undefined): number | undefined {
+    if (completion === undefined || completion.lane !== 0) return undefined;
+    const { finishNs } = completion;
+    const nextArrivalNs = this.arrivals.nextNs + this.inputs.hostTerms.frontEndDelayNs;
+    return nextArrivalNs <= finishNs ? undefined : finishNs;
   }
 
   private result(): RunResult {
@@ -266,8 +282,8 @@ class ServingRun {
       return;
     }
     const batch = engine.complete(completion);
-    this.tierSeries.record(completion.finishNs);
-    this.series.record(batch, completion.finishNs, this.engines);
+    this.series.credit(batch, completion.finishNs);
+    this.lastOfInterval.ended(completion.finishNs);
     this.tokenGaps.record(batch, engine.seenNs);
   }
 
