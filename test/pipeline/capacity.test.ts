@@ -104,6 +104,19 @@ describe.skipIf(!isBuilt)('report capacity (needs a build)', () => {
     });
   });
 
+  test('a cluster that its profile does not cover is told of before the first search', async () => {
+    await inFolder(async (folder) => {
+      const wide = JSON.parse(readFileSync(cluster, 'utf8'));
+      wide.nodes[0].instances[0].tp_size = 4;
+      const path = join(folder, 'wide.json');
+      writeFileSync(path, JSON.stringify(wide));
+      const flags = ['capacity', cluster, path, '--workload', workload, '--rates', '1:1'];
+      const { code, stderr } = await run('report', flags);
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/^report: .*wide\.json: .*no measurements at TP 4\n/);
+    });
+  });
+
   test('lets one request miss its targets, however low the rate', async () => {
     const few = ['--seconds', '1', '--rates', '4:4', '--attainment', '0.95', '--format', 'ndjson'];
     const flags = ['capacity', cluster, '--workload', workload, ...few, ...targets];

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { askedBy, UserError } from '@astrolabe/base';
 import { formatOption, fraction, positiveNumber, Verdict, writeStdout } from '@astrolabe/base/cli';
 import { loadCluster } from '@astrolabe/config/cli';
-import { fewestToTellOverload, unservable } from '@astrolabe/serving-loop';
+import { fewestToTellOverload, type Summary, unservable } from '@astrolabe/serving-loop';
 import {
   addBehaviourOptions,
   addInputOptions,
@@ -65,17 +65,21 @@ export function addCapacity(program: Command): void {
     const requests = await readWorkload(flags.workload);
     const options = servingOptions(command, shippedProfiles);
     checkClasses(Object.keys(options.engine?.slo ?? {}), requests);
-    // All files are read before the first is simulated.
+    // What is wrong with a file or its profiles is told of before others are searched for minutes.
     const asked = clusters.map((cluster) => ({ cluster, devices: deviceCount(cluster) }));
-    const found: ClusterCapacity[] = [];
     const servable = asked.map(({ cluster }) =>
       servableOf(requests, { ...options, clusterConfig: cluster }),
     );
+    for (const [i, { cluster }] of asked.entries()) {
+      const first = servable[i].slice(0, 1).map((request) => ({ ...request, arrivalNs: 0 }));
+      await simulate(cluster, first, options, flags.seconds);
+    }
+    const found: ClusterCapacity[] = [];
     for (const [i, one] of asked.entries()) {
       found.push({ ...one, ...(await capacityOf(one.cluster, servable[i], options, flags)) });
     }
-    for (const text of [...unlikeBases(found), ...scarceClasses(found, flags.attainment)])
-      note(text);
+    unlikeBases(found).forEach(note);
+    scarceClasses(found, flags.attainment).forEach(note);
     await writeStdout(
       flags.format === 'text'
         ? formatCapacities(found, {
@@ -154,21 +158,24 @@ async function capacityOf(
   const probe = async (ratePerS: number): Promise<RateRun> => {
     const fewest = Math.max(fewestToTellOverload, fewestToMissOne(options, flags));
     const seconds = Math.max(flags.seconds, fewest / ratePerS);
-    const { summary } = await serve({
-      ...options,
-      clusterConfig: cluster,
-      requests: askedBy(workloadName(flags), () => atRate(requests, ratePerS, seconds)),
-      output: undefined,
-      stages: undefined,
-      intervalS: seconds,
-      quiet: true,
-    });
+    const dense = askedBy(workloadName(flags), () => atRate(requests, ratePerS, seconds));
+    const summary = await simulate(cluster, dense, options, seconds);
     const run = judgeRun(ratePerS, summary, flags.attainment);
     if (flags.quiet !== true) process.stderr.write(`report: ${cluster}: ${describe(run)}\n`);
     return run;
   };
   const { rates: range, precision } = flags;
   return await findCapacity(probe, { range, precision });
+}
+
+async function simulate(
+  cluster: string,
+  requests: readonly Request[],
+  options: ServingOptions,
+  intervalS: number,
+): Promise<Summary> {
+  const run = { ...options, clusterConfig: cluster, requests, intervalS, quiet: true };
+  return (await serve({ ...run, output: undefined, stages: undefined })).summary;
 }
 
 /** Of fewer requests none may miss its targets, so a single long prompt would decide the rate. */
