@@ -13,7 +13,7 @@ import {
   runAstraCommand,
 } from './cli/astra-run.js';
 import { isInteractiveCommand, runInteractive } from './cli/interactive.js';
-import { parseSlowdown, Recorders } from './cli/recorders.js';
+import { parseSlowdown, Recorders, tellCounters } from './cli/recorders.js';
 import { readGroups, runGraphs } from './cli/run-graphs.js';
 import { clusterMachine } from './cluster-machine.js';
 import { createMachine } from './machine.js';
@@ -25,6 +25,7 @@ interface Options {
   readonly commGroupConfiguration: string;
   readonly dialect: Dialect;
   readonly counters?: string;
+  readonly summary?: boolean;
   readonly calibration?: string;
   readonly backend: 'congestion-unaware' | 'congestion-aware';
   readonly slowdown?: string;
@@ -99,7 +100,9 @@ await runMain('system-simulator', async () => {
     control: options.control ?? false,
     dialect: options.dialect,
     groups: readGroups(options.commGroupConfiguration),
-    ...(options.counters === undefined ? {} : { counters: options.counters }),
-    atEnd: () => recorders.write(),
+    atEnd: () => {
+      tellCounters(machine.counters(), options);
+      return recorders.write();
+    },
   });
 });

@@ -19,7 +19,7 @@ import { astraReport } from '../astra/report.js';
 import { runAstra } from '../astra/run.js';
 import { describeUnfinished } from '../astra/unfinished.js';
 import { nonNegative, readAstraInputs } from './astra-inputs.js';
-import { parseSlowdown, Recorders } from './recorders.js';
+import { parseSlowdown, Recorders, tellCounters } from './recorders.js';
 import { deadlockMessage } from './run-graphs.js';
 import { staticFindings } from './static-checks.js';
 
@@ -41,6 +41,7 @@ interface Options {
   readonly nodeResults?: string;
   readonly messageTrace?: string;
   readonly counters?: string;
+  readonly summary?: boolean;
   readonly fingerprint?: boolean;
   readonly slowdown?: string;
   readonly check: boolean;
@@ -97,6 +98,7 @@ export function addCommonOptions(command: Command): Command {
         .default('upstream'),
     )
     .option('--slowdown <list>', 'stragglers: 3=1.5,7=2 computes 1.5 and 2 times as long')
+    .option('--summary', 'where the time went: NPUs, links, memory; at the end on stderr')
     .option('--counters <file>', 'write the counters of NPUs, links and memory at the end')
     .option('--node-results <file>', 'issue and end of every node: .ndjson or .arrow')
     .option('--message-trace <file>', 'every send, receive and arrival in order, CSV')
@@ -155,7 +157,10 @@ export async function runAstraCommand(command: Command): Promise<void> {
     if (findings.length > 0) throw new Verdict(`refused:\n  ${findings.join('\n  ')}`);
   }
   const recorders = new Recorders(options);
-  const simulation = runAstra(inputs, () => recorders.listeners());
+  // Shortcuts pass links by.
+  const counted = options.counters !== undefined || options.summary === true;
+  const fast = counted && inputs.backend === 'congestion-aware' ? 'never' : 'auto';
+  const simulation = runAstra(inputs, () => recorders.listeners(), fast);
   await writeStdout(
     options.format === 'astra'
       ? astraReport(simulation, inputs.system)
@@ -166,9 +171,7 @@ export async function runAstraCommand(command: Command): Promise<void> {
     writeFileWhole(`${inputs.system.localMemoryTrace}.${npu}.json`, `${trace}\n`);
   }
   await recorders.write();
-  if (options.counters !== undefined) {
-    writeFileWhole(options.counters, `${JSON.stringify(simulation.counters())}\n`);
-  }
+  tellCounters(simulation.counters(), options);
   const unfinished = describeUnfinished(simulation);
   if (unfinished.length === 0) return;
   throw new Verdict(deadlockMessage({ nowNs: simulation.core.nowNs, lines: unfinished }));

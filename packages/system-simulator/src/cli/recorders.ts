@@ -1,12 +1,29 @@
 /** What a command records beside its results, as its options ask. */
 import { UserError } from '@astrolabe/base';
+import { writeFileWhole } from '@astrolabe/base/cli';
 import type { AstraListeners } from '../astra/run.js';
+import type { Counters } from '../counters.js';
 import { Fingerprint, MessageTrace, NodeResults } from './results.js';
+import { summaryText } from './summary.js';
 
 export interface RecorderOptions {
   readonly nodeResults?: string;
   readonly messageTrace?: string;
   readonly fingerprint?: boolean;
+}
+
+export interface CounterOptions {
+  /** Where the counters go. */
+  readonly counters?: string;
+  readonly summary?: boolean;
+}
+
+/** What was counted, as its options ask; the summary goes to stderr. */
+export function tellCounters(counters: Counters, options: CounterOptions): void {
+  if (options.counters !== undefined) {
+    writeFileWhole(options.counters, `${JSON.stringify(counters)}\n`);
+  }
+  if (options.summary === true) process.stderr.write(summaryText(counters));
 }
 
 /** Factor per NPU from `3=1.5,7=2`; the others compute at full speed. */

@@ -11,7 +11,6 @@ import {
   readJson,
   readNdjson,
   Verdict,
-  writeFileWhole,
   writeStdout,
 } from '@astrolabe/base/cli';
 import {
@@ -42,8 +41,6 @@ export interface RunGraphsOptions {
   readonly dialect: Dialect;
   /** Communicator groups of graphs that come with none. */
   readonly groups?: Groups;
-  /** Where the counters go at the end. */
-  readonly counters?: string;
   /** Called when all has run, before a deadlock is told. */
   readonly atEnd: () => Promise<void>;
 }
@@ -67,9 +64,6 @@ export async function runGraphs(options: RunGraphsOptions): Promise<void> {
     const completion = machine.runUntil(Number.POSITIVE_INFINITY);
     if (completion === undefined) break;
     await writeStdout(`${JSON.stringify(completion)}\n`);
-  }
-  if (options.counters !== undefined) {
-    writeFileWhole(options.counters, `${JSON.stringify(machine.counters())}\n`);
   }
   await options.atEnd();
   refuseStuck(machine, Number.POSITIVE_INFINITY);
