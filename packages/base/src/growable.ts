@@ -1,4 +1,6 @@
-/** Typed arrays that grow by doubling. Read `data` only up to `length`; growth replaces `data`. */
+/** Typed arrays that grow by doubling. */
+
+/** Read `data` only up to `length`; growth replaces `data`. */
 export class GrowableFloat64 {
   data: Float64Array;
   length = 0;
@@ -57,4 +59,17 @@ export class GrowableInt32 {
   toArray(): Int32Array {
     return this.data.slice(0, this.length);
   }
+}
+
+/** A copy with room for twice as many, the rest 0. */
+export function grownInt32(array: Int32Array): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(array.length * 2);
+  grown.set(array);
+  return grown;
+}
+
+export function grownFloat64(array: Float64Array): Float64Array<ArrayBuffer> {
+  const grown = new Float64Array(array.length * 2);
+  grown.set(array);
+  return grown;
 }

@@ -1,5 +1,5 @@
 export { askedBy, assert, UserError } from './errors.js';
-export { GrowableFloat64, GrowableInt32 } from './growable.js';
+export { GrowableFloat64, GrowableInt32, grownFloat64, grownInt32 } from './growable.js';
 export { interpolate, mergePoints, upperBound, upperSlope } from './interpolate.js';
 export { parseWith } from './parse.js';
 export { type Distribution, distribution, distributionSchema, quantileSorted } from './quantile.js';

@@ -3,8 +3,9 @@
  * wait for them. A continuation is two integers (kind, arg), in an event as in a message, so the
  * whole state is plain data. Times ns, sizes bytes.
  */
+import { grownFloat64, grownInt32 } from '@astrolabe/base';
 import type { LinkCounters } from './counters.js';
-import { EventQueue, grownFloat64, grownInt32 } from './kernel/event-queue.js';
+import { EventQueue } from './kernel/event-queue.js';
 import { Kind } from './kernel/kinds.js';
 import { NpuQueues } from './kernel/npu-queues.js';
 import { Mailbox } from './network/mailbox.js';

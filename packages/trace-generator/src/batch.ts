@@ -2,6 +2,7 @@
  * What one iteration's batch means for operators: tokens, sequence rows and attention work. Reused
  * from iteration to iteration; nothing is allocated once the arrays have grown.
  */
+import { grownFloat64 } from '@astrolabe/base';
 import type { AttentionBatch } from '@astrolabe/profile';
 import type { Iteration } from './iteration.js';
 
@@ -72,7 +73,7 @@ export class Batch implements AttentionBatch {
 
   private addDecode(context: number): void {
     if (this.decodeCount === this.ownContexts.length) {
-      this.ownContexts = grown(this.ownContexts);
+      this.ownContexts = grownFloat64(this.ownContexts);
       this.decodeContexts = this.ownContexts;
     }
     this.ownContexts[this.decodeCount++] = context;
@@ -83,8 +84,8 @@ export class Batch implements AttentionBatch {
   private addPrefill(added: number, context: number): void {
     const index = this.prefillCount++;
     if (index === this.prefillNewTokens.length) {
-      this.prefillNewTokens = grown(this.prefillNewTokens);
-      this.prefillContextTokens = grown(this.prefillContextTokens);
+      this.prefillNewTokens = grownFloat64(this.prefillNewTokens);
+      this.prefillContextTokens = grownFloat64(this.prefillContextTokens);
     }
     this.prefillTokens += added;
     this.prefillNewTokens[index] = added;
@@ -112,10 +113,4 @@ class PrefillOnly implements AttentionBatch {
   get prefillContextTokens(): Float64Array {
     return this.whole.prefillContextTokens;
   }
-}
-
-function grown(array: Float64Array): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(array.length * 2);
-  larger.set(array);
-  return larger;
 }

@@ -8,6 +8,7 @@
  * - Sliding window of W tokens: up to W keys each token sees all before it; the r tokens beyond see W
  *   each, written as pieces of at most 2 W tokens: r (W - r / 2 + r / 2) pairs.
  */
+import { grownFloat64 } from '@astrolabe/base';
 import type { LocalAttention } from '@astrolabe/config';
 import type { AttentionBatch } from '@astrolabe/profile';
 import type { Batch } from './batch.js';
@@ -76,16 +77,10 @@ export class LocalBatch implements AttentionBatch {
   private add(newTokens: number, contextTokens: number): void {
     const index = this.prefillCount++;
     if (index === this.prefillNewTokens.length) {
-      this.prefillNewTokens = grown(this.prefillNewTokens);
-      this.prefillContextTokens = grown(this.prefillContextTokens);
+      this.prefillNewTokens = grownFloat64(this.prefillNewTokens);
+      this.prefillContextTokens = grownFloat64(this.prefillContextTokens);
     }
     this.prefillNewTokens[index] = newTokens;
     this.prefillContextTokens[index] = contextTokens;
   }
-}
-
-function grown(array: Float64Array): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(array.length * 2);
-  larger.set(array);
-  return larger;
 }

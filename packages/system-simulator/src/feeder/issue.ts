@@ -3,9 +3,8 @@
  * and each whose slot is free starts. Successors of nodes that take no time at all are issued in the
  * same instant unless stock ASTRA-sim's way is asked for (`stockSkips`).
  */
-import { UserError } from '@astrolabe/base';
+import { grownInt32, UserError } from '@astrolabe/base';
 import type { Core } from '../core.js';
-import { grownInt32 } from '../kernel/event-queue.js';
 import { Kind } from '../kernel/kinds.js';
 import { Op, type Program, place, rowOf, Slot, Stat } from './program.js';
 import { popReady, pushReady, Run } from './run.js';

@@ -4,7 +4,7 @@
  * entry as a FIFO chain. Only the most recently opened run is ever extended, which is why the order
  * equals that of a heap on (time, sequence number). Times are ns.
  */
-import { UserError } from '@astrolabe/base';
+import { grownFloat64, grownInt32, UserError } from '@astrolabe/base';
 
 export class EventQueue {
   /** Of the event that `pop` took last. */
@@ -232,16 +232,4 @@ export class EventQueue {
     this.eventArg = grownInt32(this.eventArg);
     this.eventNext = grownInt32(this.eventNext);
   }
-}
-
-export function grownInt32(array: Int32Array): Int32Array<ArrayBuffer> {
-  const grown = new Int32Array(array.length * 2);
-  grown.set(array);
-  return grown;
-}
-
-export function grownFloat64(array: Float64Array): Float64Array<ArrayBuffer> {
-  const grown = new Float64Array(array.length * 2);
-  grown.set(array);
-  return grown;
 }

@@ -3,7 +3,8 @@
  * schedules one global event, later ones for the same tick join its list. So all callbacks of one NPU
  * for one tick run together, at the place of the first of them.
  */
-import { type EventQueue, grownFloat64, grownInt32 } from './event-queue.js';
+import { grownFloat64, grownInt32 } from '@astrolabe/base';
+import type { EventQueue } from './event-queue.js';
 
 export class NpuQueues {
   private readonly queue: EventQueue;

@@ -3,7 +3,7 @@
  * meets the n-th receive with that key. Messages of one key arrive in the order they were sent, so
  * counting is enough. Entries exist only while something waits or is on its way.
  */
-import { grownFloat64, grownInt32 } from '../kernel/event-queue.js';
+import { grownFloat64, grownInt32 } from '@astrolabe/base';
 
 export interface WaitingReceive {
   readonly tag: number;

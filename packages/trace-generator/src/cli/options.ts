@@ -2,7 +2,7 @@
 import { booleanFlag, makeCommand, nonNegativeInteger } from '@astrolabe/base/cli';
 import { type Dialect, dialects } from '@astrolabe/chakra';
 import { batchPaddings, dtypes, type EngineOverrides, kvCacheDtypes } from '@astrolabe/config';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { TermSwitches } from '../terms.js';
 import { addTermOptions, termOptions } from './term-options.js';
 
@@ -47,7 +47,9 @@ export function generatorCommand(): Command {
     .option('--bucket-padding-gap <n>', 'as for serving-loop', nonNegativeInteger)
     .option('--enable-attn-offloading [bool]', 'as for serving-loop', booleanFlag)
     .option('--enable-sub-batch-interleaving [bool]', 'as for serving-loop', booleanFlag)
-    .option('--dialect <name>', `of the graphs: ${dialects.join(', ')}`, parseDialect)
+    .addOption(
+      new Option('--dialect <name>', 'of the graphs').choices([...dialects]).default('upstream'),
+    )
     .option(
       '-o, --output <prefix>',
       'writes <prefix>.<instance>.<iteration>.<npu>.et files; stdout gets a line naming each set',
@@ -57,14 +59,6 @@ export function generatorCommand(): Command {
       'writes how many latency lookups there were and lay outside the tables',
     );
   return addTermOptions(command);
-}
-
-function parseDialect(text: string): Dialect {
-  const dialect = dialects.find((name) => name === text);
-  if (dialect === undefined) {
-    throw new InvalidArgumentError(`expected one of ${dialects.join(', ')}`);
-  }
-  return dialect;
 }
 
 type Raw = Record<string, never>;
@@ -88,7 +82,7 @@ export function generatorOptions(command: Command, shippedProfiles: string): Gen
       enable_sub_batch_interleaving: raw.enableSubBatchInterleaving,
     },
     terms: termOptions(raw),
-    dialect: raw.dialect ?? 'upstream',
+    dialect: raw.dialect,
     output: raw.output,
     lookups: raw.lookups,
   };
