@@ -20,6 +20,9 @@ export interface AttentionBatch {
   readonly decodeContexts?: ArrayLike<number> | undefined;
 }
 
+/** What a batch needs of attention, as `has` and messages call it; a mix needs both. */
+export const attentionParts = ['attention of decodes', 'attention of a chunk'] as const;
+
 /** How lookups were answered: what a trust card needs. */
 export interface LookupCounters {
   exact: number;

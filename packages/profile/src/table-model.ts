@@ -7,7 +7,12 @@ import { nearest, UserError } from '@astrolabe/base';
 import { AttentionGrid } from './attention-grid.js';
 import { type EffectiveChunk, effectiveChunk } from './attention-work.js';
 import { DecodeTail, measureTail, skewShots } from './decode-tail.js';
-import type { AttentionBatch, LatencyModel, LookupCounters } from './latency-model.js';
+import {
+  type AttentionBatch,
+  attentionParts,
+  type LatencyModel,
+  type LookupCounters,
+} from './latency-model.js';
 import { MoeGrid } from './moe-grid.js';
 import { lookupState, OperatorLine } from './operator-line.js';
 import type { OperatorPower } from './operator-power.js';
@@ -18,6 +23,8 @@ import {
   rowKinds,
   tpDegreesOf,
 } from './profile-table.js';
+
+const [ofDecodes, ofAChunk] = attentionParts;
 
 /** Time of one attention call, whose prefill chunks are already one. */
 export interface AttentionLookup {
@@ -94,12 +101,14 @@ export class TableModel implements LatencyModel {
     this.tpDegrees = tables.tpDegrees;
   }
 
-  /** @param operator as in the table; 'attention' and 'moe' for those. */
+  /** @param operator as in the table; 'attention' (or one of `attentionParts`) and 'moe' for those. */
   has(operator: string, tp: number): boolean {
     if (operator === 'moe') return this.moeGrid(tp) !== undefined;
     if (!this.tpDegrees.includes(tp)) return false;
     const tables = this.at(tp);
     if (operator === 'attention') return tables.attention !== undefined;
+    if (operator === ofDecodes) return tables.attention?.knowsDecodes === true;
+    if (operator === ofAChunk) return tables.attention?.knowsChunks === true;
     return tables.dense.has(operator) || tables.perSequence.has(operator);
   }
 
@@ -129,8 +138,8 @@ export class TableModel implements LatencyModel {
     const tables = this.at(tp);
     const grid = tables.attention;
     if (grid === undefined) throw this.lacks('attention', tp);
-    if (batch.decodeCount > 0 && !grid.knowsDecodes) throw this.lacks('attention of decodes', tp);
-    if (batch.prefillCount > 0 && !grid.knowsChunks) throw this.lacks('attention of a chunk', tp);
+    if (batch.decodeCount > 0 && !grid.knowsDecodes) throw this.lacks(ofDecodes, tp);
+    if (batch.prefillCount > 0 && !grid.knowsChunks) throw this.lacks(ofAChunk, tp);
     const { chunk } = this;
     chunk.newTokens = 0;
     chunk.contextTokens = 0;

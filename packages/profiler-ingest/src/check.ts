@@ -3,7 +3,7 @@
  * leave the measured range when the workload's batches are looked up.
  */
 import type { ModelShape } from '@astrolabe/config';
-import type { AttentionBatch, LatencyModel } from '@astrolabe/profile';
+import { type AttentionBatch, attentionParts, type LatencyModel } from '@astrolabe/profile';
 
 /** One batch: per request its new tokens and those already cached. */
 export interface CheckedBatch {
@@ -50,6 +50,9 @@ export function checkCoverage(
 ): Coverage {
   const operators = operatorsOf(shape);
   const missing = operators.filter((operator) => !model.has(operator, tp));
+  if (!missing.includes('attention')) {
+    missing.push(...attentionParts.filter((part) => !model.has(part, tp)));
+  }
   const perSequence = ['lm_head'];
   const dense = operators.filter(
     (name) => !missing.includes(name) && !['attention', 'moe', ...perSequence].includes(name),
@@ -66,7 +69,8 @@ export function checkCoverage(
     for (const operator of perSequence) {
       if (!missing.includes(operator)) model.perSequenceNs(operator, tp, batch.newTokens.length);
     }
-    if (!missing.includes('attention')) model.attentionNs(tp, attentionBatch(batch));
+    if (!missing.some((name) => name.startsWith('attention')))
+      model.attentionNs(tp, attentionBatch(batch));
     if (shape.moe !== undefined && !missing.includes('moe')) {
       const reached = Math.min(shape.moe.numExperts, tokens * shape.moe.expertsPerToken);
       model.moeNs(tp, tokens, reached);

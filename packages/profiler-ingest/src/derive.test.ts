@@ -129,6 +129,21 @@ test('coverage: missing operators, share of lookups outside the table', () => {
   });
 });
 
+test('coverage: attention of which a half was not measured', () => {
+  const decodes = { tokens: 0, contextTokens: 0, sequences: 4, decodeContextTokens: 16 };
+  const row = {
+    kind: 'attention',
+    operator: 'attention',
+    tp: 1,
+    durationNs: 9,
+    ...decodes,
+  } as const;
+  const batches = [{ newTokens: [4, 1], contextTokens: [0, 16] }];
+  const { missing } = checkCoverage(modelOfTable(tableOf([row])), shape, 1, batches);
+  expect(missing).toContain('attention of a chunk');
+  expect(missing).not.toContain('attention of decodes');
+});
+
 test('differences, signed, at the measured points', () => {
   const measured = tableOf([dense(1, 100), dense(2, 200)]);
   const other = modelOfTable(tableOf([dense(1, 110), dense(2, 240)]));
@@ -143,6 +158,13 @@ test('inspection names what a decoder block would miss and points that stand out
   const text = inspectTable(table).join('\n');
   expect(text).toMatch(/missing for a decoder block: embedding; layernorm/);
   expect(text).toContain('qkv_proj at 2: 0.9000 us');
+});
+
+test('inspection tells repeated points, and attention that no batch looks up', () => {
+  const attention = { ...dense(4, 7), operator: 'attention' };
+  const text = inspectTable(tableOf([dense(1, 100), dense(1, 120), attention])).join('\n');
+  expect(text).toMatch(/qkv_proj .* 2 points.*, 1 repeated: the mean counts/);
+  expect(text).toMatch(/missing for a decoder block: .*; attention;/);
 });
 
 test('every shipped data sheet is valid and makes a profile', () => {

@@ -2,6 +2,7 @@
  * What is in a profile table, in words: provenance, operators with their grids, what a model would
  * miss, repeated keys, points that stand out from their neighbours.
  */
+import { mergePoints } from '@astrolabe/base';
 import { type ProfileTable, rowKinds, tpDegreesOf } from '@astrolabe/profile';
 
 /** Operators that some decoder block needs; each list is one way to have that step. */
@@ -48,14 +49,18 @@ function inspectTp(table: ProfileTable, tp: number): string[] {
   for (const { kind, operator, points } of series) {
     const keys = points.map((point) => point[0]);
     const times = points.map((point) => point[1]);
+    const repeated = points.length - new Set(keys).size;
     lines.push(
       `  ${operator.padEnd(18)} ${kind.padEnd(13)} ${String(points.length).padStart(5)} points, ` +
         `${keys[0]}..${keys[keys.length - 1]} ${kind === 'dense' ? 'tokens' : 'sequences'}, ` +
-        `${range(times)}`,
+        `${range(times)}${repeated === 0 ? '' : `, ${repeated} repeated: the mean counts`}`,
     );
   }
   lines.push(...attentionLines(table, tp), ...moeLines(table, tp), ...collectiveLines(table, tp));
-  const known = new Set(series.map(({ operator }) => operator));
+  // Of tokens alone, as kernels of a trace without annotations, these are not looked up.
+  const isLookedUp = ({ kind, operator }: Series): boolean =>
+    kind !== 'dense' || (operator !== 'attention' && operator !== 'moe');
+  const known = new Set(series.filter(isLookedUp).map(({ operator }) => operator));
   for (const kind of ['attention', 'moe'] as const) {
     if (rowsOfKind(table, tp, kind).length > 0) known.add(kind);
   }
@@ -168,13 +173,13 @@ function range(times: readonly number[]): string {
   return `${us(sorted[0])}..${us(sorted[sorted.length - 1])} us`;
 }
 
-function findOutliers({ operator, points }: Series): string[] {
+function findOutliers({ operator, points: measured }: Series): string[] {
   const found: string[] = [];
+  const points = mergePoints(measured);
   for (let i = 1; i < points.length - 1; i++) {
     const [x0, y0] = points[i - 1];
     const [x, y] = points[i];
     const [x1, y1] = points[i + 1];
-    if (x0 === x || x1 === x) continue;
     const line = y0 + ((x - x0) / (x1 - x0)) * (y1 - y0);
     // A stair is above one neighbour's line and on the other's: only spikes count.
     const spike = Math.min(Math.abs(y / y0 - 1), Math.abs(y / y1 - 1)) > outlierShare;

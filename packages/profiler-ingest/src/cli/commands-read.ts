@@ -1,6 +1,7 @@
 /** Commands that read measurements and look at them: import, inspect, diff. */
 import { UserError } from '@astrolabe/base';
 import { nonNegativeInteger, positiveInteger, positiveNumber, readText } from '@astrolabe/base/cli';
+import type { ModelShape } from '@astrolabe/config';
 import { type ProfileTable, tpDegreesOf } from '@astrolabe/profile';
 import { encodeProfile } from '@astrolabe/profile/arrow';
 import type { Command } from 'commander';
@@ -13,7 +14,7 @@ import { inspectTable, lineSeries } from '../inspect.js';
 import { plotSeries } from '../plot.js';
 import { printJson } from '../print-json.js';
 import { importKineto } from './kineto-file.js';
-import { loadLatencyModel, loadShape } from './load-model.js';
+import { loadLatencyModel, loadShape, shapeName } from './load-model.js';
 import { type GivenNames, loadTable } from './load-table.js';
 import { importNsys } from './nsys-file.js';
 import { printLines, writeOutput } from './output.js';
@@ -42,14 +43,18 @@ async function importInputs(
   const isSqlite = inputs.length === 1 && /\.sqlite(\.gz)?$/.test(inputs[0]);
   if (!isCsv && !isJson && !isSqlite) {
     if (inputs.length === 1) return loadTable(inputs[0], options);
-    throw new UserError('several inputs must all be CSV files', { at: inputs.join(' ') });
+    throw new UserError('several inputs must all be CSV files', {
+      at: inputs.join(' '),
+      hint: "of several traces import each, then merge; of several ranks' traces import one",
+    });
   }
-  const { hardware, model, dtype = 'bf16' } = options;
-  if (hardware === undefined || model === undefined) {
+  const { hardware, dtype = 'bf16' } = options;
+  if (hardware === undefined || options.model === undefined) {
     throw new UserError('files without names need --hardware and --model');
   }
+  const model = options.model.endsWith('.json') ? shapeName(options.model) : options.model;
   const names = { hardware, model, dtype };
-  const shape = options.shape === undefined ? undefined : loadShape(options.shape, model);
+  const shape = shapeOf(options.shape, options.model);
   const reading = { tp: options.tp, shape, clockGHz: options.clockGhz };
   if (isSqlite) return await importNsys(inputs[0], names, reading);
   if (isJson) return await importKineto(inputs[0], names, reading, options.hostTrace);
@@ -58,6 +63,17 @@ async function importInputs(
     names,
     reading,
   );
+}
+
+/** Sizes that name GEMMs: those asked for, else the model's where it is a file or a shipped one. */
+function shapeOf(file: string | undefined, model: string): ModelShape | undefined {
+  if (file !== undefined || model.endsWith('.json')) return loadShape(file ?? model, undefined);
+  try {
+    return loadShape(model, undefined);
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 /** @throws UserError no such series */
@@ -83,7 +99,10 @@ export function addReadingCommands(program: Command): void {
         'bundle directory, Kineto .json, Nsight .sqlite, or CSV files told apart by header; .gz too',
       )
       .option('--tp <degree>', 'TP degree of files that do not say', positiveInteger, 1)
-      .option('--shape <file>', 'config.json that names GEMMs given by their sizes only')
+      .option(
+        '--shape <file>',
+        "config.json that names GEMMs given by their sizes only; default: --model's",
+      )
       .option('--host-trace <file>', 'PyTorch host trace with the shapes of a Kineto trace')
       .option('--clock-ghz <f>', 'clock of a simulator that reports cycles', positiveNumber)
       .option('-o, --output <file>', 'Arrow file; - is stdout', '-'),

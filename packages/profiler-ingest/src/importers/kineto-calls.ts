@@ -22,7 +22,8 @@ export interface Label {
   readonly dims: readonly (readonly number[])[];
 }
 
-const multiplications = /^aten::(linear|mm|addmm|matmul|bmm|_scaled_mm)$/;
+/** The last is vLLM's of FP8 and INT8. */
+const multiplications = /^(aten::(linear|mm|addmm|matmul|bmm|_scaled_mm)|_C::cutlass_scaled_mm)$/;
 export const annotationPrefix = 'astrolabe:';
 /** Around a capture: its own preparations are no operators. */
 const setupScope = 'astrolabe:setup';
@@ -35,6 +36,7 @@ export class Calls {
   private readonly keys = new Map<string, RowKey>();
   private readonly sums = new Map<string, Map<number, number>>();
   private anonymous = 0;
+  private graphKernels = 0;
 
   constructor(options: ImportOptions) {
     this.options = options;
@@ -47,6 +49,7 @@ export class Calls {
     kernel: string,
     durationUs: number,
   ): void {
+    if (isGraph) this.graphKernels++;
     const found = this.identify(scopes, isGraph, kernel);
     if (found === undefined) return;
     const { key, scope } = found;
@@ -89,6 +92,28 @@ export class Calls {
       key: { kind: 'dense', operator, tp, tokens: leading ?? 1 },
       scope: isGraph ? -1 : last,
     };
+  }
+
+  /** What was named so roughly that no model looks it up. */
+  notes(): string[] {
+    const notes: string[] = [];
+    if (this.graphKernels > 0) {
+      notes.push(`${this.graphKernels} kernels of CUDA graphs, named by themselves, a call each`);
+    }
+    const rough = new Set(
+      [...this.keys.values()].filter(({ kind }) => kind === 'dense').map((key) => key.operator),
+    );
+    if (rough.has('gemm')) {
+      notes.push(
+        '"gemm" is matrix products of all sizes: known are those recorded with their shapes',
+      );
+    }
+    if (rough.has('attention')) {
+      notes.push(
+        'attention without its contexts: only annotated calls make attention that is looked up',
+      );
+    }
+    return notes;
   }
 
   addTo(builder: ProfileTableBuilder): void {
@@ -144,11 +169,16 @@ function stepTokens(scopes: readonly Label[]): number | undefined {
   return undefined;
 }
 
-/** m, k, n of a matrix product from its input shapes; linear's weight is n x k. */
+/**
+ * m, k, n of a matrix product from its input shapes. linear's weight is n x k; addmm's bias comes first, the
+ * scales of a scaled product come last, and vLLM's has its result as first input.
+ */
 function gemmSize({ name, dims }: Label): { m: number; k: number; n: number } | undefined {
   const matrices = dims.filter((dim) => dim.length >= 2);
-  if (matrices.length < 2) return undefined;
-  const [left, right] = matrices.slice(-2).length === 2 ? matrices : [];
+  const first = name.endsWith('cutlass_scaled_mm') ? 1 : 0;
+  const isScaled = name.endsWith('_scaled_mm');
+  const [left, right] = isScaled ? matrices.slice(first, first + 2) : matrices.slice(-2);
+  if (right === undefined) return undefined;
   const k = left[left.length - 1];
   const m = left.slice(0, -1).reduce((product, size) => product * size, 1);
   const transposed = name === 'aten::linear';

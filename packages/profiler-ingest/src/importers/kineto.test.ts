@@ -193,3 +193,78 @@ test('damage is named', () => {
     expect(() => collect([scope(name, 0, 9)])).toThrow(`t.json: ${name}: ${says}`);
   }
 });
+
+test('traces of several ranks in one file are refused: ids of launches are those of a process', () => {
+  const ofRank = (pid: number): KinetoEvent[] => [{ ...launch(7, 2), pid }, kernel(7, 'gemm', 5)];
+  expect(() => collect([...ofRank(100), ...ofRank(200)])).toThrow(
+    't.json: processes 100 and 200 both launched kernels as 7',
+  );
+  // Threads of one process share its ids; a launch is seen by the runtime and the driver.
+  const events = [launch(7, 2), { ...launch(7, 3), tid: 2 }, kernel(7, 'gemm', 5)];
+  expect(collect(events).rows).toMatchObject([{ operator: 'gemm', durationNs: 5000 }]);
+});
+
+test('categories of PyTorch before 1.13 are known', () => {
+  const old = (event: KinetoEvent, cat: string): KinetoEvent => ({ ...event, cat });
+  const events = [
+    old(
+      scope('aten::mm', 0, 10, {
+        'Input Dims': [
+          [4, 8],
+          [8, 16],
+        ],
+      }),
+      'Operator',
+    ),
+    old(launch(1, 2), 'Runtime'),
+    old(kernel(1, 'gemm', 3), 'Kernel'),
+  ];
+  const { rows, info } = collect(events);
+  expect(rows).toMatchObject([{ operator: 'gemm_8_16', tokens: 4, durationNs: 3000 }]);
+  expect(info.measurement).toBe('kernel');
+});
+
+test('scaled products have their scales behind them, and in vLLM their result before them', () => {
+  const of = (name: string, dims: number[][]) =>
+    collect([scope(name, 0, 10, { 'Input Dims': dims }), launch(1, 2), kernel(1, 'gemm', 3)]).rows;
+  const wanted = [{ operator: 'gemm_64_96', tokens: 8 }];
+  expect(
+    of('aten::_scaled_mm', [
+      [8, 64],
+      [64, 96],
+      [8, 1],
+      [1, 96],
+    ]),
+  ).toMatchObject(wanted);
+  const vllm = [
+    [8, 96],
+    [8, 64],
+    [64, 96],
+    [8, 1],
+    [96, 1],
+  ];
+  expect(of('_C::cutlass_scaled_mm', vllm)).toMatchObject(wanted);
+});
+
+test('collectives of FP8 count a byte an element', () => {
+  const args = { 'Collective name': 'allreduce', 'In msg nelems': 8, 'Group size': 2 };
+  const sizeOf = (dtype: string) =>
+    collect([{ ...kernel(1, 'nccl', 3), args: { ...args, dtype } }]).rows.at(-1)?.sizeBytes;
+  expect(['Float8_e4m3fn', 'BFloat16', 'Float'].map(sizeOf)).toEqual([8, 16, 32]);
+});
+
+test('notes say what no model looks up: kernels of graphs, products without sizes, attention', () => {
+  const events = [
+    launch(1, 5, 'cudaGraphLaunch'),
+    kernel(1, 'gemm_a', 5),
+    kernel(1, 'gemm_b', 7),
+    kernel(1, 'flash_fwd', 9),
+  ];
+  const { info } = collect(events);
+  expect(info.notes?.join('\n')).toMatch(
+    /^3 kernels of CUDA graphs.*\n"gemm" is .*\nattention without its contexts/,
+  );
+  expect(collect([scope('astrolabe:dense:o_proj:tokens=4', 0, 9)]).info.notes?.join()).not.toMatch(
+    /gemm|graphs|attention/,
+  );
+});

@@ -44,9 +44,16 @@ function countOf(args: Readonly<Record<string, unknown>>, key: string): number {
   throw new UserError(`${key}: expected an integer >= 0, got ${JSON.stringify(args[key])}`);
 }
 
-const kernelCategories = new Set(['kernel', 'gpu_memcpy', 'gpu_memset']);
-const launchCategories = new Set(['cuda_runtime', 'cuda_driver', 'hip_runtime', 'xpu_runtime']);
-const scopeCategories = new Set(['cpu_op', 'user_annotation', 'Operator', 'python_function']);
+/** In lower case; PyTorch up to 1.12 wrote Kernel, Memcpy, Memset, Runtime, Operator. */
+const kernelCategories = new Set(['kernel', 'gpu_memcpy', 'gpu_memset', 'memcpy', 'memset']);
+const launchCategories = new Set([
+  'cuda_runtime',
+  'cuda_driver',
+  'hip_runtime',
+  'xpu_runtime',
+  'runtime',
+]);
+const scopeCategories = new Set(['cpu_op', 'user_annotation', 'operator', 'python_function']);
 
 /** Events of one kind as columns. */
 class Columns {
@@ -95,6 +102,8 @@ export class KinetoCollector {
   private readonly labels: Label[] = [];
   private readonly labelIndex = new Map<string, number>();
   private readonly threads = new Map<string, number>();
+  /** Of each thread. */
+  private readonly processes: string[] = [];
   private readonly collectives: Collective[] = [];
   private readonly host: HostOperators | undefined;
   private steps = 0;
@@ -114,7 +123,7 @@ export class KinetoCollector {
     const { ph, name } = event;
     if (ph !== 'X' || typeof name !== 'string') return;
     // Builds without Kineto write no categories, only whose functions they are.
-    const cat = event.cat ?? (event.pid === 'CUDA functions' ? 'kernel' : 'cpu_op');
+    const cat = (event.cat ?? (event.pid === 'CUDA functions' ? 'kernel' : 'cpu_op')).toLowerCase();
     const { ts, dur } = event;
     if (typeof ts !== 'number' || typeof dur !== 'number' || !(dur >= 0 && dur <= longestUs)) {
       throw new UserError(`event "${name}" has no ts and dur`, {
@@ -157,7 +166,8 @@ export class KinetoCollector {
       args['In msg nelems'] === undefined ? 'In msg size' : 'In msg nelems',
     );
     const workers = countOf(args, 'Group size');
-    const bytes = elementBytes[String(args.dtype ?? 'BFloat16')] ?? 2;
+    const dtype = String(args.dtype ?? 'BFloat16');
+    const bytes = dtype.startsWith('Float8') ? 1 : (elementBytes[dtype] ?? 2);
     this.collectives.push({
       name:
         kernelOperator(name) === 'other' ? String(args['Collective name']) : kernelOperator(name),
@@ -181,6 +191,7 @@ export class KinetoCollector {
     const known = this.threads.get(key);
     if (known !== undefined) return known;
     this.threads.set(key, this.threads.size);
+    this.processes.push(String(pid));
     return this.threads.size - 1;
   }
 
@@ -211,6 +222,7 @@ export class KinetoCollector {
       });
     }
     if (unlinked > 0) notes.push(`${unlinked} kernels without a launch, named by themselves`);
+    notes.push(...calls.notes());
     if (this.steps > 0) notes.push(`${this.steps} profiler steps`);
     if (!byKernel) notes.push('no device kernels: host times of the annotated operators');
     return builder.build({
@@ -223,9 +235,8 @@ export class KinetoCollector {
 
   /** @returns kernels without a known launch */
   private attributeKernels(calls: Calls): number {
-    const launchOf = new Map<number, number>();
-    const { launches, kernels } = this;
-    for (let i = 0; i < launches.length; i++) launchOf.set(launches.link.data[i], i);
+    const { kernels, launches } = this;
+    const launchOf = this.launchesById();
     const chains = this.enclosingScopes();
     let unlinked = 0;
     for (let i = 0; i < kernels.length; i++) {
@@ -239,6 +250,27 @@ export class KinetoCollector {
       calls.add(scopes, chain, isGraph, kernel, kernels.dur.data[i]);
     }
     return unlinked;
+  }
+
+  /**
+   * Ids are unique in a process only, and kernels do not say whose they are.
+   * @throws UserError launches of two processes with one id
+   */
+  private launchesById(): Map<number, number> {
+    const { launches, processes } = this;
+    const launchOf = new Map<number, number>();
+    for (let i = 0; i < launches.length; i++) {
+      const id = launches.link.data[i];
+      const other = launchOf.get(id);
+      launchOf.set(id, i);
+      if (other === undefined || Number.isNaN(id)) continue;
+      const [one, two] = [other, i].map((launch) => processes[launches.thread.data[launch]]);
+      if (one === two) continue;
+      throw new UserError(`processes ${one} and ${two} both launched kernels as ${id}`, {
+        hint: "traces of several ranks in one file: import one rank's trace",
+      });
+    }
+    return launchOf;
   }
 
   /** Without device kernels only annotations name operators: their own time counts. */
