@@ -2,9 +2,38 @@
 import { UserError } from '@astrolabe/base';
 import type { ExpertBalancing, ExpertOptions } from './experts.js';
 import type { ModelShape } from './model.js';
+import type { Instance } from './resolve-cluster.js';
 
 /** Windows overlap, and the loads of each are kept. */
 const mostIntervals = 1000;
+
+/** Instances that step together because they share experts, in data-parallel rank order. */
+export function expertPeersOf(
+  instances: readonly Instance[],
+  instance: Instance,
+): readonly Instance[] {
+  if (instance.dpGroup === undefined || instance.model.moe === undefined || instance.ep === 1) {
+    return [instance];
+  }
+  return instances.filter(
+    (other) => other.dpGroup === instance.dpGroup && other.ep > 1 && other.role === instance.role,
+  );
+}
+
+/** Ranks that divide an instance's experts, by whole experts and slices of them. */
+export function expertRanksOf({ ep, tp, expertSlices = 1 }: Instance): number {
+  return ep > 1 ? ep * expertSlices : tp;
+}
+
+/** With more ranks than shares, the ranks of a share cut each expert: in so many slices. */
+export function withExpertSlices(instances: readonly Instance[]): Instance[] {
+  return instances.map((instance) => {
+    const { ep, tp } = instance;
+    const slices = (tp * expertPeersOf(instances, instance).length) / ep;
+    const cut = ep > 1 && slices > 1 && Number.isInteger(slices);
+    return cut ? { ...instance, expertSlices: slices } : instance;
+  });
+}
 
 /** Physical experts of every layer beyond the model's; 0 without load balancing. */
 export function redundantExperts(experts: ExpertOptions | undefined): number {

@@ -6,7 +6,12 @@ export * from './calibrate-links.js';
 export * from './calibration.js';
 export * from './cluster.js';
 export * from './engine.js';
-export { checkExpertRanks, redundantExperts } from './expert-ranks.js';
+export {
+  checkExpertRanks,
+  expertPeersOf,
+  expertRanksOf,
+  redundantExperts,
+} from './expert-ranks.js';
 export * from './experts.js';
 export * from './fork-memory.js';
 export * from './interconnect.js';

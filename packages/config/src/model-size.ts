@@ -40,6 +40,8 @@ export interface Sharding {
   readonly pp: number;
   /** Expert-parallel degree; 1 = experts are divided by TP like a dense block. */
   readonly ep: number;
+  /** Slices that the ranks of a share of the experts cut each into; absent: 1. */
+  readonly expertSlices?: number | undefined;
   /** Replicas of experts in every layer, over all ranks together; absent: none. */
   readonly redundantExperts?: number;
 }
@@ -94,7 +96,8 @@ function feedForwardBytes(
     const dense = (3 * h * model.intermediateSize) / sharding.tp;
     return dense * elementBytes(model, 'dense', dtype);
   }
-  const divisor = sharding.ep > 1 ? sharding.ep : sharding.tp;
+  const { ep, tp, expertSlices = 1 } = sharding;
+  const divisor = ep > 1 ? ep * expertSlices : tp;
   const physical = moe.numExperts + (sharding.redundantExperts ?? 0);
   const routed = (physical * expertBytes(model, dtype)) / divisor;
   const shared = (3 * h * (moe.sharedIntermediateSize ?? 0)) / sharding.tp;

@@ -18,11 +18,16 @@ const base = {
 };
 
 function instance(extra: object, model: object = { model_type: 'llama' }) {
-  const entry = { model_name: 'm', hardware: 'x', npu_mem: { mem_size: 24, mem_bw: 1 }, ...extra };
-  const nodes = [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances: [entry] }];
+  return instances([extra], model)[0];
+}
+
+function instances(extras: readonly object[], model: object) {
+  const npu_mem = { mem_size: 24, mem_bw: 1 };
+  const entries = extras.map((extra) => ({ model_name: 'm', hardware: 'x', npu_mem, ...extra }));
+  const nodes = [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances: entries }];
   return resolveCluster({ link_bw: 1, link_latency: 1, nodes }, 'test', {
     findModel: (name) => parseModel(name, { ...base, ...model }, 'test'),
-  }).instances[0];
+  }).instances;
 }
 
 describe('resident weights', () => {
@@ -45,6 +50,31 @@ describe('resident weights', () => {
     const all = weightBytes(one.model, { tp: 1, pp: 1, ep: 1 }, 0, 'bfloat16');
     // Four layers without five experts of 3 x 64 x 128 each, one layer's buffer.
     expect(all - residentWeightBytes(one, 0)).toBe(3 * 5 * 3 * 64 * 128 * 2);
+  });
+
+  it('are slices of experts where more ranks than shares hold them', () => {
+    const moe = { model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
+    const experts = 4 * 8 * 3 * 64 * 128 * 2;
+    const bytes = (ep_size: number): number =>
+      residentWeightBytes(instance({ tp_size: 4, ep_size }, moe), 0);
+    // Two shares, each cut in two by its ranks: a quarter, as of four shares, and of TP alone.
+    expect(bytes(2)).toBe(bytes(4));
+    expect(bytes(2)).toBe(bytes(1));
+    const ranks = (ep_size: number) =>
+      instances(
+        ['a', 'b'].map((name) => ({ name, dp_group: 'g', tp_size: 2, ep_size })),
+        moe,
+      );
+    const [two] = ranks(2);
+    expect(two.expertSlices).toBe(2);
+    expect(residentWeightBytes(two, 0)).toBe(residentWeightBytes(ranks(4)[0], 0));
+    // Without shares every instance has all experts, sliced over its own TP.
+    expect(residentWeightBytes(ranks(1)[0], 0) - residentWeightBytes(two, 0)).toBe(experts / 4);
+    const offload = { offload: { cached_experts: 3 } };
+    const away = instance({ tp_size: 4, ep_size: 2, experts: offload }, moe);
+    const buffers = 2;
+    // One of four experts of a share is away, half of it per rank.
+    expect(bytes(2) - residentWeightBytes(away, 0)).toBe(((4 - buffers) * (3 * 64 * 128 * 2)) / 2);
   });
 
   describe('with expert load balancing', () => {

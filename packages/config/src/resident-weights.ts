@@ -3,7 +3,7 @@
  * is not, but for the buffers that streamed layers pass through: the layer in use and those ahead.
  */
 import { dtypeBytes, type EngineOptions } from './engine.js';
-import { redundantExperts } from './expert-ranks.js';
+import { expertRanksOf, redundantExperts } from './expert-ranks.js';
 import type { ModelShape } from './model.js';
 import { isMoeLayer } from './model-experts.js';
 import { expertBytes, firstLayerOf, pipelineLayers, weightBytes } from './model-size.js';
@@ -29,10 +29,10 @@ const moe = ['shared_gate_up_proj', 'shared_down_proj', 'moe'];
 const head = ['final_layernorm', 'lm_head'];
 /** Weight bytes that one rank of a stage holds on the device. */
 export function residentWeightBytes(instance: Instance, stage: number): number {
-  const { model, tp, pp, ep, engine } = instance;
+  const { model, tp, pp, ep, expertSlices, engine } = instance;
   if (instance.ffn !== undefined) return attentionWeightBytes(instance);
   const redundant = redundantExperts(instance.experts);
-  const sharding = { tp, pp, ep, redundantExperts: redundant };
+  const sharding = { tp, pp, ep, expertSlices, redundantExperts: redundant };
   const all = weightBytes(model, sharding, stage, engine.dtype);
   const layers = offDeviceLayers(instance, stage);
   const streamed = layers.reduce((sum, bytes) => sum + bytes, 0);
@@ -46,17 +46,19 @@ export function residentWeightBytes(instance: Instance, stage: number): number {
 /** Without the feed-forward blocks, which have devices of their own. */
 function attentionWeightBytes({ model, tp, engine }: Instance): number {
   const all = weightBytes(model, { tp, pp: 1, ep: 1 }, 0, engine.dtype);
-  return all - feedForwardBytes(model, tp, 1, engine.dtype);
+  return all - feedForwardBytes(model, tp, engine.dtype);
 }
 
-/** Weight bytes of all feed-forward blocks on one of the ranks that they are divided over. */
+/**
+ * Weight bytes of all feed-forward blocks on one of the ranks that they are divided over. Whether
+ * experts are whole or sliced there, a rank holds as much.
+ */
 export function feedForwardBytes(
   model: ModelShape,
   tp: number,
-  ep: number,
   dtype: EngineOptions['dtype'],
 ): number {
-  const sharding = { tp, expertRanks: ep > 1 ? ep : tp };
+  const sharding = { tp, expertRanks: tp };
   let bytes = 0;
   for (let layer = 0; layer < model.numLayers; layer++) {
     for (const operator of isMoeLayer(model, layer) ? moe : dense) {
@@ -82,7 +84,7 @@ function offDeviceLayers(instance: Instance, stage: number): number[] {
 }
 
 function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: number): number {
-  const { model, ep, tp } = instance;
+  const { model, ep } = instance;
   const names = attentionOf(model);
   const block = sumOff(instance, placement, layer, names);
   if (!isMoeLayer(model, layer)) return block + sumOff(instance, placement, layer, dense);
@@ -90,7 +92,7 @@ function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: n
   if (offload === undefined) return block + sumOff(instance, placement, layer, moe);
   const held = (model.moe?.numExperts ?? 0) / Math.max(ep, 1);
   const away = Math.max(0, held - offload.cached_experts);
-  const slice = ep > 1 ? 1 : tp;
+  const slice = expertRanksOf(instance) / Math.max(ep, 1);
   const experts = (away * expertBytes(model, instance.engine.dtype)) / slice;
   return block + experts;
 }
@@ -130,10 +132,10 @@ function sumAt(
   operators: readonly string[],
   where: WeightLocation | undefined,
 ): number {
-  const { model, tp, ep, engine } = instance;
+  const { model, tp, engine } = instance;
   const sharding = {
     tp,
-    expertRanks: ep > 1 ? ep : tp,
+    expertRanks: expertRanksOf(instance),
     redundantExperts: redundantExperts(instance.experts),
   };
   let bytes = 0;

@@ -14,7 +14,7 @@ import {
   limitEngine,
   resolveEngine,
 } from './engine.js';
-import { checkExpertRanks } from './expert-ranks.js';
+import { checkExpertRanks, withExpertSlices } from './expert-ranks.js';
 import type { ExpertOptions } from './experts.js';
 import type { KvTransferOptions, TopologyFile } from './interconnect.js';
 import type { KvTierFile } from './kv-tiers.js';
@@ -58,6 +58,8 @@ export interface Instance {
   readonly stageMemory?: readonly DeviceMemory[];
   /** Devices of the feed-forward blocks; absent: they run with attention. */
   readonly ffn?: FfnPool;
+  /** Ranks that hold a slice each of the same experts; absent: 1, or with `ep` 1 those of TP. */
+  readonly expertSlices?: number;
   /** Absent: all defaults. */
   readonly experts?: ExpertOptions;
 }
@@ -210,7 +212,7 @@ function resolveInstances(
     });
   });
   checkPrices(instances);
-  return { instances, numNpus };
+  return { instances: withExpertSlices(instances), numNpus };
 }
 
 interface MemoryFile {

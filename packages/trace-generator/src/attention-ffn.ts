@@ -154,8 +154,8 @@ function tagOf(part: number, sender: Pool): number {
 }
 
 /** @throws UserError feed-forward blocks larger than their devices */
-export function checkFfnMemory({ place, model, tp, ep, memory, engine }: Instance): void {
-  const needed = feedForwardBytes(model, tp, ep, engine.dtype);
+export function checkFfnMemory({ place, model, tp, memory, engine }: Instance): void {
+  const needed = feedForwardBytes(model, tp, engine.dtype);
   const available = memory.utilization * memory.sizeBytes;
   if (needed <= available) return;
   const gib = (bytes: number): string => `${(bytes / bytesPerGiB).toFixed(2)} GiB`;

@@ -3,7 +3,7 @@
  * `pg_name` so; they are unique over the cluster. Members are NPU ids in ring order.
  */
 import { UserError } from '@astrolabe/base';
-import type { Cluster, Instance } from '@astrolabe/config';
+import { type Cluster, expertPeersOf, type Instance } from '@astrolabe/config';
 
 export interface Group {
   readonly name: string;
@@ -21,12 +21,7 @@ export interface StageGroups {
 
 /** Instances that step together because they share experts, in data-parallel rank order. */
 export function expertPeers(cluster: Cluster, instance: Instance): readonly Instance[] {
-  if (instance.dpGroup === undefined || instance.model.moe === undefined || instance.ep === 1) {
-    return [instance];
-  }
-  return cluster.instances.filter(
-    (other) => other.dpGroup === instance.dpGroup && other.ep > 1 && other.role === instance.role,
-  );
+  return expertPeersOf(cluster.instances, instance);
 }
 
 /** @returns `groups[instance][stage]`. @throws UserError unlike members of a data-parallel group */

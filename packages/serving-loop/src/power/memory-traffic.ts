@@ -9,6 +9,7 @@ import {
   attentionBlockBytes,
   dtypeBytes,
   expertBytes,
+  expertRanksOf,
   feedForwardBytes,
   firstLayerOf,
   type Instance,
@@ -88,18 +89,18 @@ function localContext({ localAttention }: ModelShape, context: number): number {
 }
 
 function stageParts(instance: Instance): Part[] {
-  const { model, engine, tp, pp, ep, experts } = instance;
+  const { model, engine, tp, pp, ep, expertSlices, experts } = instance;
   const redundant = redundantExperts(experts);
   const bytes = dtypeBytes[engine.dtype];
   const activations = (attentionElements(model, tp) + feedForwardElements(model, tp)) * bytes;
-  const sharding = { tp, pp, ep, redundantExperts: redundant };
+  const sharding = { tp, pp, ep, expertSlices, redundantExperts: redundant };
   return pipelineLayers(model.numLayers, pp).map((layers, stage) => ({
     weights: weightBytes(model, sharding, stage, engine.dtype) - unreadEmbedding(instance, stage),
     weightsPerPass: 0,
     ...layerKinds(model, firstLayerOf(model.numLayers, pp, stage), layers),
     kvPerToken: kvBytesPerTokenPerLayer(model, tp, engine.kvCacheDtype),
     activations,
-    experts: layerExperts(instance, tp, redundant),
+    experts: layerExperts(instance, expertRanksOf(instance), redundant),
   }));
 }
 
@@ -124,11 +125,11 @@ function unreadEmbedding({ model, tp, pp, engine }: Instance, stage: number): nu
 
 /** Attention devices and feed-forward devices: parts of a batch each read a layer's weights again. */
 function poolParts(instance: Instance, ffnTp: number): Part[] {
-  const { model, engine, tp, ep } = instance;
+  const { model, engine, tp } = instance;
   const bytes = dtypeBytes[engine.dtype];
   const layers = model.numLayers;
   const attentionBlock = attentionBlockBytes(model, tp, engine.dtype);
-  const feedForward = feedForwardBytes(model, ffnTp, ep, engine.dtype);
+  const feedForward = feedForwardBytes(model, ffnTp, engine.dtype);
   return [
     {
       weights: residentWeightBytes(instance, 0) - unreadEmbedding(instance, 0),
@@ -169,9 +170,9 @@ function feedForwardElements({ hiddenSize: h, intermediateSize, moe }: ModelShap
 }
 
 /** Expert weights of one layer on one of the ranks that they are divided over. */
-function layerExperts({ model, ep, engine }: Instance, tp: number, redundant = 0): number {
+function layerExperts({ model, engine }: Instance, ranks: number, redundant = 0): number {
   const physical = (model.moe?.numExperts ?? 0) + redundant;
-  return (physical * expertBytes(model, engine.dtype)) / (ep > 1 ? ep : tp);
+  return (physical * expertBytes(model, engine.dtype)) / ranks;
 }
 
 /** Share of experts no token chose, for tokens that choose k of E evenly: (1 - k/E)^T. */
