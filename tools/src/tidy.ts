@@ -1,9 +1,11 @@
 /**
  * The house rules as checks over the tree, run as a test: package table, size of files and functions,
- * banned calls, where `node:` may appear, exports without a user. Pure functions over (path, text).
+ * banned calls, where `node:` may appear, exports without a user,
+ * imports in a circle. Pure functions over (path, text).
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { findImportCycle } from './import-cycles.js';
 import { floors, forbidden } from './packages.js';
 import { findUnusedExports } from './unused-exports.js';
 
@@ -171,7 +173,11 @@ export function sourceFiles(root: string): SourceFile[] {
 
 export function tidy(root: string): Finding[] {
   const files = sourceFiles(root);
-  const findings = [...checkManifests(root), ...findUnusedExports(files)];
+  const findings = [
+    ...checkManifests(root),
+    ...findUnusedExports(files),
+    ...findImportCycle(files),
+  ];
   const declared = new Map<string, Set<string>>();
   for (const file of files) {
     findings.push(...checkFile(file));

@@ -22,6 +22,7 @@ const gemmTiles = [
   { rows: 32, columns: 64, efficiency: 0.5 },
   { rows: 16, columns: 64, efficiency: 0.35 },
 ] as const;
+/** Rows of a tile of an expert's GEMM. */
 const expertTile = 64;
 /** Query rows of an attention tile. */
 const attentionTile = 64;
@@ -31,7 +32,9 @@ const waveLoss = 0.3;
 const softness = 3;
 /** Each decode beyond the first costs its own tiles' start, on 8 KV heads, ns. */
 const decodeStartNs = 300;
+/** Kernels of one attention call. */
 const attentionLaunches = 4;
+/** Sorting and drawing, whatever the device. */
 const samplerNs = 25_000;
 
 /** What one rank of a model runs. */

@@ -16,7 +16,7 @@ export interface Interval {
 }
 
 /** Some hundred bytes each and a line in two files; 58 days of seconds. */
-const mostIntervals = 5e6;
+export const mostIntervals = 5e6;
 
 /** @throws UserError before any series would outgrow memory */
 export function checkIntervals(nowNs: number, intervalNs: number): void {

@@ -1,6 +1,7 @@
 /** Small tables with a header, as text: cells become numbers where they are asked for. */
 import { UserError } from '@astrolabe/base';
 import { readText } from '@astrolabe/base/cli';
+import { mostIntervals } from '@astrolabe/serving-loop';
 import { parse } from 'csv-parse/sync';
 
 export type TableRow = Readonly<Record<string, string>>;
@@ -39,9 +40,6 @@ export function cell(row: TableRow, column: string, path: string): number {
     at: `${path}:${lineOf.get(row)}`,
   });
 }
-
-/** As many as a run writes. */
-const mostIntervals = 5e6;
 
 /** Time between the rows of a series, ns; 1 s of a single one. @throws UserError not equally far apart */
 export function intervalNsOf(rows: readonly TableRow[], path: string): number {

@@ -1,8 +1,8 @@
 /**
  * Continuous batching as vLLM V1's scheduler decides it: running requests first, in order of
  * admission, then waiting ones while budget and seats last; chunked prefill; preemption with
- * recompute. Who waits in front and who has to go: `queue-order.ts`. With asynchronous scheduling a step is composed while its predecessor runs, so
- * tokens in flight count as placeholders.
+ * recompute. Who waits in front and who has to go: `queue-order.ts`. With asynchronous scheduling a
+ * step is composed while its predecessor runs, so tokens in flight count as placeholders.
  */
 import type { EngineOptions } from '@astrolabe/config';
 import type { KvCacheManager } from '../kv/kv-cache-manager.js';

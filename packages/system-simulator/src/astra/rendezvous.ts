@@ -5,6 +5,7 @@
 import type { Core, Transport } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 
+/** Both as ASTRA-sim has them. */
 const requestBytes = 8192;
 const requestTagOffset = 1_000_000_000;
 

@@ -44,6 +44,7 @@ export function runAstra(
  */
 export type FastPaths = 'auto' | 'always' | 'never';
 
+/** Messages from which on a run counts as large. */
 const largeMessages = 20_000;
 
 function attempt(inputs: AstraInputs, listeners: AstraListeners, fast: FastPaths): AstraSimulation {

@@ -16,7 +16,7 @@ export interface BusSpec {
   readonly localReductionDelay: number;
 }
 
-/** ns per byte of the inner bus. */
+/** ns per byte of the inner bus, as ASTRA-sim has it. */
 const innerG = 0.0038;
 /** Transfers in a row after which the other end has precedence. */
 const maxInARow = 8;
