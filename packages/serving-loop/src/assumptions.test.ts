@@ -46,6 +46,36 @@ describe('assumptions', () => {
     expect(assumptions([fp8], [{ ...use, dtype: 'bf16-kvfp8' }])).toEqual([]);
   });
 
+  it('of layers with a window: their KV is kept', () => {
+    const local = (change: object): Instance[] => {
+      const model = parseModel('local', { ...exampleModel, ...change }, 'local');
+      return [{ ...instancesOf({})[0], model }];
+    };
+    const layers = exampleModel.num_hidden_layers;
+    const types = Array.from({ length: layers }, (_, i) => (i === 0 ? 'sliding' : 'full'));
+    const layer_types = types.map((type) => `${type}_attention`);
+    const windows = local({ sliding_window: 128, layer_types });
+    expect(assumptions(windows, [])).toEqual([
+      `KV of all ${layers} layers is kept, though 1 attend to 128 tokens alone: ` +
+        'so does vLLM with --disable-hybrid-kv-cache-manager; without it more requests fit',
+    ]);
+    expect(assumptions(local({ sliding_window: 128 }), [])).toEqual([]);
+  });
+
+  it('of quantised weights, where times are of a data sheet', () => {
+    const quantization_config = { quant_method: 'awq', bits: 4 };
+    const model = parseModel('awq', { ...exampleModel, quantization_config }, 'awq');
+    const instance = { ...instancesOf({})[0], model };
+    const { hardware } = instance;
+    const use = { hardware, model: 'awq', dtype: 'bf16', source: 's' } as const;
+    const said = (measurement: 'roofline' | 'kernel') =>
+      assumptions([instance], [{ ...use, measurement }]);
+    expect(said('roofline')).toEqual([
+      'awq weights take the time of their bytes, converting them none',
+    ]);
+    expect(said('kernel')).toEqual([]);
+  });
+
   it("of experts: the gate, unless it was recorded or is the user's", () => {
     expect(assumptions([withExperts(), withExperts('zipf')], [])).toEqual([
       'experts are chosen by a uniform gate, not as recorded from the model',

@@ -1,6 +1,7 @@
 /**
  * What a run takes from the cluster file because nobody can compute it: whether a model believes its
- * drafts, and which experts its gate chooses; and times of a KV cache that nobody measured.
+ * drafts, and which experts its gate chooses; times of a KV cache that nobody measured; and what is
+ * simpler here than in an engine.
  */
 import { nsPerMs } from '@astrolabe/base';
 import { dtypeBytes, type Instance } from '@astrolabe/config';
@@ -14,6 +15,8 @@ export function assumptions(
   const ofOne = (one: Instance): string[] => [
     ...ofDrafts(one),
     ...ofKvCache(one, profiles),
+    ...ofWindows(one),
+    ...ofQuantisedWeights(one, profiles),
     ...ofExperts(one),
   ];
   return [...new Set(instances.flatMap(ofOne))];
@@ -39,6 +42,27 @@ function ofKvCache(instance: Instance, profiles: readonly ProfileUse[]): string[
   return [
     `operators were measured with a KV cache of ${dtype}: what ${kvCacheDtype} changes was not`,
   ];
+}
+
+/** Chunks (Llama 4) are kept whole by vLLM, too. */
+function ofWindows({ model: { localAttention, numLayers } }: Instance): string[] {
+  if (localAttention === undefined || localAttention.chunked) return [];
+  const { span, layers } = localAttention;
+  return [
+    `KV of all ${numLayers} layers is kept, though ${layers.length} attend to ${span} tokens alone: ` +
+      'so does vLLM with --disable-hybrid-kv-cache-manager; without it more requests fit',
+  ];
+}
+
+function ofQuantisedWeights(
+  { model: { quantization }, hardware }: Instance,
+  profiles: readonly ProfileUse[],
+): string[] {
+  const own = profiles.filter((profile) => profile.hardware === hardware);
+  if (quantization === undefined || !own.some(({ measurement }) => measurement === 'roofline')) {
+    return [];
+  }
+  return [`${quantization.method} weights take the time of their bytes, converting them none`];
 }
 
 function ofDrafts({ engine: { speculation } }: Instance): string[] {
