@@ -7,7 +7,7 @@
 import { assert, UserError } from '@astrolabe/base';
 import type { GraphSet } from '@astrolabe/chakra';
 import { GroupCollectives } from './collectives/group-collectives.js';
-import type { Group } from './collectives/group-table.js';
+import { type Group, undefinedGroup } from './collectives/group-table.js';
 import type { CollectiveKind } from './collectives/phase.js';
 import type { Completion } from './completion.js';
 import { Core, type MessageListener } from './core.js';
@@ -357,6 +357,7 @@ class SimulatedMachine implements Machine, NodeActions {
     if (group !== undefined) return group;
     throw new UserError(`communicator group "${graph.strings[graph.pgName[row]]}" is not defined`, {
       at: `iteration ${state.set.iteration}: node ${graph.id[row]}`,
+      hint: undefinedGroup,
     });
   }
 

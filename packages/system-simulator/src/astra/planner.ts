@@ -4,6 +4,7 @@
  */
 import { UserError } from '@astrolabe/base';
 import type { AstraSystem } from '@astrolabe/config';
+import { undefinedGroup } from '../collectives/group-table.js';
 import { CollectiveKind, type PhaseSpec, type RingMembers } from '../collectives/phase.js';
 import type { DataSet, Stream, StreamPhase, StreamQueue } from '../collectives/streams.js';
 import {
@@ -156,7 +157,10 @@ export class Planner {
     if (request.group === 0) return undefined;
     const members = this.options.groups.get(request.group);
     if (members === undefined) {
-      throw new UserError(`communicator group ${request.group} is not defined`, { at: request.at });
+      throw new UserError(`communicator group ${request.group} is not defined`, {
+        at: request.at,
+        hint: undefinedGroup,
+      });
     }
     const wrong = members.find((npu, i) => npu >= this.numNpus || members.indexOf(npu) !== i);
     if (wrong !== undefined) {

@@ -156,6 +156,20 @@ describe.skipIf(!isBuilt)('on a cluster (needs npm run build)', () => {
     expect(err).toContain('collective 0 of group [0,1,2,3] (ALL_REDUCE, 1048576 bytes) misses');
   });
 
+  test('a group that nobody defines', () => {
+    const builder = new GraphBuilder();
+    const reduce = builder.addNode(NodeType.commColl, 'all-reduce');
+    builder.setCollective(reduce, CollectiveType.allReduce, 8);
+    builder.setGroup(reduce, 'tp');
+    writeFileSync(join(folder, 'tp.et'), encodeGraph(builder.finish()));
+    expect(run(['tp.et'])).toMatchObject({
+      rc: 2,
+      err: expect.stringMatching(/"tp" is not defined\n {2}hint: .* --comm-group-configuration: /),
+    });
+    writeFileSync(join(folder, 'tp.json'), '{"tp": [0]}');
+    expect(run(['tp.et', '--comm-group-configuration=tp.json'])).toMatchObject({ rc: 0, err: '' });
+  });
+
   test('a JSON trace is told what it is', () => {
     writeFileSync(join(folder, 'host.json'), '{\n  "schema": "1.0.1",\n  "nodes": []\n}\n');
     expect(run(['host.json']).err).toBe(

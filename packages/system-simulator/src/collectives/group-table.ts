@@ -9,6 +9,10 @@ import type { LinkTraffic } from '../network/aware.js';
 import type { StepTimes } from './closed-times.js';
 import type { CollectiveKind, PhaseSpec } from './phase.js';
 
+/** Where groups come from. */
+export const undefinedGroup =
+  'the trace defines no such group; give a file with --comm-group-configuration: {"1": [0, 1]}';
+
 export interface Group {
   readonly key: string;
   readonly members: readonly number[];

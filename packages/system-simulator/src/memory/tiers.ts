@@ -222,7 +222,7 @@ function linkTimeNs(tier: TierSpec, device: number, sizeBytes: number): number {
   return accessNs({ latencyNs, bandwidthGBps: tier.linkBandwidthGBps }, device, sizeBytes);
 }
 
-/** Bandwidth 0 moves data in no time, as in ASTRA-sim. */
+/** Whole ns, as all times are. Bandwidth 0 moves data in no time, as in ASTRA-sim. */
 export function accessNs(
   tier: Pick<TierSpec, 'latencyNs' | 'bandwidthGBps'>,
   device: number,
@@ -230,7 +230,7 @@ export function accessNs(
 ): number {
   const transfer = sizeBytes / perDevice(tier.bandwidthGBps, device);
   const moveNs = Number.isFinite(transfer) ? Math.trunc(transfer) : 0;
-  return perDevice(tier.latencyNs, device) + moveNs;
+  return Math.trunc(perDevice(tier.latencyNs, device) + moveNs);
 }
 
 function perDevice(value: number | readonly number[], device: number): number {
