@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { calibrateLinks } from './calibrate-links.js';
 import type { Calibration } from './calibration.js';
 import { parseModel } from './model.js';
-import { type Cluster, resolveCluster } from './resolve-cluster.js';
+import { resolveCluster } from './resolve-cluster.js';
+import type { Cluster } from './resolved-cluster.js';
 import { tinyModel } from './tiny-model.js';
 
 const model = parseModel('m', tinyModel, 'test');

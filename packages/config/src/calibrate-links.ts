@@ -1,6 +1,6 @@
 /** Fitted links in place of a cluster file's nominal ones, inside tensor-parallel groups. */
 import type { Calibration } from './calibration.js';
-import type { Cluster } from './resolve-cluster.js';
+import type { Cluster } from './resolved-cluster.js';
 
 /**
  * The cluster with the fitted link of its devices as the innermost level. Only where all devices

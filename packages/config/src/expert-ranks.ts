@@ -2,7 +2,7 @@
 import { UserError } from '@astrolabe/base';
 import type { ExpertBalancing, ExpertOptions } from './experts.js';
 import type { ModelShape } from './model.js';
-import type { Instance } from './resolve-cluster.js';
+import type { Instance } from './resolved-cluster.js';
 
 /** Windows overlap, and the loads of each are kept. */
 const mostIntervals = 1000;

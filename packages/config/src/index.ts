@@ -20,18 +20,13 @@ export * from './measured-links.js';
 export { type MemoryBudget, memoryBudget } from './memory-budget.js';
 export * from './model.js';
 export { isMoeLayer, type MoeShape } from './model-experts.js';
-export { type ModelFamily, modelFamilies } from './model-families.js';
 export type { LatentAttentionShape } from './model-latent.js';
 export type { LocalAttention } from './model-local-attention.js';
-export {
-  elementBytes,
-  type Quantization,
-  type WeightPart,
-  weightPartOf,
-} from './model-quantization.js';
+export { elementBytes, type WeightPart } from './model-quantization.js';
 export * from './model-size.js';
 export * from './pim.js';
 export { feedForwardBytes, residentWeightBytes } from './resident-weights.js';
 export * from './resolve-cluster.js';
+export * from './resolved-cluster.js';
 export * from './size-table.js';
 export * from './weight-placement.js';

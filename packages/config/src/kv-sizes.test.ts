@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { loadCluster } from './cli/load-cluster.js';
 import { memoryBudget } from './memory-budget.js';
 import { kvBytesPerTokenPerLayer } from './model-size.js';
-import type { Cluster } from './resolve-cluster.js';
+import type { Cluster } from './resolved-cluster.js';
 
 const config = fileURLToPath(new URL('../../../cluster_config/rtxpro6000.json', import.meta.url));
 

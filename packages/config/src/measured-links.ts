@@ -5,7 +5,7 @@
  */
 import { askedBy, UserError } from '@astrolabe/base';
 import type { MeasuredLinksFile } from './interconnect.js';
-import type { Instance } from './resolve-cluster.js';
+import type { Instance } from './resolved-cluster.js';
 import { describeCurve, findCurve, type MeasuredKind, type SizeTable } from './size-table.js';
 
 /** A table as a cluster uses it. */

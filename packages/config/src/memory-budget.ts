@@ -14,7 +14,7 @@ import { bytesPerGiB, bytesPerMiB, UserError } from '@astrolabe/base';
 import { dtypeBytes } from './engine.js';
 import { kvBytesPerTokenPerLayer, pipelineLayers, rotaryCacheBytes } from './model-size.js';
 import { residentWeightBytes } from './resident-weights.js';
-import { type Instance, memoryOfStage } from './resolve-cluster.js';
+import { type Instance, memoryOfStage } from './resolved-cluster.js';
 
 const samplerBytesPerLogit = 36;
 export const nonTorchBytes = 2 * bytesPerMiB;

@@ -1,7 +1,7 @@
 /** What `placement` puts off the device must be of the model, and fit where it is put. */
 import { bytesPerGiB, UserError } from '@astrolabe/base';
 import { weightBytesAt } from './resident-weights.js';
-import type { ClusterNode, Instance } from './resolve-cluster.js';
+import type { ClusterNode, Instance } from './resolved-cluster.js';
 import { type WeightLocation, weightPlacement } from './weight-placement.js';
 
 /**

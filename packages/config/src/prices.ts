@@ -1,6 +1,6 @@
 /** Prices are of all devices or of none: a sum without some of them would be too low. */
 import { UserError } from '@astrolabe/base';
-import type { Instance } from './resolve-cluster.js';
+import type { Instance } from './resolved-cluster.js';
 
 /** @throws UserError an instance without a price beside others that have one */
 export function checkPrices(instances: readonly Instance[]): void {

@@ -7,7 +7,7 @@ import { expertRanksOf, redundantExperts } from './expert-ranks.js';
 import type { ModelShape } from './model.js';
 import { isMoeLayer } from './model-experts.js';
 import { expertBytes, firstLayerOf, pipelineLayers, weightBytes } from './model-size.js';
-import type { Instance } from './resolve-cluster.js';
+import type { Instance } from './resolved-cluster.js';
 import {
   operatorWeightBytes,
   type WeightLocation,

@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import { loadCluster } from './cli/index.js';
 import { parseModel } from './model.js';
 import { kvHeadsPerRank, pipelineLayers, weightBytes } from './model-size.js';
-import { type Cluster, resolveCluster } from './resolve-cluster.js';
+import { resolveCluster } from './resolve-cluster.js';
+import type { Cluster } from './resolved-cluster.js';
 
 const llama8b = parseModel(
   'llama-8b',

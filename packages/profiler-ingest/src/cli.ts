@@ -3,6 +3,7 @@ import { makeCommand, runMain } from '@astrolabe/base/cli';
 import { addCheckingCommands } from './cli/commands-check.js';
 import { addClusterCommand } from './cli/commands-cluster.js';
 import { addDerivingCommands } from './cli/commands-derive.js';
+import { addDeviceCommands } from './cli/commands-device.js';
 import { addLinkCommand } from './cli/commands-links.js';
 import { addReadingCommands } from './cli/commands-read.js';
 
@@ -23,6 +24,7 @@ await runMain('profiler-ingest', async () => {
     examples,
   );
   addReadingCommands(program);
+  addDeviceCommands(program);
   addDerivingCommands(program);
   addCheckingCommands(program);
   addLinkCommand(program);

@@ -3,7 +3,6 @@
  * fills in its numbers. A "step" is what times are computed from: a batch, or a part of one, on one
  * kind of device.
  */
-import { UserError } from '@astrolabe/base';
 import { type GraphSet, type Program, StringTable } from '@astrolabe/chakra';
 import {
   type Cluster,
@@ -39,7 +38,7 @@ import { isShared, sharedStreamTokens } from './moe/lower-experts.js';
 import { planExperts } from './moe/plan-experts.js';
 import { chooseSequence } from './operators.js';
 import { padWave } from './pad-wave.js';
-import { type PimCost, pimCost } from './pim.js';
+import { checkInterleaving, type PimCost, pimCost } from './pim.js';
 import { type ExpertBlock, evaluate, QuantityTable, type Step } from './quantities.js';
 import type { Sequence } from './sequences.js';
 import type { Terms } from './terms.js';
@@ -381,22 +380,5 @@ export class InstanceGenerator {
       const step = stepOf[i];
       this.values[i] = step > lastStep ? 0 : evaluate(list[i], this.steps[step]);
     }
-  }
-}
-
-/**
- * Ranks that share experts exchange them once a part, and a rank with one request has one part only: the
- * others would wait for it for ever.
- * @throws UserError interleaving without offload, through a pipeline, or with peers
- */
-function checkInterleaving({ place, engine, pp }: Instance, peers: readonly Instance[]): void {
-  if (!engine.subBatchInterleaving) return;
-  const at = `${place}.enable_sub_batch_interleaving`;
-  if (!engine.attentionOffload) {
-    throw new UserError('needs enable_attn_offloading: halves take turns with PIM', { at });
-  }
-  if (pp > 1) throw new UserError('cannot be combined with pipeline stages', { at });
-  if (peers.length > 1) {
-    throw new UserError('cannot be combined with data-parallel ranks that share experts', { at });
   }
 }

@@ -77,3 +77,24 @@ export function pimCost(cluster: Cluster, instance: Instance): PimCost | undefin
     bytesPerPrefillToken: kvBytes,
   };
 }
+
+/**
+ * Whether parts of a batch can take turns between device and memory (`enable_sub_batch_interleaving`).
+ * Ranks that share experts exchange them once a part, and a rank with one request has one part only: the
+ * others would wait for it for ever.
+ * @throws UserError interleaving without offload, through a pipeline, or with peers
+ */
+export function checkInterleaving(
+  { place, engine, pp }: Instance,
+  peers: readonly Instance[],
+): void {
+  if (!engine.subBatchInterleaving) return;
+  const at = `${place}.enable_sub_batch_interleaving`;
+  if (!engine.attentionOffload) {
+    throw new UserError('needs enable_attn_offloading: halves take turns with PIM', { at });
+  }
+  if (pp > 1) throw new UserError('cannot be combined with pipeline stages', { at });
+  if (peers.length > 1) {
+    throw new UserError('cannot be combined with data-parallel ranks that share experts', { at });
+  }
+}

@@ -8,7 +8,8 @@ import type { EngineOverrides } from '../engine.js';
 import type { KvTierFile } from '../kv-tiers.js';
 import { type ModelShape, parseModel } from '../model.js';
 import { type PimDevice, parsePim } from '../pim.js';
-import { type Cluster, type Instance, resolveCluster } from '../resolve-cluster.js';
+import { resolveCluster } from '../resolve-cluster.js';
+import type { Cluster, Instance } from '../resolved-cluster.js';
 import { parseSizeTable, type SizeTable } from '../size-table.js';
 
 /** The project's own `cluster_config/models/<org>/<name>.json`. */

@@ -1,18 +1,15 @@
-/** Commands that read measurements and look at them: import, inspect, diff. */
+/** Commands that read measurements and look at them: import, inspect, accuracy, diff. */
 import { UserError } from '@astrolabe/base';
-import { nonNegativeInteger, positiveInteger, positiveNumber, readText } from '@astrolabe/base/cli';
+import { positiveInteger, positiveNumber, readText } from '@astrolabe/base/cli';
 import type { ModelShape } from '@astrolabe/config';
 import { type ProfileTable, tpDegreesOf } from '@astrolabe/profile';
 import { encodeProfile } from '@astrolabe/profile/arrow';
 import type { Command } from 'commander';
 import { accuracyLines, accuracyOf } from '../accuracy.js';
 import { differenceLines, differences } from '../diff.js';
-import { readDramIni } from '../importers/dram-ini.js';
 import { importCsvFiles } from '../importers/import-csv.js';
-import { powerStates, readPowerLog } from '../importers/power-log.js';
 import { inspectTable, lineSeries } from '../inspect.js';
 import { plotSeries } from '../plot.js';
-import { printJson } from '../print-json.js';
 import { importKineto } from './kineto-file.js';
 import { loadLatencyModel, loadShape, shapeName } from './load-model.js';
 import { type GivenNames, loadTable } from './load-table.js';
@@ -120,27 +117,6 @@ export function addReadingCommands(program: Command): void {
     await printLines(inspectTable(table));
     if (options.plot !== undefined) await printLines(plotOf(table, options.plot));
   });
-  program
-    .command('power')
-    .description('three-state power model of a power log (nvidia-smi CSV, IPMI), as JSON')
-    .argument('<log>', 'log file, .gz too')
-    .option('--device <index>', 'of several devices in the log', nonNegativeInteger, 0)
-    .action(async (log: string, options: { device: number }) => {
-      const all = readPowerLog(readText(log), log);
-      const readings = all.filter(({ device }) => device === options.device);
-      if (readings.length === 0) {
-        const known = [...new Set(all.map(({ device }) => device))].join(', ');
-        throw new UserError(`no device ${options.device}`, { at: log, hint: `it has ${known}` });
-      }
-      await writeOutput('-', printJson(powerStates(readings)));
-    });
-  program
-    .command('dram')
-    .description('what one channel of a DRAM or PIM device file stores and delivers, as JSON')
-    .argument('<ini>', 'DRAMsim3 .ini')
-    .action(async (ini: string) => {
-      await writeOutput('-', printJson(readDramIni(readText(ini), ini)));
-    });
   program
     .command('accuracy')
     .description('interpolation error on values left out of the table, beside plain linear')
