@@ -28,6 +28,14 @@ export const rowKinds = [
 ] as const;
 export type RowKind = (typeof rowKinds)[number];
 
+/** Operators that are looked up as rows of one kind only; others are dense. */
+export const kindOfOperator: ReadonlyMap<string, RowKind> = new Map([
+  ['lm_head', 'per_sequence'],
+  ['sampler', 'per_sequence'],
+  ['attention', 'attention'],
+  ['moe', 'moe'],
+]);
+
 /** How durations were taken. Rows of different kinds never mix in one table. */
 export const measurementKinds = [
   'kernel', // sum of GPU kernel times from a profiler

@@ -75,6 +75,19 @@ describe('dense operators', () => {
   });
 });
 
+test('rows of a kind that an operator is never looked up by do not count as that operator', () => {
+  const model = modelOf([
+    { ...dense(1, 100), operator: 'lm_head' },
+    { ...dense(1, 100), operator: 'attention' },
+    dense(1, 100),
+  ]);
+  expect(['lm_head', 'attention', 'qkv_proj'].map((name) => model.has(name, 1))).toEqual([
+    false,
+    false,
+    true,
+  ]);
+});
+
 describe('attention', () => {
   // Times that the shape can express exactly, so that lookups between points are exact too:
   // decodes alone 5000 + 100 n + 10 n k, a chunk alone 4000 + 10 q + q (c + q / 2) + 20 c, a mix

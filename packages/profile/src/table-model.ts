@@ -17,6 +17,7 @@ import { MoeGrid } from './moe-grid.js';
 import { lookupState, OperatorLine } from './operator-line.js';
 import type { OperatorPower } from './operator-power.js';
 import {
+  kindOfOperator,
   type ProfileInfo,
   type ProfileTable,
   record,
@@ -109,7 +110,8 @@ export class TableModel implements LatencyModel {
     if (operator === 'attention') return tables.attention !== undefined;
     if (operator === ofDecodes) return tables.attention?.knowsDecodes === true;
     if (operator === ofAChunk) return tables.attention?.knowsChunks === true;
-    return tables.dense.has(operator) || tables.perSequence.has(operator);
+    if (tables.perSequence.has(operator)) return true;
+    return tables.dense.has(operator) && !kindOfOperator.has(operator);
   }
 
   /** Dense and per-sequence operators at a TP degree. */

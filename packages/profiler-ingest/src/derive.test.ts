@@ -92,6 +92,22 @@ test('twice the device halves the measured time; what was not measured is the ro
   expect(transferred.info.notes?.[0]).toMatch(/expected error up to \d+ %/);
 });
 
+test('attention and experts that were not measured are the roofline, too; rows that nobody looks up go', () => {
+  const moe = { numExperts: 8, expertsPerToken: 2, intermediateSize: 512 };
+  const end = { shape: { ...shape, moe }, dtype: 'bf16' };
+  const slow = device('Slow', 1);
+  const attention = { ...dense(4, 7), operator: 'attention' };
+  const decodes = { tokens: 0, contextTokens: 0, sequences: 4, decodeContextTokens: 16 };
+  const carried = (rows: readonly ProfileRow[]) =>
+    transferTable(tableOf(rows), { device: slow, ...end }, { device: slow, ...end }, [1]);
+  const few = carried([dense(1, 20_000), attention]);
+  expect(checkCoverage(modelOfTable(few), end.shape, 1, []).missing).toEqual([]);
+  expect(few.info.notes?.[1]).toMatch(/from the roofline alone: .*attention of a mix.*moe/);
+  const half = carried([{ ...attention, ...decodes, kind: 'attention', durationNs: 99 }]);
+  expect(half.info.notes?.[1]).toMatch(/attention of a chunk/);
+  expect(half.info.notes?.[1]).not.toMatch(/attention of decodes|attention of a mix/);
+});
+
 test('powers go to other shapes of the same device, not to another device', () => {
   const measured = tableOf([{ ...dense(1, 20_000), powerWatts: 250 }, dense(1024, 90_000)]);
   const [slow, fast] = [device('Slow', 1), device('Fast', 2)];

@@ -4,7 +4,9 @@
  */
 import {
   type AttentionBatch,
+  attentionParts,
   type FitError,
+  kindOfOperator,
   type LatencyModel,
   type ProfileTable,
   rowKinds,
@@ -34,7 +36,7 @@ export function differences(
     const tp = measured.tp[i];
     const operator = labelOf(measured, i);
     const name = measured.operators[measured.operator[i]];
-    if (!model.has(kind === 'attention' || kind === 'moe' ? kind : name, tp)) {
+    if (!knowsRow(model, measured, i, tp)) {
       missing.add(`${name} at TP ${tp}`);
       continue;
     }
@@ -61,6 +63,26 @@ function labelOf(table: ProfileTable, i: number): string {
   const chunk = table.keys.tokens[i] > 0;
   const decodes = table.keys.sequences[i] > 0;
   return chunk && decodes ? `${name}: mixed` : chunk ? `${name}: one chunk` : `${name}: decodes`;
+}
+
+/** Whether the model can be asked for a measured row, as the kind that it is. */
+export function knowsRow(
+  model: LatencyModel,
+  table: ProfileTable,
+  i: number,
+  tp = table.tp[i],
+): boolean {
+  const kind = rowKinds[table.kind[i]];
+  const name = table.operators[table.operator[i]];
+  if (kind === 'attention') {
+    const { tokens, sequences } = table.keys;
+    const [decodes, chunk] = attentionParts;
+    return (
+      (!(sequences[i] > 0) || model.has(decodes, tp)) && (!(tokens[i] > 0) || model.has(chunk, tp))
+    );
+  }
+  if (kind === 'moe') return model.has(kind, tp);
+  return (kindOfOperator.get(name) ?? kind) === kind && model.has(name, tp);
 }
 
 /** The model's time at a measured row's keys, at another TP degree if given. */

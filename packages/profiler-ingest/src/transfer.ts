@@ -10,13 +10,14 @@ import {
   type Device,
   type LatencyModel,
   modelOfTable,
+  type ProfileRow,
   type ProfileTable,
   ProfileTableBuilder,
   rooflineTable,
   rowAt,
   tpDegreesOf,
 } from '@astrolabe/profile';
-import { differences, lookUp } from './diff.js';
+import { differences, knowsRow, lookUp } from './diff.js';
 
 export interface TransferEnd {
   readonly device: Device;
@@ -36,12 +37,12 @@ export function transferTable(
   const afterTable = rooflineTable(to.device, to.shape, to.dtype, tpDegrees);
   const after = modelOfTable(afterTable);
   const builder = new ProfileTableBuilder();
-  const kept = new Set<string>();
+  const sameDevice = from.device.name === to.device.name;
+  const added = new Set<string>();
   for (const tp of tpDegrees) {
     const source = nearestDegree(sourceDegrees, tp);
-    carry(measured, source, tp, before, after, builder, kept, from.device.name === to.device.name);
-    const missing = after.operators(tp).filter((name) => !kept.has(`${name} ${tp}`));
-    addRooflineRows(afterTable, tp, new Set(missing), builder);
+    const kept = carry(measured, source, tp, before, after, builder, sameDevice);
+    addRooflineRows(afterTable, tp, kept, builder, added);
   }
   if (builder.length === 0) throw new UserError('nothing to transfer: no operator in common');
   return builder.build({
@@ -54,7 +55,12 @@ export function transferTable(
     measurement: 'derived',
     // Of the source, as its counts of unequal decodes are kept.
     splitsBelow: measured.info.splitsBelow,
-    notes: [expectedError(measured, before)],
+    notes: [
+      expectedError(measured, before),
+      ...(added.size === 0
+        ? []
+        : [`not measured, from the roofline alone: ${[...added].join(', ')}`]),
+    ],
   });
 }
 
@@ -64,6 +70,7 @@ function nearestDegree(degrees: readonly number[], tp: number): number {
   return degrees.reduce((best, degree) => (distance(degree) < distance(best) ? degree : best));
 }
 
+/** @returns the names of what was carried (`partOf`) */
 function carry(
   measured: ProfileTable,
   source: number,
@@ -71,9 +78,9 @@ function carry(
   before: LatencyModel,
   after: LatencyModel,
   into: ProfileTableBuilder,
-  kept: Set<string>,
   sameDevice: boolean,
-): void {
+): Set<string> {
+  const kept = new Set<string>();
   for (let i = 0; i < measured.length; i++) {
     if (measured.tp[i] !== source) continue;
     const row = rowAt(measured, i);
@@ -85,24 +92,40 @@ function carry(
       into.add({ ...row, tp });
       continue;
     }
-    const name = row.kind === 'attention' || row.kind === 'moe' ? row.kind : row.operator;
-    if (!before.has(name, source) || !after.has(name, tp)) continue;
+    if (!knowsRow(before, measured, i, source) || !knowsRow(after, measured, i, tp)) continue;
     const ratio = lookUp(measured, i, after, tp) / lookUp(measured, i, before, source);
-    kept.add(`${row.operator} ${tp}`);
+    kept.add(partOf(row));
     into.add({ ...row, tp, durationNs: Math.max(1, Math.round(row.durationNs * ratio)) });
   }
+  return kept;
 }
 
-/** Operators that the source model does not have, from the roofline alone. */
+/** The operator; of attention decodes, a chunk and a mix of both are told apart. */
+function partOf({ kind, operator, tokens = 0, sequences = 0 }: ProfileRow): string {
+  if (kind !== 'attention') return operator;
+  if (tokens === 0) return 'attention of decodes';
+  return sequences === 0 ? 'attention of a chunk' : 'attention of a mix';
+}
+
+/**
+ * What the source does not have, from the roofline alone. A mix of measured halves is their sum.
+ * @param added collects what that was
+ */
 function addRooflineRows(
   roofline: ProfileTable,
   tp: number,
-  operators: ReadonlySet<string>,
+  kept: ReadonlySet<string>,
   into: ProfileTableBuilder,
+  added: Set<string>,
 ): void {
+  const keepsAttention = [...kept].some((name) => name.startsWith('attention of'));
   for (let i = 0; i < roofline.length; i++) {
-    const name = roofline.operators[roofline.operator[i]];
-    if (roofline.tp[i] === tp && operators.has(name)) into.add(rowAt(roofline, i));
+    if (roofline.tp[i] !== tp) continue;
+    const row = rowAt(roofline, i);
+    const part = partOf(row);
+    if (kept.has(part) || (part === 'attention of a mix' && keepsAttention)) continue;
+    added.add(part);
+    into.add(row);
   }
 }
 

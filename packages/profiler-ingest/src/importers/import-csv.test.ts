@@ -195,6 +195,9 @@ test('long CSV: what a row cannot be looked up without must be there', () => {
     'f.csv:2: a row of kind attention needs decode_context_tokens',
   );
   expect(() => table('all_reduce,collective,,4,,,1')).toThrow(/kind collective needs size_bytes/);
+  expect(() => table('lm_head,dense,4,,,,1')).toThrow(
+    'f.csv:2: lm_head of kind dense: it is looked up as per_sequence',
+  );
 });
 
 test('unknown columns and mixed measurements are refused', () => {

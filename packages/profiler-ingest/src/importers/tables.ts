@@ -1,6 +1,8 @@
 /** Smaller tables of other tools: GEMMs by size, attention by length, whole steps, kernel sums. */
 import { nsPerMs, nsPerUs, UserError } from '@astrolabe/base';
 import {
+  type KeyColumn,
+  kindOfOperator,
   measurementKinds,
   type ProfileInfo,
   type ProfileTableBuilder,
@@ -221,6 +223,7 @@ function readLong(csv: CsvTable, options: ImportOptions, into: ProfileTableBuild
         hint: `known: ${longKinds.join(', ')}`,
       });
     }
+    requireKind(row[operator], kind, csv.place(i));
     const given = keys.filter(([name]) => row[csv.column(name)] !== '');
     requireKeys(kind, new Set(given.map(([, key]) => key)), csv.place(i));
     into.add({
@@ -237,19 +240,31 @@ function readLong(csv: CsvTable, options: ImportOptions, into: ProfileTableBuild
   return { measurement, source: 'long CSV', notes };
 }
 
+/** @throws UserError rows of this kind are never asked for the operator */
+function requireKind(operator: string, kind: (typeof longKinds)[number], at: string): void {
+  const looked = kindOfOperator.get(operator);
+  if (looked === undefined || looked === kind) return;
+  throw new UserError(`${operator} of kind ${kind}: it is looked up as ${looked}`, {
+    at,
+    hint: `a column "kind" says ${looked}, with ${requiredKeys[looked].map(longName).join(', ')}`,
+  });
+}
+
 /** @throws UserError a quantity that rows of the kind are looked up by is not there */
 function requireKeys(
   kind: (typeof longKinds)[number],
   given: ReadonlySet<string>,
   at: string,
 ): void {
-  const nameOf = new Map<string, string>(
-    Object.entries(longKeys).map(([name, key]) => [key, name]),
-  );
-  const missing = requiredKeys[kind].filter((key) => !given.has(key)).map((key) => nameOf.get(key));
+  const missing = requiredKeys[kind].filter((key) => !given.has(key)).map(longName);
   if (missing.length === 0) return;
   const hint = kind === 'attention' ? { hint: '0 for what the batch has not' } : {};
   throw new UserError(`a row of kind ${kind} needs ${missing.join(', ')}`, { at, ...hint });
+}
+
+/** The column of a key. */
+function longName(key: KeyColumn): string {
+  return Object.entries(longKeys).find(([, known]) => known === key)?.[0] ?? key;
 }
 
 /** @throws UserError an unknown kind of measurement, or two in one file */
