@@ -83,7 +83,7 @@ describe('a pipeline of two stages', () => {
   it('one request: each stage waits while the other works', async () => {
     const { run, backend } = await serve(cluster, [request(0, 1, 5)]);
     const stepNs = firstStageNs + handOverNs + secondStageNs;
-    expect([...run.itlNs]).toEqual([stepNs, stepNs, stepNs, stepNs]);
+    expect([...run.tokenGaps.toArray()]).toEqual([stepNs, stepNs, stepNs, stepNs]);
     const [first, second] = backend.completions[1].npus;
     expect([first.computeNs, second.computeNs]).toEqual([firstStageNs, secondStageNs]);
     // The bubble of the first stage is all of the rest of the step.
@@ -94,7 +94,7 @@ describe('a pipeline of two stages', () => {
   it('two requests: the slower stage never waits', async () => {
     // The first prompt fills two batches, so the second request starts in the other one's turn.
     const { run } = await serve(cluster, [request(0, 4, 20), request(1, 2, 20)]);
-    const steady = [...run.itlNs].slice(4, -4);
+    const steady = [...run.tokenGaps.toArray()].slice(4, -4);
     expect(new Set(steady)).toEqual(new Set([2 * secondStageNs]));
   });
 });
@@ -117,8 +117,8 @@ describe('weights on two CXL devices of 1 B/ns, 250 ns', () => {
     };
     const cxl_mem = { mem_size: 1, mem_bw: 1, mem_latency: 250, num_devices: 2 };
     const { run } = await serve(clusterOf([[instance]], { cxl_mem }), [request(0, 1, 3)]);
-    expect(run.itlNs[0]).toBe(run.itlNs[1]);
-    return run.itlNs[0];
+    expect(run.tokenGaps.toArray()[0]).toBe(run.tokenGaps.toArray()[1]);
+    return run.tokenGaps.toArray()[0];
   }
 
   it('on demand: every load, then every operator', async () => {

@@ -93,8 +93,8 @@ describe('serving', () => {
         for (const state of run.states) expect(state.numOutputTokens).toBe(state.outputTokens);
         for (const { kv } of run.engines) expect(kv.pool.usedBlocks).toBe(0);
         const gaps = entry.requests.reduce((sum, request) => sum + request.outputTokens - 1, 0);
-        if (foresees(outcome)) expect(run.itlNs).toHaveLength(gaps);
-        else expect(run.itlNs.length).toBeLessThanOrEqual(gaps);
+        if (foresees(outcome)) expect(run.tokenGaps.toArray()).toHaveLength(gaps);
+        else expect(run.tokenGaps.toArray().length).toBeLessThanOrEqual(gaps);
         checkPositions(entry, outcome);
         checkTransfers(entry, outcome);
       }),

@@ -8,6 +8,7 @@ import type { TierSeries } from './kv/tier-series.js';
 import type { PowerReading } from './power/power-meter.js';
 import type { RequestState } from './request-state.js';
 import type { Saturation } from './saturation.js';
+import type { TokenGaps } from './token-gaps.js';
 
 export const rejectionSchema = z.strictObject({
   request: z.union([z.string(), z.number()]).describe('id in the workload'),
@@ -20,8 +21,7 @@ export interface RunResult {
   readonly states: readonly RequestState[];
   readonly engines: readonly InstanceEngine[];
   readonly series: IntervalSeries;
-  /** All inter-token gaps of all requests, ns. */
-  readonly itlNs: Float64Array;
+  readonly tokenGaps: TokenGaps;
   readonly numIterations: number;
   readonly endNs: number;
   /** Undefined unless a node has power constants. */

@@ -169,7 +169,7 @@ class ServingRun {
       states: this.states,
       engines: this.engines,
       series: this.series,
-      itlNs: this.tokenGaps.toArray(),
+      tokenGaps: this.tokenGaps,
       numIterations: this.iterations,
       endNs: this.nowNs,
       power: this.meter?.finish(this.nowNs),

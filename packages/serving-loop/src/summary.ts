@@ -1,7 +1,7 @@
 /** The answer in one object, and the same as text for people. */
 import {
   type Distribution,
-  distribution,
+  distributionOfRepeated,
   distributionSchema,
   nsPerMs,
   nsPerS,
@@ -165,7 +165,7 @@ export function summarise(
     throughput,
     ttftMs: inMs((row) => row.ttftNs),
     tpotMs: inMs((row) => row.tpotNs),
-    itlMs: distribution(run.itlNs.map((gap) => gap / nsPerMs)) ?? null,
+    itlMs: itlMs(run) ?? null,
     latencyMs: inMs((row) => row.latencyNs),
     queueingMs: inMs((row) => row.queueingNs),
     ...(classes.length === 0 ? {} : { classes }),
@@ -207,6 +207,11 @@ function summariseInstances(
     kvPeakUsage: engine.kv.peakUsedBlocks / (engine.budget.numBlocks - 1),
     preemptions: engine.scheduler.preemptions,
   }));
+}
+
+function itlMs({ tokenGaps }: RunResult): Distribution | undefined {
+  const { values, counts } = tokenGaps.repeated();
+  return distributionOfRepeated({ values: values.map((gapNs) => gapNs / nsPerMs), counts });
 }
 
 function trustOf(

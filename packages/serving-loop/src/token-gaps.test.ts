@@ -24,6 +24,17 @@ describe('TokenGaps', () => {
     expect([...gaps.toArray()]).toEqual([20, 16, 40]);
   });
 
+  it('equal gaps are one value with a count', () => {
+    const gaps = new TokenGaps(1);
+    const request = new RequestState(0, 9, 9, 0);
+    for (const seenNs of [10, 30, 50, 71, 91]) gaps.record(step(request), seenNs);
+    const { values, counts } = gaps.repeated();
+    expect([[...values], [...counts]]).toEqual([
+      [20, 21, 20],
+      [2, 1, 1],
+    ]);
+  });
+
   it('speculation may give several first tokens', () => {
     const gaps = new TokenGaps(1);
     gaps.record(step(new RequestState(0, 9, 9, 0), 2), 10);
