@@ -1,8 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { brokenLinks, checkLinks, headings, missingTests } from './links.js';
+import { brokenLinks, checkLinks, headings, missingRooms, missingTests } from './links.js';
 
 describe('links', () => {
+  it('the rooms of the architecture are there', () => {
+    expect(missingRooms(fileURLToPath(new URL('../..', import.meta.url)))).toEqual([]);
+  });
+
   it('between our pages lead somewhere', () => {
     const root = fileURLToPath(new URL('../..', import.meta.url));
     expect(checkLinks(root)).toEqual([]);

@@ -1,6 +1,7 @@
 /**
  * What our pages name is there: a relative link names a file and, in it, a heading; a test that a
- * page rests on is a file of the tree, given by the end of its path.
+ * page rests on is a file of the tree, given by the end of its path; a room of ARCHITECTURE.md's table
+ * is there.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -33,6 +34,32 @@ export function checkLinks(root: string): Finding[] {
       })),
     ];
   });
+}
+
+/** Rooms that the table of ARCHITECTURE.md names and the tree lacks. */
+export function missingRooms(root: string): string[] {
+  const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
+  const table = /^## Where is what\n\n([\s\S]*?)\n\n/m.exec(text)?.[1];
+  if (table === undefined) return ['the table'];
+  const paths = sourceFiles(root).map(({ path }) => path.replace(/^packages\//, ''));
+  paths.push(...readdirSync(join(root, 'profiles')).map((name) => `profiles/${name}/`));
+  return table.split('\n').flatMap((row) => roomsOf(row).filter((room) => !isThere(room, paths)));
+}
+
+/** Full paths: a name without a folder is beside the one before it, a folder in the same package. */
+function roomsOf(row: string): string[] {
+  let folder = '';
+  return [...row.matchAll(/`([\w*./-]+(?:\/|\.ts))`/g)].map(([, name]) => {
+    if (/^[\w-]+\/src\/|^profiles\//.test(name)) folder = name.replace(/[^/]*$/, '');
+    else if (name.includes('/')) return `${folder.replace(/src\/.*/, 'src/')}${name}`;
+    else return `${folder}${name}`;
+    return name;
+  });
+}
+
+function isThere(room: string, paths: readonly string[]): boolean {
+  const [start, end] = room.split('*');
+  return paths.some((path) => path.startsWith(start) && path.endsWith(end ?? ''));
 }
 
 /** Anchors of a page's headings, as GitHub makes them: lower case, no punctuation, hyphens. */
