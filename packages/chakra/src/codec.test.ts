@@ -41,7 +41,7 @@ describe('the worked example', () => {
     same(encodeGraph(builder.finish({ version: '0.0.4', attributes: [] })), worked);
   });
 
-  test('so are the other fields of chakra-et.md', () => {
+  test('so are the other fields of the schema', () => {
     const builder = new GraphBuilder();
     const first = builder.addNode(NodeType.comp, '');
     const second = builder.addNode(NodeType.invalid, '');
