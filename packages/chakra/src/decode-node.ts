@@ -12,6 +12,7 @@ import { fromLong, type LongLike, readAttribute, tagOfField } from './attribute.
 import { type Dialect, maxWireType, nodeTypeTables } from './dialect.js';
 import { Attr, type Attribute, type ExecutionGraph } from './graph.js';
 import type { GraphBuilder } from './graph-builder.js';
+import { KeptBytes } from './kept-bytes.js';
 import { attributePrefixes, Known, knownAttributes, knownCode } from './known-attributes.js';
 import { readNodeFields } from './node-fields.js';
 import { NodeType } from './node-type.js';
@@ -39,6 +40,7 @@ export class NodeDecoder {
   private readonly readType: Uint8Array;
   private readonly nsPerDuration: number;
   private readonly ignoreDurationNs: boolean;
+  private readonly kept = new KeptBytes();
   // Of the node being read.
   private seen = 0;
   private isPim = false;
@@ -134,7 +136,7 @@ export class NodeDecoder {
   private otherField(node: number, tag: number, start: number): void {
     const { reader } = this;
     reader.skipType(tag & 7, 0, tag >>> 3);
-    const bytes = reader.buf.slice(start, reader.pos);
+    const bytes = this.kept.copy(reader.buf, start, reader.pos);
     readNodeFields(bytes);
     this.builder.addFields(node, bytes);
   }
@@ -221,7 +223,7 @@ export class NodeDecoder {
     this.seen |= bit;
     reader.pos = valueAt;
     if (bit === 0 || !isFirst || !this.toColumn(node, code, field)) {
-      this.builder.addExtra(node, readAttribute(buf.slice(start, end)));
+      this.builder.addExtra(node, readAttribute(this.kept.copy(buf, start, end)));
     }
     reader.pos = end;
   }
