@@ -35,7 +35,7 @@ test('a class in which a single miss is too many', () => {
     return { ...capacity('a', {}), best };
   };
   expect(scarceClasses([of('chat', 99)], 0.99)).toEqual([
-    'a: only 99 requests of class chat in the run at 2.5 requests/s, of which none may miss a target: raise --seconds',
+    'a: only 99 requests of class chat in the run at 2.5 requests/s, of which none may miss a target: a longer workload would tell more',
   ]);
   expect(scarceClasses([of('*', 9)], 0.9)[0]).toMatch(/^a: only 9 requests in the run/);
   expect(scarceClasses([of('chat', 100)], 0.99)).toEqual([]);

@@ -28,7 +28,7 @@ export function scarceClasses(found: readonly ClusterCapacity[], attainment: num
     const of = name === '*' ? '' : ` of class ${name}`;
     return [
       `${cluster}: only ${requests} requests${of} in the run at ${threeFigures(ratePerS)} requests/s, of ` +
-        'which none may miss a target: raise --seconds',
+        'which none may miss a target: a longer workload would tell more',
     ];
   });
 }

@@ -17,6 +17,7 @@ import { atRate, type Request, RequestDropper } from '@astrolabe/workload';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type Command, InvalidArgumentError } from 'commander';
 import { scarceClasses, unlikeBases } from '../capacity/comparability.js';
+import { fewestToJudge } from '../capacity/fewest-requests.js';
 import { type Capacity, findCapacity } from '../capacity/find-capacity.js';
 import {
   type ClusterCapacity,
@@ -51,7 +52,7 @@ export function addCapacity(program: Command): void {
     .option('--rates <low:high>', 'requests/s to look between (default: until found)', rates)
     .option(
       '--seconds <s>',
-      'of arrivals in every run, and requests enough for one to miss its targets',
+      'of arrivals in every run; more where targets need more requests',
       positiveNumber,
       60,
     )
@@ -156,7 +157,9 @@ async function capacityOf(
   flags: Flags,
 ): Promise<Capacity<RateRun>> {
   const probe = async (ratePerS: number): Promise<RateRun> => {
-    const fewest = Math.max(fewestToTellOverload, fewestToMissOne(options, flags));
+    const targets = Object.keys(options.engine?.slo ?? {});
+    const toJudge = fewestToJudge(requests, targets, flags.attainment);
+    const fewest = Math.max(fewestToTellOverload, toJudge);
     const seconds = Math.max(flags.seconds, fewest / ratePerS);
     const dense = askedBy(workloadName(flags), () => atRate(requests, ratePerS, seconds));
     const summary = await simulate(cluster, dense, options, seconds);
@@ -176,13 +179,6 @@ async function simulate(
 ): Promise<Summary> {
   const run = { ...options, clusterConfig: cluster, requests, intervalS, quiet: true };
   return (await serve({ ...run, output: undefined, stages: undefined })).summary;
-}
-
-/** Of fewer requests none may miss its targets, so a single long prompt would decide the rate. */
-function fewestToMissOne({ engine }: ServingOptions, { attainment }: Flags): number {
-  if (engine?.slo === undefined || attainment === 1) return 0;
-  // 1 - 0.99 is a little less than 0.01 in floating point; nobody means that.
-  return Math.ceil(1 / (1 - attainment) - 1e-6);
 }
 
 function describe({ ratePerS, requests, met, failed }: RateRun): string {
