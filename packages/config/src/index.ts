@@ -22,7 +22,7 @@ export * from './model.js';
 export { isMoeLayer, type MoeShape } from './model-experts.js';
 export type { LatentAttentionShape } from './model-latent.js';
 export type { LocalAttention } from './model-local-attention.js';
-export { elementBytes, type WeightPart } from './model-quantization.js';
+export { elementBytes, type WeightPart, weightPartOf } from './model-quantization.js';
 export * from './model-size.js';
 export * from './pim.js';
 export { feedForwardBytes, residentWeightBytes } from './resident-weights.js';

@@ -4,7 +4,14 @@
  * LLMServingSim's text traces. Shapes as vLLM's layers have them. A matrix product of
  * t x k by k x n is 2 t k n operations; attention reads the KV cache of each request once.
  */
-import { dtypeBytes, type Instance, kvHeadsPerRank } from '@astrolabe/config';
+import {
+  dtypeBytes,
+  elementBytes,
+  expertBytes,
+  type Instance,
+  kvHeadsPerRank,
+  weightPartOf,
+} from '@astrolabe/config';
 
 export interface Work {
   readonly numOps: number;
@@ -119,7 +126,11 @@ export function operatorWork(
   const shape = rankShape(instance, batch);
   if (operator === 'attention' || operator === 'attn') return attentionWork(shape, batch);
   if (operator === 'moe') return expertWork(shape, instance);
-  return Object.hasOwn(shaped, operator) ? shaped[operator](shape) : undefined;
+  if (!Object.hasOwn(shaped, operator)) return undefined;
+  const work = shaped[operator](shape);
+  const { model, engine } = instance;
+  const perElement = elementBytes(model, weightPartOf(operator), engine.dtype);
+  return { ...work, weightBytes: (work.weightBytes / shape.bytesPerElement) * perElement };
 }
 
 function rankShape({ model, tp, engine }: Instance, batch: BatchShape): RankShape {
@@ -148,8 +159,9 @@ function attentionWork({ tokens, q, kv, bytesPerElement }: RankShape, batch: Bat
 /** All experts of one rank: every weight is read once that a token is routed to. */
 function expertWork(
   { tokens, hidden, bytesPerElement }: RankShape,
-  { model: { moe }, ep }: Instance,
+  { model, ep, engine }: Instance,
 ): Work | undefined {
+  const { moe } = model;
   if (moe === undefined) return undefined;
   const pairs = (tokens * moe.expertsPerToken) / Math.max(1, ep);
   const active = Math.min(moe.numExperts / Math.max(1, ep), Math.ceil(pairs));
@@ -157,7 +169,7 @@ function expertWork(
   return {
     numOps: 2 * pairs * matrix,
     inputBytes: pairs * hidden * bytesPerElement,
-    weightBytes: active * matrix * bytesPerElement,
+    weightBytes: active * expertBytes(model, engine.dtype),
     outputBytes: pairs * hidden * bytesPerElement,
   };
 }
