@@ -1,15 +1,31 @@
 /** Per-node results, the message trace, and a fingerprint of everything that happened. Times ns. */
 import { writeFileWhole } from '@astrolabe/base/cli';
+import {
+  collectiveName,
+  type ExecutionGraph,
+  NodeType,
+  nodeTypeName,
+  readStreamMetadata,
+} from '@astrolabe/chakra';
 import { rowOf, Slot } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 
 const slotNames = ['cpu', 'compute', 'comm', 'none'];
 
-interface NodeResult {
+/** Which iteration a graph is, where its metadata says so. */
+interface Step {
+  readonly instance?: number;
+  readonly iteration?: number;
+  readonly lane?: number;
+}
+
+interface NodeResult extends Step {
   readonly npu: number;
   readonly node: number;
   readonly name: string;
-  readonly type: number;
+  /** As `chakra dump` names it, like the collective. */
+  readonly type: string;
+  readonly commType?: string;
   readonly slot: string;
   readonly issueNs: number;
   readonly endNs: number;
@@ -20,6 +36,7 @@ interface NodeResult {
 export class NodeResults {
   private readonly rows: NodeResult[] = [];
   private readonly issued = new Map<Run, Map<number, number>>();
+  private readonly steps = new WeakMap<ExecutionGraph, Step>();
 
   add(event: 'issue' | 'end', run: Run, node: number, timeNs: number): void {
     let issued = this.issued.get(run);
@@ -36,18 +53,32 @@ export class NodeResults {
     const row = rowOf(program, node);
     const issueNs = issued.get(node) as number;
     issued.delete(node);
+    const step = this.stepOf(graph);
+    const isCollective = graph.type[row] === NodeType.commColl;
     for (const npu of run.npus) {
       this.rows.push({
+        ...step,
         npu,
         node: graph.id[row],
         name: graph.strings[graph.name[row]] ?? '',
-        type: graph.type[row],
+        type: nodeTypeName(graph.type[row]),
+        ...(isCollective && { commType: collectiveName(graph.commType[row]) }),
         slot: slotNames[program.slot[node] ?? Slot.none],
         issueNs,
         endNs: timeNs,
         bytes: graph.commSizeBytes[row] + graph.tensorSizeBytes[row],
       });
     }
+  }
+
+  private stepOf(graph: ExecutionGraph): Step {
+    let step = this.steps.get(graph);
+    if (step === undefined) {
+      const { instance, iteration, lane } = readStreamMetadata(graph.metadata);
+      step = iteration === undefined ? {} : { instance: instance ?? 0, iteration, lane: lane ?? 0 };
+      this.steps.set(graph, step);
+    }
+    return step;
   }
 
   /** NDJSON, or an Arrow IPC stream for a name that ends in `.arrow`. */
@@ -59,10 +90,14 @@ export class NodeResults {
     // Loaded only here: it would slow down every start.
     const { tableFromArrays, tableToIPC } = await import('apache-arrow');
     const table = tableFromArrays({
+      instance: this.rows.map(({ instance }) => instance ?? null),
+      iteration: this.rows.map(({ iteration }) => iteration ?? null),
+      lane: this.rows.map(({ lane }) => lane ?? null),
       npu: Int32Array.from(this.rows, ({ npu }) => npu),
       node: Float64Array.from(this.rows, ({ node }) => node),
       name: this.rows.map(({ name }) => name),
-      type: Uint8Array.from(this.rows, ({ type }) => type),
+      type: this.rows.map(({ type }) => type),
+      commType: this.rows.map(({ commType }) => commType ?? null),
       slot: this.rows.map(({ slot }) => slot),
       issueNs: Float64Array.from(this.rows, ({ issueNs }) => issueNs),
       endNs: Float64Array.from(this.rows, ({ endNs }) => endNs),
