@@ -16,6 +16,15 @@ export interface Content {
    * @throws UserError a request of more than 2^24 tokens
    */
   sequence(index: number): Int32Array | undefined;
+  /** All that there is to content while no request gives ids; undefined if one does. */
+  readonly tree: PrefixTree | undefined;
+}
+
+/** Of every request its first tokens are its parent's, all others its own. */
+export interface PrefixTree {
+  /** -1: none. */
+  parentOf(index: number): number;
+  sharedTokens(index: number): number;
 }
 
 export interface ContentOptions {
@@ -29,7 +38,14 @@ export interface ContentOptions {
  */
 export function materialise(requests: readonly Request[], options: ContentOptions = {}): Content {
   const tree = buildTree(requests, options.all === true);
+  const isGiven = requests.some(
+    ({ promptTokenIds, outputTokenIds }) =>
+      promptTokenIds !== undefined || outputTokenIds !== undefined,
+  );
+  const parentOf = (index: number): number => tree.parent[index];
+  const sharedTokens = (index: number): number => sharedOf(requests, tree, index);
   return {
+    tree: isGiven ? undefined : { parentOf, sharedTokens },
     has: (index) => tree.hasContent[index] === 1,
     sequence: (index) =>
       tree.hasContent[index] === 1 ? resolve(requests, tree, index) : undefined,
@@ -75,6 +91,10 @@ function buildTree(requests: readonly Request[], all: boolean): Tree {
   return tree;
 }
 
+function sharedOf(requests: readonly Request[], tree: Tree, index: number): number {
+  return tree.parent[index] < 0 ? 0 : (requests[index].prefix?.tokens ?? 0);
+}
+
 /** Of one request: beyond any model's context, and its ids are still a line that can be written. */
 const mostTokens = 2 ** 24;
 
@@ -93,8 +113,8 @@ function resolve(requests: readonly Request[], tree: Tree, index: number): Int32
   let low = 0;
   let high = ids.length;
   for (let at = index; low < high; at = tree.parent[at]) {
-    const { prefix, promptTokens, promptTokenIds, outputTokenIds } = requests[at];
-    const shared = tree.parent[at] < 0 ? 0 : (prefix?.tokens ?? 0);
+    const { promptTokens, promptTokenIds, outputTokenIds } = requests[at];
+    const shared = sharedOf(requests, tree, at);
     const start = tree.freshStart[at];
     for (let p = Math.max(low, shared); p < high; p++) ids[p] = -1 - (start + p);
     if (outputTokenIds !== undefined) {
