@@ -46,9 +46,10 @@ await runMain('serving-loop', async () => {
       ? `${JSON.stringify(summary, null, 2)}\n`
       : formatSummary(summary);
   const toStdout = options.requestsOutput === '-';
-  if (toStdout) await writeStdout(encodeRequests(results, '.ndjson'));
+  if (toStdout) await writeStdout(await encodeRequests(results, '.ndjson'));
   else if (options.requestsOutput !== undefined) {
-    writeFileWhole(options.requestsOutput, encodeRequests(results, options.requestsOutput));
+    const rows = await encodeRequests(results, options.requestsOutput);
+    writeFileWhole(options.requestsOutput, rows);
   }
   if (!options.quiet) {
     if (toStdout) process.stderr.write(text);

@@ -10,7 +10,7 @@ import type { Completion } from '@astrolabe/system-simulator';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { RequestResult } from '../metrics.js';
 import { featureFileNames, featureFiles } from '../results/feature-files.js';
-import { intervalColumns, requestColumnsOf, toArrow, toCsv, toNdjson } from '../results/table.js';
+import { intervalColumns, requestColumnsOf, toCsv, toNdjson } from '../results/table.js';
 import type { CarrierOptions } from './carrier-options.js';
 import { StageError } from './carriers/stage.js';
 import { LineFile } from './line-file.js';
@@ -147,11 +147,14 @@ export function checkRequestsOutput(path: string | undefined): void {
 }
 
 /** Per-request results in the format its file name asks for; NDJSON where it asks for none. */
-export function encodeRequests(
+export async function encodeRequests(
   results: readonly RequestResult[],
   path: string,
-): string | Uint8Array {
+): Promise<string | Uint8Array> {
   if (path.endsWith('.csv')) return toCsv(results, requestColumnsOf(results));
-  if (path.endsWith('.arrow')) return toArrow(results, requestColumnsOf(results));
+  if (path.endsWith('.arrow')) {
+    const { toArrow } = await import('../results/arrow-table.js');
+    return toArrow(results, requestColumnsOf(results));
+  }
   return toNdjson(results);
 }

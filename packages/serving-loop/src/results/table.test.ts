@@ -2,7 +2,8 @@
 import { DataType, tableFromIPC } from 'apache-arrow';
 import { expect, test } from 'vitest';
 import type { RequestResult } from '../metrics.js';
-import { requestColumns, requestColumnsOf, toArrow, toCsv } from './table.js';
+import { toArrow } from './arrow-table.js';
+import { requestColumns, requestColumnsOf, toCsv } from './table.js';
 
 const row = {
   ...Object.fromEntries(requestColumns.map((column) => [column, 3])),
