@@ -1,1 +1,1 @@
-export { openProfiles, type Profiles } from './open-profiles.js';
+export { latencyModelOf, openProfiles, type Profiles } from './open-profiles.js';

@@ -5,8 +5,9 @@
  */
 import { type Dirent, readdirSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
-import { assert, nearest, UserError } from '@astrolabe/base';
+import { askedBy, assert, nearest, UserError } from '@astrolabe/base';
 import { fileError, readBytes, readJson } from '@astrolabe/base/cli';
+import type { Instance } from '@astrolabe/config';
 import {
   fittedTables,
   kvDtypeOfProfile,
@@ -64,6 +65,16 @@ export async function openProfiles(directory: string): Promise<Profiles> {
       return opened;
     },
   };
+}
+
+/** Of an instance; what is refused names its place in the cluster file. */
+export function latencyModelOf(
+  profiles: Profiles,
+  { hardware, model, engine, place }: Instance,
+): LatencyModel {
+  return askedBy(place, () =>
+    profiles.latencyModel(hardware, model.name, engine.dtype, engine.kvCacheDtype),
+  );
 }
 
 type DecodeProfile = (bytes: Uint8Array, at: string) => ProfileTable;

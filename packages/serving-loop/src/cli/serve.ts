@@ -1,11 +1,11 @@
 /** From options to results: loads inputs, builds the stages, runs the loop. */
 import { dirname, resolve } from 'node:path';
-import { askedBy, assert } from '@astrolabe/base';
+import { assert } from '@astrolabe/base';
 import { hashFile, Progress } from '@astrolabe/base/cli';
 import { type Calibration, type Cluster, calibrateLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import type { LatencyModel, LookupCounts } from '@astrolabe/profile';
-import { openProfiles } from '@astrolabe/profiler-ingest/cli';
+import { latencyModelOf, openProfiles } from '@astrolabe/profiler-ingest/cli';
 import {
   createTraceGenerator,
   type TermSwitches,
@@ -142,10 +142,8 @@ async function openGenerator(options: ServingOptions, cluster: Cluster, calibrat
     calibration,
     ...(options.terms === undefined ? {} : { terms: options.terms }),
     expertRouterFor: await loadExpertRouters(cluster),
-    latencyModelFor: ({ hardware, model, engine, place }) => {
-      const latency = askedBy(place, () =>
-        profiles.latencyModel(hardware, model.name, engine.dtype, engine.kvCacheDtype),
-      );
+    latencyModelFor: (instance) => {
+      const latency = latencyModelOf(profiles, instance);
       models.add(latency);
       return latency;
     },
@@ -161,10 +159,7 @@ async function openStepPower(options: ServingOptions, cluster: Cluster) {
     cluster,
     ...(options.terms === undefined ? {} : { terms: options.terms }),
     expertRouterFor: await loadExpertRouters(cluster),
-    latencyModelFor: ({ hardware, model, engine, place }) =>
-      askedBy(place, () =>
-        profiles.latencyModel(hardware, model.name, engine.dtype, engine.kvCacheDtype),
-      ),
+    latencyModelFor: (instance) => latencyModelOf(profiles, instance),
   });
 }
 

@@ -18,7 +18,7 @@ import {
 } from '@astrolabe/chakra';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import { countLookups, type LatencyModel } from '@astrolabe/profile';
-import { openProfiles } from '@astrolabe/profiler-ingest/cli';
+import { latencyModelOf, openProfiles } from '@astrolabe/profiler-ingest/cli';
 import { z } from 'zod';
 import { createTraceGenerator, type TraceGenerator } from '../generate.js';
 import { iterationSchema } from '../iteration.js';
@@ -68,10 +68,8 @@ async function openGenerator(
     calibration: loadCalibration(options.calibration),
     terms: options.terms,
     expertRouterFor: await loadExpertRouters(cluster),
-    latencyModelFor: ({ hardware, model, engine, place }) => {
-      const latency = askedBy(place, () =>
-        profiles.latencyModel(hardware, model.name, engine.dtype, engine.kvCacheDtype),
-      );
+    latencyModelFor: (instance) => {
+      const latency = latencyModelOf(profiles, instance);
       models.add(latency);
       return latency;
     },

@@ -20,6 +20,7 @@ import {
   parseAstraReport,
 } from '../../carriers/astra-inputs.js';
 import { takeEarliest } from '../../carriers/take-earliest.js';
+import { LineSplitter } from './line-splitter.js';
 import { Stage, type StageCommand } from './stage.js';
 
 export interface AstraSimOptions {
@@ -103,12 +104,10 @@ export class AstraSimBackend implements Backend {
     const stage = new Stage('astra-sim', { words, foreign: command.foreign });
     this.stages.add(stage);
     const reports: AstraReport[] = [];
-    let rest = '';
+    const splitter = new LineSplitter();
     stage.output.setEncoding('utf8');
     stage.output.on('data', (text: string) => {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
+      for (const line of splitter.push(text)) {
         const report = parseAstraReport(line);
         if (report !== undefined) reports.push(report);
       }
@@ -122,7 +121,7 @@ export class AstraSimBackend implements Backend {
     const end = await stage.ended;
     clearTimeout(timer);
     this.stages.delete(stage);
-    const last = parseAstraReport(rest);
+    const last = parseAstraReport(splitter.rest);
     if (last !== undefined) reports.push(last);
     if (late) throw stage.error(`did not end within ${timeoutMs / 1000} s`, 'see --stage-timeout');
     if (end.code !== 0) throw stage.error(stage.describeEnd(end));

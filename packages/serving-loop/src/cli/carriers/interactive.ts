@@ -21,6 +21,7 @@ import type { Iteration, TraceGenerator, Transfer } from '@astrolabe/trace-gener
 import type { Backend } from '../../backend.js';
 import { type AstraReport, astraInputs } from '../../carriers/astra-inputs.js';
 import { controllersOf, QuestionReader, StepBook } from '../../carriers/interactive.js';
+import { LineSplitter } from './line-splitter.js';
 import { Stage, type StageCommand } from './stage.js';
 
 export interface InteractiveOptions {
@@ -41,7 +42,7 @@ export class InteractiveBackend implements Backend {
   /** Asked and not answered yet. */
   private question: AstraReport | undefined;
   private wake: (() => void) | undefined;
-  private rest = '';
+  private readonly splitter = new LineSplitter();
   private complaint: string | undefined;
 
   constructor(options: InteractiveOptions) {
@@ -133,9 +134,7 @@ export class InteractiveBackend implements Backend {
     const stage = new Stage('astra-sim', { words, foreign: command.foreign });
     stage.output.setEncoding('utf8');
     stage.output.on('data', (text: string) => {
-      const lines = (this.rest + text).split('\n');
-      this.rest = lines.pop() ?? '';
-      for (const line of lines) {
+      for (const line of this.splitter.push(text)) {
         // A trace that it could not load; it would ask again as if the step were over.
         if (line.includes('[critical]')) this.complaint ??= line;
         const question = this.reader.push(line);

@@ -3,6 +3,7 @@
  * many clock requests have passed, which tells which stage owes an answer. Nothing is decoded.
  */
 import { UserError } from '@astrolabe/base';
+import { LineSplitter } from './line-splitter.js';
 
 export interface RelayWatcher {
   /** Clock requests that have passed whole. */
@@ -80,7 +81,7 @@ export class FrameWatcher implements RelayWatcher {
 /** NDJSON control lines of the files carrier. */
 export class LineWatcher implements RelayWatcher {
   numAdvances = 0;
-  private rest = '';
+  private readonly splitter = new LineSplitter();
   private readonly decoder = new TextDecoder();
   private readonly onLine: ((line: string) => void) | undefined;
 
@@ -89,9 +90,7 @@ export class LineWatcher implements RelayWatcher {
   }
 
   push(chunk: Uint8Array): void {
-    const lines = (this.rest + this.decoder.decode(chunk, { stream: true })).split('\n');
-    this.rest = lines.pop() ?? '';
-    for (const line of lines) {
+    for (const line of this.splitter.push(this.decoder.decode(chunk, { stream: true }))) {
       if (line.includes('"advanceNs"')) this.numAdvances++;
       this.onLine?.(line);
     }

@@ -4,6 +4,7 @@
  * stays silent, or writes what it must not) ends both, within the timeout, and is told once.
  */
 import { UserError } from '@astrolabe/base';
+import { LineSplitter } from './line-splitter.js';
 import type { RelayWatcher } from './relay-watcher.js';
 import { Stage, type StageCommand, type StageError } from './stage.js';
 
@@ -28,7 +29,7 @@ export class StageChain {
   private closing = false;
   private failure: StageError | undefined;
   private readonly lines: string[] = [];
-  private rest = '';
+  private readonly splitter = new LineSplitter();
   private readonly decoder = new TextDecoder();
   private waiter: (() => void) | undefined;
 
@@ -72,7 +73,7 @@ export class StageChain {
       const end = ends[index];
       if (end.code !== 0) this.fail(stage.error(stage.describeEnd(end)));
     });
-    if (this.rest.trim() !== '') this.lines.push(this.rest);
+    if (this.splitter.rest.trim() !== '') this.lines.push(this.splitter.rest);
     if (this.failure !== undefined) throw this.failure;
     return this.lines.splice(0);
   }
@@ -116,9 +117,8 @@ export class StageChain {
   }
 
   private takeAnswers(chunk: Buffer): void {
-    const lines = (this.rest + this.decoder.decode(chunk, { stream: true })).split('\n');
-    this.rest = lines.pop() ?? '';
-    if (this.rest.length > maxAnswerLength) {
+    const lines = this.splitter.push(this.decoder.decode(chunk, { stream: true }));
+    if (this.splitter.rest.length > maxAnswerLength) {
       this.fail(this.simulator.error('writes a line without end'));
     }
     for (const line of lines) if (line.trim() !== '') this.lines.push(line);

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { UserError } from '@astrolabe/base';
 import { guard } from './guard.js';
+import { LineSplitter } from './line-splitter.js';
 
 /** stderr lines shown with a failure. */
 const shownLines = 8;
@@ -42,7 +43,7 @@ export class Stage {
   end: StageEnd | undefined;
   private readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
   private stderrLines: string[] = [];
-  private stderrRest = '';
+  private readonly stderrSplitter = new LineSplitter();
   private readonly release: () => void;
 
   constructor(name: string, command: StageCommand) {
@@ -85,7 +86,9 @@ export class Stage {
 
   /** @param what what went wrong, without the stage's name */
   error(what: string, hint?: string): StageError {
-    const lines = [...this.stderrLines, this.stderrRest].filter((line) => line.trim() !== '');
+    const lines = [...this.stderrLines, this.stderrSplitter.rest].filter(
+      (line) => line.trim() !== '',
+    );
     const shown = lines.slice(-shownLines).map((line) => `\n  | ${line.slice(0, maxLineLength)}`);
     const nothing = this.end?.startError === undefined ? '; it wrote nothing to stderr' : '';
     const heading = shown.length === 0 ? nothing : '; its last stderr lines:';
@@ -126,8 +129,8 @@ export class Stage {
   }
 
   private takeStderr(text: string): void {
-    const lines = (this.stderrRest + text).split('\n');
-    this.stderrRest = (lines.pop() ?? '').slice(-maxLineLength);
+    const lines = this.stderrSplitter.push(text);
+    this.stderrSplitter.rest = this.stderrSplitter.rest.slice(-maxLineLength);
     this.stderrLines = [...this.stderrLines, ...lines].slice(-shownLines);
   }
 }
