@@ -1,6 +1,6 @@
 /** Fitted links replace a data sheet's figure and nothing that somebody measured. */
 import { describe, expect, it } from 'vitest';
-import { calibrateLinks } from './calibrate-links.js';
+import { calibrateLinks, unusedLinks } from './calibrate-links.js';
 import type { Calibration } from './calibration.js';
 import { parseModel } from './model.js';
 import { resolveCluster } from './resolve-cluster.js';
@@ -14,16 +14,19 @@ function cluster(
   latency: number,
   hardware = ['H', 'H'],
   node: object = {},
+  more: object = {},
 ): Cluster {
   const instances = hardware.map((name) => ({
     model_name: 'm',
     hardware: name,
+    tp_size: 2,
     npu_mem: { mem_size: 2, mem_bw: 3 },
   }));
   const file = {
     link_bw: bandwidth,
     link_latency: latency,
     nodes: [{ cpu_mem: { mem_size: 1, mem_bw: 1 }, instances, ...node }],
+    ...more,
   };
   return resolveCluster(file, 'c.json', { findModel: () => model });
 }
@@ -47,5 +50,32 @@ describe('calibrateLinks', () => {
     ['devices that differ', cluster(900, 0, ['H', 'X'])],
   ])('leaves %s as it is', (_, given) => {
     expect(calibrateLinks(given, calibration)).toBe(given);
+  });
+
+  it('replaces whatever the file says is nominal, but for a faster link', () => {
+    const nominal = (bandwidth: number): Cluster =>
+      cluster(bandwidth, 1000, ['H', 'H'], {}, { link_nominal: true });
+    const fitted = calibrateLinks(nominal(419), calibration);
+    expect(fitted.linkBandwidthGBps).toEqual([200, 419]);
+    expect(fitted.linkLatencyNs).toEqual([2000, 1000]);
+    expect(calibrateLinks(nominal(60), calibration).linkBandwidthGBps).toEqual([60]);
+  });
+});
+
+describe('unusedLinks', () => {
+  it.each([
+    ['another bandwidth', cluster(450, 0), /the cluster file's stays \(450 GB\/s, 0 ns\)/],
+    ['a node with links of its own', cluster(900, 0, ['H'], { link_bw: 800 }), /links of its own/],
+    ['devices that differ', cluster(900, 0, ['H', 'X']), /fitted for H .* as devices differ/],
+    ['a slower link', cluster(60, 1, ['H'], {}, { link_nominal: true }), /link_bw is less, 60/],
+  ])('says why it leaves %s', (_, given, says) => {
+    const [text, ...others] = unusedLinks(given, calibration);
+    expect(text).toMatch(says);
+    expect(others).toEqual([]);
+  });
+
+  it('says nothing where links are used, or nothing was fitted', () => {
+    expect(unusedLinks(cluster(900, 0), calibration)).toEqual([]);
+    expect(unusedLinks(cluster(450, 0, ['X']), calibration)).toEqual([]);
   });
 });

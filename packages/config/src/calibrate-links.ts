@@ -1,24 +1,65 @@
 /** Fitted links in place of a cluster file's nominal ones, inside tensor-parallel groups. */
-import type { Calibration } from './calibration.js';
+import type { Calibration, DeviceCalibration } from './calibration.js';
 import type { Cluster } from './resolved-cluster.js';
+
+type FittedLink = NonNullable<DeviceCalibration['link']>;
 
 /**
  * The cluster with the fitted link of its devices as the innermost level. Only where all devices
- * share a calibration whose nominal bandwidth is the file's, where the file gives one figure for all
- * links, no topology and no node of other links, and where it gives no latency: what a user measured stays.
+ * share a calibration, where the file gives one figure for all links, no topology and no node of other
+ * links, and where that figure is nominal: the file says so, or it is the one that the fit began with and
+ * has no latency. What a user measured stays.
  */
 export function calibrateLinks(cluster: Cluster, calibration: Calibration): Cluster {
-  const hardware = new Set(cluster.instances.map((instance) => instance.hardware));
-  const [only] = hardware;
-  const link = hardware.size === 1 ? calibration.devices[only]?.link : undefined;
-  const { linkBandwidthGBps, linkLatencyNs, topology, nodes } = cluster;
-  if (link === undefined || topology !== undefined) return cluster;
-  if (nodes.some(({ linkGBps }) => linkGBps !== undefined)) return cluster;
-  if (linkBandwidthGBps.length !== 1 || linkLatencyNs.length !== 1) return cluster;
-  if (linkBandwidthGBps[0] !== link.nominal_gb_s || linkLatencyNs[0] !== 0) return cluster;
+  const [[, link] = []] = fittedLinks(cluster, calibration);
+  if (link === undefined || whyNot(cluster, link) !== undefined) return cluster;
   return {
     ...cluster,
-    linkBandwidthGBps: [link.bandwidth_gb_s, ...linkBandwidthGBps],
-    linkLatencyNs: [link.latency_ns, ...linkLatencyNs],
+    linkBandwidthGBps: [link.bandwidth_gb_s, ...cluster.linkBandwidthGBps],
+    linkLatencyNs: [link.latency_ns, ...cluster.linkLatencyNs],
   };
+}
+
+/**
+ * What a user should know about links that were fitted and that `calibrateLinks` leaves out, a sentence
+ * each; none where no group is connected by them, or measured tables stand in.
+ */
+export function unusedLinks(cluster: Cluster, calibration: Calibration): string[] {
+  if (cluster.measuredLinks !== undefined) return [];
+  const grouped = new Set(cluster.instances.filter(({ tp }) => tp > 1).map((one) => one.hardware));
+  return fittedLinks(cluster, calibration).flatMap(([hardware, link]) => {
+    const reason = whyNot(cluster, link);
+    if (reason === undefined || !grouped.has(hardware)) return [];
+    return [
+      `the link fitted for ${hardware} (${link.bandwidth_gb_s} GB/s) is not used, as ${reason}; ` +
+        'the step overhead, fitted beside it, is',
+    ];
+  });
+}
+
+function fittedLinks(cluster: Cluster, { devices }: Calibration): [string, FittedLink][] {
+  return [...new Set(cluster.instances.map(({ hardware }) => hardware))].flatMap((name) => {
+    const link = devices[name]?.link;
+    return link === undefined ? [] : [[name, link] as [string, FittedLink]];
+  });
+}
+
+function whyNot(cluster: Cluster, link: FittedLink): string | undefined {
+  const { linkBandwidthGBps, linkLatencyNs, linkIsNominal, topology, nodes, instances } = cluster;
+  if (instances.some((one) => one.hardware !== instances[0].hardware)) return 'devices differ';
+  if (topology !== undefined) return 'the cluster file gives a topology';
+  if (nodes.some(({ linkGBps }) => linkGBps !== undefined)) return 'a node has links of its own';
+  if (linkBandwidthGBps.length !== 1 || linkLatencyNs.length !== 1) {
+    return 'the cluster file gives links per dimension';
+  }
+  const [bandwidth] = linkBandwidthGBps;
+  const [latency] = linkLatencyNs;
+  if (linkIsNominal === true) {
+    return link.bandwidth_gb_s <= bandwidth ? undefined : `link_bw is less, ${bandwidth}`;
+  }
+  if (bandwidth === link.nominal_gb_s && latency === 0) return undefined;
+  return (
+    `the cluster file's stays (${bandwidth} GB/s, ${latency} ns): it is not said to be nominal ` +
+    `(link_nominal), nor ${link.nominal_gb_s} GB/s without latency`
+  );
 }

@@ -215,6 +215,13 @@ export const clusterFileSchema = z
     num_nodes: positive.optional().describe('checked against nodes'),
     link_bw: perDimension(amount).describe('GB/s per direction; a list is per dimension'),
     link_latency: perDimension(nonNegative).describe('ns per hop'),
+    link_nominal: z
+      .boolean()
+      .optional()
+      .describe(
+        "link_bw and link_latency are a data sheet's: a link that the calibration fitted for the " +
+          'devices replaces them inside tensor-parallel groups, unless it is faster',
+      ),
     topology: topologySchema.optional().describe('links that exist; else link_bw everywhere'),
     measured_links: z
       .array(measuredLinksSchema)

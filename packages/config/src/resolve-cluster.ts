@@ -63,6 +63,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
     numNpus,
     linkBandwidthGBps: [file.link_bw].flat(),
     linkLatencyNs: [file.link_latency].flat(),
+    ...(file.link_nominal === true ? { linkIsNominal: true } : {}),
     ...(file.topology === undefined ? {} : { topology: file.topology }),
     ...(file.measured_links === undefined
       ? {}

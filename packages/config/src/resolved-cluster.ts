@@ -86,6 +86,8 @@ export interface Cluster {
   /** GB/s of 2^30 bytes, one entry per dimension given. */
   readonly linkBandwidthGBps: readonly number[];
   readonly linkLatencyNs: readonly number[];
+  /** Both are a data sheet's, whatever they are. */
+  readonly linkIsNominal?: boolean;
   readonly cxl:
     | { sizeBytes: number; bandwidthGBps: number; latencyNs: number; numDevices: number }
     | undefined;

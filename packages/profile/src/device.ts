@@ -53,6 +53,10 @@ export const deviceSchema = z
       .boolean()
       .default(false)
       .describe('its attention kernels put the query heads of one KV head into one tile'),
+    roofline_caution: z
+      .string()
+      .optional()
+      .describe('what its roofline was found to get far wrong; the trust card of a run says it'),
   })
   .describe('Device: a data sheet');
 

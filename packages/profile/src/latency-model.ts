@@ -39,6 +39,8 @@ export interface LatencyModel {
   readonly measurement?: MeasurementKind | undefined;
   /** Engine and version that ran the operators; absent: not said. */
   readonly engine?: string | undefined;
+  /** What is known to be far off in it. */
+  readonly caution?: string | undefined;
   readonly tpDegrees: readonly number[];
   readonly counters: LookupCounters;
   /** Present when operators were timed alone, not as an engine runs them. */
@@ -61,7 +63,7 @@ type Times = Pick<LatencyModel, 'denseNs' | 'perSequenceNs' | 'attentionNs' | 'm
 
 /** The same model, of which some times are others. */
 export function withTimes(base: LatencyModel, times: Partial<Times>): LatencyModel {
-  const { hardware, model, dtype, source, measurement, engine } = base;
+  const { hardware, model, dtype, source, measurement, engine, caution } = base;
   const { tpDegrees, counters, isolated, power } = base;
   return {
     hardware,
@@ -70,6 +72,7 @@ export function withTimes(base: LatencyModel, times: Partial<Times>): LatencyMod
     source,
     measurement,
     engine,
+    caution,
     tpDegrees,
     counters,
     isolated,

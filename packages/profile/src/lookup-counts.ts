@@ -6,7 +6,15 @@ import { profileInfoSchema } from './profile-table.js';
 const count = z.number().int().nonnegative();
 
 export const profileUseSchema = profileInfoSchema
-  .pick({ hardware: true, model: true, dtype: true, measurement: true, engine: true, source: true })
+  .pick({
+    hardware: true,
+    model: true,
+    dtype: true,
+    measurement: true,
+    engine: true,
+    caution: true,
+    source: true,
+  })
   .describe('a profile that was looked up');
 
 export const lookupCountsSchema = z
@@ -28,11 +36,12 @@ export function countLookups(models: Iterable<LatencyModel>): LookupCounts {
   let extrapolated = 0;
   const profiles: ProfileUse[] = [];
   for (const { counters, hardware, model, dtype, source, engine, ...about } of models) {
-    const { measurement = 'unknown' } = about;
+    const { measurement = 'unknown', caution } = about;
     total += counters.exact + counters.interpolated + counters.extrapolated;
     extrapolated += counters.extrapolated;
     const by = engine === undefined ? {} : { engine };
-    profiles.push({ hardware, model, dtype, measurement, ...by, source });
+    const but = caution === undefined ? {} : { caution };
+    profiles.push({ hardware, model, dtype, measurement, ...by, ...but, source });
   }
   const nameOf = (use: ProfileUse): string => `${use.hardware} ${use.model} ${use.dtype}`;
   profiles.sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));

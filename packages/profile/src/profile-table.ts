@@ -72,6 +72,7 @@ export const profileInfoSchema = z.strictObject({
   measurement: z.enum(measurementKinds),
   engine: z.string().optional().describe('engine and version that ran the operators'),
   device: z.string().optional().describe('the device in its own words'),
+  caution: z.string().optional().describe('what is known to be far off in it, for the trust card'),
   maxTokens: z.number().int().positive().optional().describe('largest batch measured, tokens'),
   maxSequences: z.number().int().positive().optional(),
   isolated: isolatedTimingSchema

@@ -87,6 +87,7 @@ export function rooflineTable(
     dtype,
     source: `roofline of ${device.name} (${device.source})`,
     measurement: 'roofline',
+    ...(device.roofline_caution === undefined ? {} : { caution: device.roofline_caution }),
     device: `${device.vendor} ${device.name}`,
   });
 }

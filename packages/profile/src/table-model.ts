@@ -81,6 +81,7 @@ export class TableModel implements LatencyModel {
   readonly source: string;
   readonly measurement: ProfileInfo['measurement'];
   readonly engine: ProfileInfo['engine'];
+  readonly caution: ProfileInfo['caution'];
   readonly tpDegrees: readonly number[];
   readonly isolated: ProfileInfo['isolated'];
   /** Set by whoever read a table that has it. */
@@ -98,6 +99,7 @@ export class TableModel implements LatencyModel {
     this.source = tables.info.source;
     this.measurement = tables.info.measurement;
     this.engine = tables.info.engine;
+    this.caution = tables.info.caution;
     this.isolated = tables.info.isolated;
     this.tpDegrees = tables.tpDegrees;
   }

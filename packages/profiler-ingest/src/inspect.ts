@@ -38,6 +38,7 @@ export function inspectTable(table: ProfileTable): string[] {
   if (info.device !== undefined) lines.push(`device       ${info.device}`);
   if (info.engine !== undefined) lines.push(`engine       ${info.engine}`);
   lines.push(`measurement  ${info.measurement}`, `rows         ${table.length}`);
+  if (info.caution !== undefined) lines.push(`caution      ${info.caution}`);
   for (const note of info.notes ?? []) lines.push(`note         ${note}`);
   for (const tp of tpDegreesOf(table)) lines.push('', ...inspectTp(table, tp));
   return lines;

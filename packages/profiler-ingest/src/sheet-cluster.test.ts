@@ -58,6 +58,7 @@ describe('a cluster file of data sheets', () => {
       // 450e9 / 2^30
       link_bw: 419,
       link_latency: 1000,
+      link_nominal: true,
       nodes: [
         {
           cpu_mem: { mem_size: 512, mem_bw: 256 },

@@ -74,6 +74,7 @@ export function sheetCluster(
   const file: ClusterInput = {
     link_bw: least,
     link_latency: linkLatencyNs,
+    link_nominal: true,
     ...(transfers ? { topology: topologyOf(nodes, least, options.nicGbps, notes) } : {}),
     nodes: nodes.map((node) => {
       const { name } = node.device;

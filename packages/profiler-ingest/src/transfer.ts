@@ -44,6 +44,12 @@ export function transferTable(
     const kept = carry(measured, source, tp, before, after, builder, sameDevice);
     addRooflineRows(afterTable, tp, kept, builder, added);
   }
+  // On one device what its roofline gets wrong cancels, but for what is the roofline itself.
+  const isRoofline = [...added].some((part) => part.startsWith('attention'));
+  const caution =
+    sameDevice && !isRoofline
+      ? measured.info.caution
+      : (to.device.roofline_caution ?? from.device.roofline_caution);
   if (builder.length === 0) throw new UserError('nothing to transfer: no operator in common');
   return builder.build({
     hardware: to.device.name,
@@ -53,6 +59,7 @@ export function transferTable(
       `transferred from ${measured.info.hardware}/${measured.info.model}/${measured.info.dtype} ` +
       `(${measured.info.source}) by the ratio of rooflines`,
     measurement: 'derived',
+    ...(caution === undefined ? {} : { caution }),
     // Of the source, as its counts of unequal decodes are kept.
     splitsBelow: measured.info.splitsBelow,
     notes: [

@@ -35,6 +35,12 @@ describe('summarise', () => {
     expect((await trustOf({ ffn }, { calibration })).basis).toBe('partly fitted');
   });
 
+  it('passes on which fitted links the cluster file keeps out', async () => {
+    const unusedLinks = ['the link fitted for X is not used'];
+    expect((await trustOf({}, { unusedLinks })).assumed).toEqual(unusedLinks);
+    expect((await trustOf({}, {})).assumed).toBeUndefined();
+  });
+
   const calibration: Calibration = {
     devices: { X: device },
     model_form_pct: {

@@ -119,6 +119,8 @@ export interface SummaryContext {
   readonly calibration?: Calibration | undefined;
   /** The calibration replaced the cluster file's links. */
   readonly linksFitted?: boolean | undefined;
+  /** Sentences on links of it that the cluster file did not let in. */
+  readonly unusedLinks?: readonly string[] | undefined;
   /** Stages that are other programs: nothing is claimed of what they do. */
   readonly foreign?: ForeignStages | undefined;
   /** Flags that leave the model for which constants were fitted. */
@@ -265,7 +267,7 @@ function trustOf(
     foreign: context.foreign,
     switched: context.switched,
     constantsElsewhere: usesElsewhere(serving, calibration),
-    assumed: assumptions(instances, profiles),
+    assumed: [...assumptions(instances, profiles), ...(context.unusedLinks ?? [])],
   });
 }
 

@@ -33,8 +33,9 @@ export function formatTrustCard(card: TrustCard): string[] {
     'trust card',
     ...basisLines(card),
     ...(card.profiles ?? []).map(
-      ({ hardware, model, dtype, measurement, engine, source }) =>
-        `profile       ${hardware}, ${model}, ${dtype}: ${measurementText[measurement]}` +
+      ({ hardware, model, dtype, measurement, engine, caution, source }) =>
+        `profile       ${hardware}, ${model}, ${dtype}: ` +
+        `${caution === undefined ? measurementText[measurement] : `not measured; ${caution}`}` +
         `${engine === undefined ? '' : ` in ${engine}`} (${source})`,
     ),
     `lookups       ${lookupsText(card)}`,

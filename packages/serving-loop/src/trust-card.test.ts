@@ -177,6 +177,21 @@ describe('trustCard', () => {
     expect(text).toMatch(/workload {6}request a: error/);
   });
 
+  it('says what is known to be far off in a profile, in place of the usual error', () => {
+    const tpu = {
+      hardware: 'TPU',
+      model: 'm',
+      dtype: 'bf16',
+      measurement: 'roofline',
+      caution: 'decodes came out 129 % too slow',
+      source: 'sheet',
+    } as const;
+    const lookups = { total: 4, extrapolatedShare: 0, profiles: [tpu] };
+    const text = formatTrustCard(card({ lookups })).join('\n');
+    expect(text).toContain('TPU, m, bf16: not measured; decodes came out 129 % too slow (sheet)');
+    expect(text).not.toContain('15 % too low');
+  });
+
   it('says how much hangs on links that the cluster file assumes', () => {
     const text = formatTrustCard(card({ assumedLinksShare: 0.26 })).join('\n');
     expect(text).toContain(

@@ -89,7 +89,8 @@ export const trustCardSchema = z.strictObject({
     .readonly()
     .optional()
     .describe(
-      'only with drafts, experts or a KV cache of another type: what nobody computed or measured',
+      'only with drafts, experts, a KV cache of another type or a fitted link that the cluster file ' +
+        'keeps out: what nobody computed or measured',
     ),
   workload: z
     .array(z.string())

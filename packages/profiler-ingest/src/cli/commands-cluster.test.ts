@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { makeCommand, writeFileWhole } from '@astrolabe/base/cli';
 import { memoryBudget } from '@astrolabe/config';
 import { loadCluster } from '@astrolabe/config/cli';
-import { type ProfileTable, ProfileTableBuilder } from '@astrolabe/profile';
+import { countLookups, type ProfileTable, ProfileTableBuilder } from '@astrolabe/profile';
 import { encodeProfile } from '@astrolabe/profile/arrow';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { addClusterCommand } from './commands-cluster.js';
@@ -59,6 +59,14 @@ test('the engine finds room in what was written, and the profile it needs', asyn
   expect(model.tpDegrees).toEqual([1, 2, 4, 8, 16]);
   expect(model.measurement).toBe('roofline');
   expect(notes).toMatch(/^profiler-ingest: note: link_bw 419: NVLink 4 of H200, 450 GB/);
+});
+
+test('a roofline that is known to be far off says so when it is made, and to whoever looks it up', async () => {
+  const profiles = join(folder, 'profiles');
+  await run('TPU-v6e:tp=4', '--model', 'meta-llama/Llama-3.1-8B', '--rooflines', profiles);
+  expect(notes).toMatch(/note: TPU-v6e: a roofline of a TPU, not to be compared with/);
+  const model = (await openProfiles(profiles)).latencyModel('TPU-v6e', 'Llama-3.1-8B');
+  expect(countLookups([model]).profiles[0].caution).toMatch(/129 % too slow/);
 });
 
 test('a path of a config: found from the cluster file, and by its profile', async () => {

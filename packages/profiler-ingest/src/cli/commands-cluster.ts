@@ -60,12 +60,17 @@ async function runCluster(words: string[], options: Options): Promise<void> {
   const folder = dirname(output);
   const modelName = model.endsWith('.json') ? relative(folder, model) : model;
   const shape = askedBy('--model', () => findModel(modelName, folder));
-  const { file, instances, notes } = sheetCluster(sheetInstances(words), {
+  const {
+    file,
+    instances,
+    notes: ofSheets,
+  } = sheetCluster(sheetInstances(words), {
     modelName,
     dtype: dtype === undefined ? undefined : engineDtypes[dtype],
     perNode: options.perNode,
     nicGbps: options.nic,
   });
+  const notes = [...ofSheets];
   const at = output === '-' ? 'cluster' : output;
   const cluster = resolveCluster(file, at, { findModel: () => shape });
   cluster.instances.forEach((instance, i) => {
@@ -73,6 +78,10 @@ async function runCluster(words: string[], options: Options): Promise<void> {
   });
   if (options.rooflines !== undefined) {
     await writeRooflines(options.rooflines, cluster.instances, instances, shapeName(model));
+    for (const device of new Set(instances.map((one) => one.device))) {
+      const { name, roofline_caution: caution } = device;
+      if (caution !== undefined) notes.push(`${name}: ${caution}`);
+    }
   }
   for (const note of notes) process.stderr.write(`profiler-ingest: note: ${note}\n`);
   await writeOutput(output, printShortJson(file));

@@ -81,6 +81,10 @@ async function runRoofline(options: RooflineOptions): Promise<void> {
     throw new UserError('roofline needs --device and --model', { hint: 'or --list' });
   }
   const shape = loadShape(options.model, options.name);
-  const table = rooflineTable(deviceOf(options.device), shape, options.dtype, options.tp);
+  const device = deviceOf(options.device);
+  const table = rooflineTable(device, shape, options.dtype, options.tp);
+  if (device.roofline_caution !== undefined) {
+    process.stderr.write(`profiler-ingest: note: ${device.name}: ${device.roofline_caution}\n`);
+  }
   await writeOutput(options.output, encodeProfile(table));
 }

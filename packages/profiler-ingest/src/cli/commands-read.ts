@@ -18,9 +18,9 @@ import { printLines, writeOutput } from './output.js';
 
 export function withNames(command: Command): Command {
   return command
-    .option('--hardware <name>', 'hardware name; by default from the path')
-    .option('--model <name>', 'model name, <org>/<model>; by default from the path')
-    .option('--dtype <name>', 'bf16, fp16, fp8, ...; by default from the path');
+    .option('--hardware <name>', 'hardware name; by default from the path of a bundle')
+    .option('--model <name>', 'model name, <org>/<model>; by default from the path of a bundle')
+    .option('--dtype <name>', 'bf16, fp16, fp8, ...; by default from the path, of files bf16');
 }
 
 interface ImportFlags {

@@ -63,3 +63,22 @@ test("a profile of the KV cache's type is preferred, where there is one", async 
     rmSync(folder, { recursive: true });
   }
 });
+
+test('a file is of the dtype that its name says, short or as in a cluster file', async () => {
+  const shipped = new URL('../../../../profiles', import.meta.url).pathname;
+  const folder = mkdtempSync(join(tmpdir(), 'profiles-'));
+  const model = 'RTX4090/meta-llama/Llama-3.1-8B';
+  try {
+    const given = readFileSync(join(shipped, model, 'bf16.json'), 'utf8');
+    mkdirSync(join(folder, model), { recursive: true });
+    for (const name of ['bfloat16', 'fp8'])
+      writeFileSync(join(folder, model, `${name}.json`), given);
+    const profiles = await openProfiles(folder);
+    expect(profiles.latencyModel('RTX4090', 'Llama-3.1-8B', 'bfloat16').dtype).toBe('bf16');
+    expect(() => profiles.latencyModel('RTX4090', 'Llama-3.1-8B', 'fp8')).toThrow(
+      'fp8.json: is of dtype "bf16", which its name does not say: "fp8"',
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

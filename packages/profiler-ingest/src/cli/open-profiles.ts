@@ -60,7 +60,7 @@ export async function openProfiles(directory: string): Promise<Profiles> {
       const known = models.get(entry);
       if (known !== undefined) return known;
       const opened = openers[entry.form](entry, decode);
-      checkKvDtype(entry, opened);
+      checkDtype(entry, opened);
       models.set(entry, opened);
       return opened;
     },
@@ -92,9 +92,9 @@ const openers: Record<Form, (entry: ProfileEntry, decode?: DecodeProfile) => Lat
   fitted: (entry) => new TableModel(fittedTables(parseFitted(readJson(entry.path), entry.path))),
 };
 
-/** Times of another cache under a name would be scaled, or not, without anybody knowing. */
-function checkKvDtype({ path, dtype }: ProfileEntry, { dtype: inside }: LatencyModel): void {
-  if (kvDtypeOfProfile(dtype) === kvDtypeOfProfile(inside)) return;
+/** Times of another type, of operators or of the cache, would be taken without anybody knowing. */
+function checkDtype({ path, dtype }: ProfileEntry, { dtype: inside }: LatencyModel): void {
+  if (shortProfileDtype(dtype) === shortProfileDtype(inside)) return;
   throw new UserError(`is of dtype "${inside}", which its name does not say: "${dtype}"`, {
     at: path,
   });
@@ -172,6 +172,13 @@ export function shortDtype(dtype: string): string {
   return shortDtypes[dtype] ?? dtype;
 }
 
+/** The same of both types in a profile's name: `bf16-kvfp8`. */
+function shortProfileDtype(dtype: string): string {
+  const kv = kvDtypeOfProfile(dtype);
+  if (kv === undefined) return shortDtype(dtype);
+  return `${shortDtype(dtype.slice(0, -`-kv${kv}`.length))}-kv${shortDtype(kv)}`;
+}
+
 interface Asked {
   readonly hardware: string;
   readonly model: string;
@@ -195,8 +202,8 @@ function choose(
   const short = dtype === undefined ? undefined : shortDtype(dtype);
   const own = `${short ?? 'bf16'}-kv${shortDtype(kvDtype ?? '')}`;
   const exact =
-    ofModel.find((entry) => entry.dtype === own) ??
-    ofModel.find((entry) => entry.dtype === (short ?? 'bf16'));
+    ofModel.find((entry) => shortProfileDtype(entry.dtype) === own) ??
+    ofModel.find((entry) => shortProfileDtype(entry.dtype) === (short ?? 'bf16'));
   if (exact !== undefined) return exact;
   const dtypes = names(ofModel, 'dtype');
   if (short === undefined && dtypes.length === 1) return ofModel[0];

@@ -275,7 +275,8 @@ function whatServes(clusterConfig: string): Serving {
 
 function noLink(clusterConfig: string): UserError {
   return new UserError(
-    'has no link to fit: expected tensor parallelism, one link_bw, no link_latency and no topology',
+    'has no link to fit: expected tensor parallelism, one link_bw, no topology, and no link_latency ' +
+      "unless link_nominal says that it is a data sheet's",
     { at: clusterConfig },
   );
 }

@@ -2,7 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import { assert } from '@astrolabe/base';
 import { hashFile, Progress } from '@astrolabe/base/cli';
-import { type Calibration, type Cluster, calibrateLinks } from '@astrolabe/config';
+import { type Calibration, type Cluster, calibrateLinks, unusedLinks } from '@astrolabe/config';
 import { loadCalibration, loadCluster } from '@astrolabe/config/cli';
 import type { LatencyModel, LookupCounts } from '@astrolabe/profile';
 import { latencyModelOf, openProfiles } from '@astrolabe/profiler-ingest/cli';
@@ -84,6 +84,7 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
     slo: options.engine?.slo,
     calibration,
     linksFitted: cluster !== nominal,
+    unusedLinks: unusedLinks(nominal, calibration),
   });
   return { run, results, summary, inputs: inputHashes(options, cluster) };
 }
