@@ -4,7 +4,7 @@
  * latency = last token - arrival; queueing = first scheduled - arrival;
  * prefill = first token - first scheduled, which needs no arrival clock.
  */
-import { type Distribution, distribution } from '@astrolabe/base';
+import { type Distribution, distribution, nsPerMs, nsPerS } from '@astrolabe/base';
 import type { RequestRow } from './run-data.js';
 
 /** A request counts as not queued when it was scheduled this soon after its arrival. */
@@ -34,7 +34,7 @@ export function metricMs(
 ): Distribution | undefined {
   const values = rows.flatMap((row) => {
     const value = latencyMetrics[metric](row);
-    return value === undefined ? [] : [value / 1e6];
+    return value === undefined ? [] : [value / nsPerMs];
   });
   return distribution(values);
 }
@@ -47,7 +47,7 @@ export function makespanS(rows: readonly RequestRow[]): number {
     first = Math.min(first, row.arrivalNs);
     last = Math.max(last, row.lastTokenNs);
   }
-  return (last - first) / 1e9;
+  return (last - first) / nsPerS;
 }
 
 /** Mean gap between tokens over all gaps, ms; needs first and last token times only. */
@@ -58,7 +58,7 @@ export function itlMeanMs(rows: readonly RequestRow[]): number | undefined {
     time += row.lastTokenNs - row.firstTokenNs;
     gaps += row.outputTokens - 1;
   }
-  return gaps > 0 ? time / gaps / 1e6 : undefined;
+  return gaps > 0 ? time / gaps / nsPerMs : undefined;
 }
 
 /** False where the run does not say when it was scheduled. */

@@ -2,7 +2,7 @@
  * What the service did in each interval of simulated time: tokens credited when their batch ends,
  * queue lengths and KV usage as they stand at the last batch end of the interval.
  */
-import { UserError } from '@astrolabe/base';
+import { nsPerS, UserError } from '@astrolabe/base';
 import type { InstanceEngine } from './instance-engine.js';
 import type { Batch } from './scheduler/batch.js';
 
@@ -22,7 +22,7 @@ export const mostIntervals = 5e6;
 export function checkIntervals(nowNs: number, intervalNs: number): void {
   if (nowNs < mostIntervals * intervalNs) return;
   throw new UserError(
-    `${nowNs / 1e9} s in intervals of ${intervalNs / 1e9} s, expected at most ${mostIntervals} intervals`,
+    `${nowNs / nsPerS} s in intervals of ${intervalNs / nsPerS} s, expected at most ${mostIntervals} intervals`,
     { at: '--interval', hint: 'raise it; `workload convert --start-at-zero` shifts late arrivals' },
   );
 }

@@ -10,6 +10,7 @@
  *
  * All of it is the error beside operator times that were measured; those of other profiles have their own.
  */
+import { nsPerMs } from '@astrolabe/base';
 import type { Calibration, DeviceCalibration } from '@astrolabe/config';
 import type { MeasurementKind, ProfileUse } from '@astrolabe/profile';
 import { z } from 'zod';
@@ -73,9 +74,9 @@ export function predictionIntervals(
   const stepNs = widest(known, 'step_overhead_interval_ns');
   const delayNs = widest(known, 'front_end_delay_interval_ns');
   // A step's constant is this share of a token's time, so of everything made of steps.
-  const perToken = means.tpotMs === null || means.tpotMs <= 0 ? 0 : stepNs / 1e6 / means.tpotMs;
+  const perToken = means.tpotMs === null || means.tpotMs <= 0 ? 0 : stepNs / nsPerMs / means.tpotMs;
   const perFirst =
-    means.ttftMs === null || means.ttftMs <= 0 ? 0 : (delayNs + stepNs) / 1e6 / means.ttftMs;
+    means.ttftMs === null || means.ttftMs <= 0 ? 0 : (delayNs + stepNs) / nsPerMs / means.ttftMs;
   const metrics: Record<string, readonly [number, number]> = {};
   const add = (name: string, value: number | null, fit: number, pct: number): void => {
     if (value === null || value <= 0) return;

@@ -2,7 +2,7 @@
  * Service levels: targets per class of request, the share of requests that met all of theirs, and
  * goodput, the rate of those requests and of their tokens. A request that never finished met nothing.
  */
-import { UserError } from '@astrolabe/base';
+import { nsPerMs, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import type { RequestResult } from './metrics.js';
 
@@ -102,7 +102,9 @@ function summariseClass(
   const perS = (amount: number): number => (makespanS > 0 ? amount / makespanS : 0);
   return {
     class: name,
-    targetsMs: Object.fromEntries(asked.map(([key, field]) => [key, (target[field] ?? 0) / 1e6])),
+    targetsMs: Object.fromEntries(
+      asked.map(([key, field]) => [key, (target[field] ?? 0) / nsPerMs]),
+    ),
     requests: rows.length,
     attained: good.length,
     attainment: good.length / rows.length,

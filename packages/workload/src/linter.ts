@@ -2,7 +2,7 @@
  * What is wrong or suspicious in a workload, as findings instead of an error at the first. Errors make
  * a run impossible; warnings are things that usually mean a broken trace. Streaming.
  */
-import { UserError } from '@astrolabe/base';
+import { nsPerS, UserError } from '@astrolabe/base';
 import type { Request } from './request.js';
 import { RequestChecker } from './request-checker.js';
 
@@ -95,7 +95,7 @@ export class Linter {
       return findings;
     }
     if (firstArrivalNs > dayNs && Number.isSafeInteger(firstArrivalNs)) {
-      const late = `the first request arrives after ${(firstArrivalNs / 1e9).toFixed(0)} s`;
+      const late = `the first request arrives after ${(firstArrivalNs / nsPerS).toFixed(0)} s`;
       warn('late-start', `${late}; --start-at-zero shifts arrivals`);
     }
     if (withIds + withPrefix === 0) {

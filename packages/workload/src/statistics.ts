@@ -1,5 +1,5 @@
 /** A workload in numbers: rate, burstiness, lengths, and how much a prefix cache could save at most. */
-import { type Distribution, distribution } from '@astrolabe/base';
+import { type Distribution, distribution, nsPerS } from '@astrolabe/base';
 import { materialise } from './content.js';
 import type { Request } from './request.js';
 
@@ -27,7 +27,7 @@ export interface WorkloadStatistics {
 export function statistics(requests: readonly Request[], blockTokens = 16): WorkloadStatistics {
   const free = requests.filter((request) => (request.after ?? []).length === 0);
   const gaps = free.slice(1).map((request, i) => request.arrivalNs - free[i].arrivalNs);
-  const spanS = gaps.reduce((sum, gap) => sum + gap, 0) / 1e9;
+  const spanS = gaps.reduce((sum, gap) => sum + gap, 0) / nsPerS;
   const prompts = requests.map((request) => request.promptTokens);
   const outputs = requests.map((request) => request.outputTokens);
   const last = requests.reduce((max, request) => Math.max(max, request.arrivalNs), 0);
@@ -35,8 +35,8 @@ export function statistics(requests: readonly Request[], blockTokens = 16): Work
     requests: requests.length,
     sessions: new Set(requests.flatMap((request) => request.session ?? [])).size,
     dependentRequests: requests.length - free.length,
-    firstArrivalS: (requests[0]?.arrivalNs ?? 0) / 1e9,
-    lastArrivalS: last / 1e9,
+    firstArrivalS: (requests[0]?.arrivalNs ?? 0) / nsPerS,
+    lastArrivalS: last / nsPerS,
     ratePerS: spanS > 0 ? gaps.length / spanS : undefined,
     gapCv: spanS > 0 ? variation(gaps) : undefined,
     promptTokens: sum(prompts),

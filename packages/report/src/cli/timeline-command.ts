@@ -1,6 +1,6 @@
 /** `report timeline`: a run for Perfetto or chrome://tracing. */
 import { gzipSync } from 'node:zlib';
-import { UserError } from '@astrolabe/base';
+import { nsPerS, UserError } from '@astrolabe/base';
 import {
   nonNegativeNumber,
   positiveInteger,
@@ -36,8 +36,8 @@ export function addTimeline(program: Command): void {
       }
       const records = await readRecords(folder);
       const timeline = buildTimeline(records, {
-        fromNs: flags.from * 1e9,
-        toNs: flags.to === undefined ? Number.POSITIVE_INFINITY : flags.to * 1e9,
+        fromNs: flags.from * nsPerS,
+        toNs: flags.to === undefined ? Number.POSITIVE_INFINITY : flags.to * nsPerS,
         maxEvents: flags.maxEvents,
       });
       const text = timelineJson(timeline, records.source);

@@ -1,4 +1,5 @@
 /** A run as one HTML page without script or network: figures, charts, and a measured run beside it. */
+import { nsPerMs, nsPerS } from '@astrolabe/base';
 import {
   classCells,
   classColumns,
@@ -176,7 +177,7 @@ function counterLine(series: CounterSeries, colour: number): Line {
   return {
     name: series.name,
     colour,
-    xs: series.values.map((_, i) => (i * series.intervalNs) / 1e9),
+    xs: series.values.map((_, i) => (i * series.intervalNs) / nsPerS),
     ys: series.values,
   };
 }
@@ -184,7 +185,7 @@ function counterLine(series: CounterSeries, colour: number): Line {
 function realThroughput({ comparison }: PageInput): Line[] {
   const series = comparison?.real.series;
   if (series === undefined) return [];
-  const seconds = series.intervalNs / 1e9;
+  const seconds = series.intervalNs / nsPerS;
   const xs = series.outputTokens.map((_, i) => i * seconds);
   const ys = series.outputTokens.map((tokens) => tokens / seconds);
   return [{ name: `output throughput, ${otherName(comparison)}`, colour: 1, dashed: true, xs, ys }];
@@ -223,7 +224,7 @@ function cumulative(
   dashed: boolean,
 ): Line {
   const values = rows.flatMap((row) => latencyMetrics[metric](row) ?? []);
-  const xs = values.map((value) => value / 1e6).sort((a, b) => a - b);
+  const xs = values.map((value) => value / nsPerMs).sort((a, b) => a - b);
   const ys = xs.map((_, i) => (100 * (i + 1)) / xs.length);
   return { name, colour: dashed ? 2 : 1, dashed, xs, ys };
 }

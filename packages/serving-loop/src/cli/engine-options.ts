@@ -1,4 +1,5 @@
 /** Flags of the engine's own behaviour: host work, speculation, priority, ends and clients. */
+import { nsPerMs } from '@astrolabe/base';
 import { booleanFlag, fraction, nonNegativeInteger, positiveNumber } from '@astrolabe/base/cli';
 import {
   batchPaddings,
@@ -71,7 +72,7 @@ export function engineOverrides(raw: Readonly<Record<string, unknown>>): EngineO
     enable_sub_batch_interleaving: raw.enableSubBatchInterleaving as boolean | undefined,
     speculative_tokens: raw.speculativeTokens as number | undefined,
     speculative_acceptance: raw.speculativeAcceptance as number | undefined,
-    speculative_draft_ns: draftMs === undefined ? undefined : Math.round(draftMs * 1e6),
+    speculative_draft_ns: draftMs === undefined ? undefined : Math.round(draftMs * nsPerMs),
     eos_share: raw.eosShare as number | undefined,
   };
 }

@@ -2,7 +2,7 @@
  * How a workload format is read: a format names itself, recognises its records by their keys, and
  * turns them one by one into requests. Pure; lines, CSV and gzip are the caller's business.
  */
-import { UserError } from '@astrolabe/base';
+import { nsPerS, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
 
 /** One JSON object, or one CSV row by header (values are then strings). */
@@ -118,7 +118,7 @@ export function objectField(row: Row, name: string, at: string): Row {
 }
 
 export function secondsToNs(seconds: number): number {
-  return Math.round(seconds * 1e9);
+  return Math.round(seconds * nsPerS);
 }
 
 /** Counts rows left out, for `notes`. */

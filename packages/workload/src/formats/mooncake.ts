@@ -6,7 +6,7 @@
  * - Agentic: + request_id, wait_for; start = all of wait_for done + delay + tool_wait_ms.
  * - Delta (by name only): every turn has just what it adds; lengths and hashes add up per session.
  */
-import { UserError } from '@astrolabe/base';
+import { nsPerMs, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
 import {
   arrivalSource,
@@ -69,7 +69,7 @@ function openReader(options: ReadOptions, delta: boolean): RowReader {
 
   const arrival = (row: Row, floorNs: number | undefined, at: string): number => {
     for (const name of ['timestamp', 'created_time']) {
-      if (hasField(row, name)) return Math.round(numberField(row, name, at) * 1e6);
+      if (hasField(row, name)) return Math.round(numberField(row, name, at) * nsPerMs);
     }
     return floorNs ?? arrivalSource(options, at);
   };
@@ -137,7 +137,7 @@ function waitNs(row: Row, at: string): number {
     if (hasField(row, name)) ms += numberField(row, name, at);
   }
   if (ms < 0) throw new UserError(`delay: expected >= 0 ms, got ${ms}`, { at });
-  return Math.round(ms * 1e6);
+  return Math.round(ms * nsPerMs);
 }
 
 /** Looks like Mooncake and is not: refused rather than read with the wrong units. */

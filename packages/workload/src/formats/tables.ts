@@ -2,7 +2,7 @@
  * CSV traces of one request a row: Vidur, Azure, BurstGPT, splitwise-sim, BLIS. Times become integer
  * ns from the first row (Azure, BLIS) or from the trace's own zero.
  */
-import { UserError } from '@astrolabe/base';
+import { nsPerS, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
 import {
   arrivalSource,
@@ -122,7 +122,7 @@ function parseTimestamp(text: string, at: string): { readonly day: number; reado
   }
   const day = midnight.getTime() / 86_400_000;
   const fraction = Number((match[7] ?? '').padEnd(9, '0'));
-  return { day, ns: (hour * 3600 + minute * 60 + second) * 1e9 + fraction };
+  return { day, ns: (hour * 3600 + minute * 60 + second) * nsPerS + fraction };
 }
 
 export const burstGptFormat: WorkloadFormat = {

@@ -1,5 +1,5 @@
 /** When requests come: gaps of an arrival process, as integer ns from the start. */
-import { Random } from '@astrolabe/base';
+import { nsPerS, Random } from '@astrolabe/base';
 
 export interface ArrivalOptions {
   readonly process: ArrivalProcess;
@@ -45,6 +45,6 @@ export function* arrivals(options: ArrivalOptions): Generator<number> {
   let timeS = 0;
   for (let index = 0; ; index++) {
     timeS += gap(options, random, index);
-    yield Math.round(timeS * 1e9);
+    yield Math.round(timeS * nsPerS);
   }
 }

@@ -4,7 +4,7 @@
  * where a turn waits for the one before and a think time (closed loop); `agentic`, sessions whose
  * steps may fan out into parallel calls. Content is a prefix tree. Same options, same requests.
  */
-import { Random, UserError } from '@astrolabe/base';
+import { nsPerS, Random, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
 import { type ArrivalOptions, arrivals } from './arrivals.js';
 import { type Length, sampleLength } from './lengths.js';
@@ -125,7 +125,7 @@ class Maker {
       const width = fanOut ? Math.min(branches, count - this.made) : 1;
       const step: Request[] = [];
       const thinkS = this.thinkRandom.exponential(this.options.meanThinkS);
-      const thinkNs = withinClock(Math.round(thinkS * 1e9), `think time in session ${session}`);
+      const thinkNs = withinClock(Math.round(thinkS * nsPerS), `think time in session ${session}`);
       for (let branch = 0; branch < width; branch++) {
         const next = this.next(last, arrivalNs, last.promptTokens + last.outputTokens);
         if (next === undefined) break;

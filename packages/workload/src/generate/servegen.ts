@@ -3,7 +3,7 @@
  * windows of length histograms. Arrival gaps follow rate and cv of the window (gamma, Weibull, or
  * exponential without a pattern); prompt and output lengths are drawn independently.
  */
-import { Random, UserError } from '@astrolabe/base';
+import { nsPerS, Random, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
 import { mostTokens } from '../request-checker.js';
 
@@ -124,7 +124,7 @@ function* clientRequests(client: ServeGenClient, options: ServeGenOptions): Gene
       const { prompt, output } = lengthsAt(client, timeS);
       yield {
         id: 0,
-        arrivalNs: Math.round((timeS - startS) * 1e9),
+        arrivalNs: Math.round((timeS - startS) * nsPerS),
         promptTokens: sample(prompt, lengths),
         outputTokens: sample(output, lengths),
       };

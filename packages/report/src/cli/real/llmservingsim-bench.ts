@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseWith, UserError } from '@astrolabe/base';
+import { nsPerS, parseWith, UserError } from '@astrolabe/base';
 import { openInput, readJson, readNdjson } from '@astrolabe/base/cli';
 import { z } from 'zod';
 import type { RequestRow, RunData, Series } from '../../run-data.js';
@@ -88,8 +88,8 @@ function clock(rows: readonly BenchRow[], path: string): Clock {
   const engineZeroS = zeroS + offsetS;
   return {
     toNs: {
-      epoch: (s) => Math.round((s - zeroS) * 1e9),
-      engine: (s) => Math.round((s - engineZeroS) * 1e9),
+      epoch: (s) => Math.round((s - zeroS) * nsPerS),
+      engine: (s) => Math.round((s - engineZeroS) * nsPerS),
     },
     note:
       'arrivals are mapped to the engine clock with the smallest queued - arrival of the run, ' +
@@ -119,7 +119,7 @@ function readTimeseries(path: string): Series {
   const times = rows.map((row) => cell(row, 't', path));
   const intervalS = times.length > 1 ? times[1] - times[0] : times[0];
   return {
-    intervalNs: Math.round(intervalS * 1e9),
+    intervalNs: Math.round(intervalS * nsPerS),
     promptTokens: rows.map((row) => cell(row, 'prompt_throughput', path) * intervalS),
     outputTokens: rows.map((row) => cell(row, 'gen_throughput', path) * intervalS),
   };

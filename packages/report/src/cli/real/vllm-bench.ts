@@ -4,7 +4,7 @@
  * those of the workload that `workload convert` makes of the same file: 0, 1, ... in order of start
  * over requests that have tokens.
  */
-import { parseWith, UserError } from '@astrolabe/base';
+import { nsPerS, parseWith, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import type { RequestRow, RunData } from '../../run-data.js';
 
@@ -59,7 +59,7 @@ export function readVllmBench(value: unknown, path: string): RunData {
   const rows = sent.flatMap((i, id): RequestRow[] => {
     // A failed request may have got some tokens before.
     if (errors?.[i]) return [];
-    const arrivalNs = Math.round((starts[i] - zeroS) * 1e9);
+    const arrivalNs = Math.round((starts[i] - zeroS) * nsPerS);
     const latencyS =
       lists.latencies?.[i] ?? lists.itls[i].reduce((sum, gap) => sum + gap, lists.ttfts[i]);
     return [
@@ -69,8 +69,8 @@ export function readVllmBench(value: unknown, path: string): RunData {
         outputTokens: outputs[i],
         arrivalNs,
         scheduledNs: undefined,
-        firstTokenNs: arrivalNs + Math.round(lists.ttfts[i] * 1e9),
-        lastTokenNs: arrivalNs + Math.round(latencyS * 1e9),
+        firstTokenNs: arrivalNs + Math.round(lists.ttfts[i] * nsPerS),
+        lastTokenNs: arrivalNs + Math.round(latencyS * nsPerS),
       },
     ];
   });

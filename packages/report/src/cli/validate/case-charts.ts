@@ -1,4 +1,5 @@
 /** A case's plots, measured (dashed) against simulated: over time, and distributions over requests. */
+import { nsPerMs, nsPerS } from '@astrolabe/base';
 import type { Served } from '@astrolabe/serving-loop/cli';
 import type { Chart, Line } from '../../html/chart.js';
 import { type LatencyMetric, latencyMetrics } from '../../latency-metrics.js';
@@ -41,7 +42,7 @@ function throughputChart(
   ours: RunData,
 ): Chart[] {
   if (ours.series === undefined) return [];
-  let intervalS = ours.series.intervalNs / 1e9;
+  let intervalS = ours.series.intervalNs / nsPerS;
   let simulated = ours.series.outputTokens;
   let measured: readonly number[];
   if (series?.kind === 'throughput') {
@@ -80,7 +81,7 @@ function distributions(real: RunData, ours: RunData): Chart[] {
 
 function cumulative(run: RunData, metric: LatencyMetric): Pick<Line, 'xs' | 'ys'> {
   const values = run.rows.flatMap((row) => latencyMetrics[metric](row) ?? []);
-  const xs = values.map((value) => value / 1e6).sort((a, b) => a - b);
+  const xs = values.map((value) => value / nsPerMs).sort((a, b) => a - b);
   return { xs, ys: xs.map((_, i) => (100 * (i + 1)) / xs.length) };
 }
 
@@ -100,7 +101,7 @@ function poolChart(
   served: Served,
 ): Chart {
   const firstNs = served.results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
-  const start = Math.floor(firstNs / (series.intervalS * 1e9));
+  const start = Math.floor(firstNs / (series.intervalS * nsPerS));
   const rows = served.run.tiers.rows();
   const used = simulatedPool(pool, rows, served).usedMiB.slice(start);
   return {

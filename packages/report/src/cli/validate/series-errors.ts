@@ -4,7 +4,7 @@
  * - power: value k is the interval [k, k + 1);
  * - memory: the first sample is the end of the interval of the first arrival.
  */
-import { bytesPerMiB } from '@astrolabe/base';
+import { bytesPerMiB, nsPerS } from '@astrolabe/base';
 import { meterReadings, type TierRow } from '@astrolabe/serving-loop';
 import type { Served } from '@astrolabe/serving-loop/cli';
 import type { RunData } from '../../run-data.js';
@@ -56,7 +56,7 @@ function powerErrors(series: MeasuredSeries, served: Served): Figures {
 /** Worst device, and the shared pool apart. Hit rates as differences in percentage points. */
 function memoryErrors(series: MeasuredSeries, served: Served): Figures {
   const firstNs = served.results.reduce((least, row) => Math.min(least, row.arrivalNs), Infinity);
-  const start = Math.floor(firstNs / (series.intervalS * 1e9));
+  const start = Math.floor(firstNs / (series.intervalS * nsPerS));
   const rows = served.run.tiers.rows();
   const errors: Record<string, number> = {};
   const worst = (name: string, value: number | undefined): void => {
