@@ -72,9 +72,22 @@ test.each([
   builder.addDepId(1, 3);
   const graph = { ...builder.finish() };
   expect(() => replay(spec(1), [set(0, [{ npus: [0], graph }])])).toThrow(
-    'iteration 0 of instance 0: node 1 ("',
+    'iteration 0 of instance 0, NPU 0: node 1 ("',
   );
   expect(() => replay(spec(1), [set(0, [{ npus: [0], graph }])])).toThrow(
     '"): a node "a" before it has the same id',
+  );
+});
+
+test('a message without a size: perhaps the other dialect', () => {
+  const builder = new GraphBuilder();
+  builder.addNode(NodeType.commSend, 'gemm');
+  const programs = [{ npus: [1], graph: builder.finish() }];
+  expect(() => replay(spec(2), [set(3, programs)])).toThrow(
+    expect.objectContaining({
+      message:
+        'iteration 3 of instance 0, NPU 1: node 0 ("gemm"): COMM_SEND without the attribute comm_dst',
+      hint: 'if another program wrote the trace: --dialect llmservingsim, or upstream',
+    }),
   );
 });

@@ -44,7 +44,9 @@ export function checkNode(
   const present = graph.present[node];
   const unknown = unknownTypeOf(type);
   if (unknown !== undefined) {
-    findings.add('unknown-node-type', input, node, `node type ${unknown} is not in the enum`);
+    const hint = unknown === 8 ? ' (COMM_COLL with --dialect llmservingsim)' : '';
+    const message = `node type ${unknown} is not in the enum${hint}`;
+    findings.add('unknown-node-type', input, node, message);
     return;
   }
   if (type === NodeType.invalid) {

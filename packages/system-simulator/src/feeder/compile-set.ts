@@ -22,7 +22,7 @@ export function compileSet(
   for (const { npus, graph } of set.programs) {
     let program = programs.get(graph);
     if (program === undefined) {
-      program = compileProgram(graph, rules, at, buffers);
+      program = compileProgram(graph, rules, `${at}, NPU ${npus[0]}`, buffers);
       programs.set(graph, program);
     }
     for (const npu of npus) {

@@ -4,7 +4,13 @@
  * ns, sizes bytes.
  */
 import { UserError } from '@astrolabe/base';
-import { Attr, collectiveNames, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
+import {
+  Attr,
+  collectiveNames,
+  type ExecutionGraph,
+  NodeType,
+  nodeTypeName,
+} from '@astrolabe/chakra';
 import type { BufferPool } from './buffer-pool.js';
 import { findChains, linkNodes, refuseCycles } from './program-edges.js';
 import {
@@ -123,12 +129,21 @@ function idOrder(graph: ExecutionGraph, at: string): Int32Array | undefined {
 function require(graph: ExecutionGraph, r: number, bit: number, name: string, at: string): void {
   if ((graph.present[r] & bit) !== 0) return;
   const misread = graph.extra.get(r)?.some((attribute) => attribute.name === name);
-  throw new UserError(
-    misread === true
-      ? `attribute ${name} has a kind that cannot be read as a number`
-      : `attribute ${name} is missing`,
-    { at: place(graph, r, at) },
-  );
+  if (misread === true) {
+    throw new UserError(`attribute ${name} has a kind that cannot be read as a number`, {
+      at: place(graph, r, at),
+    });
+  }
+  const message = `${nodeTypeName(graph.type[r])} without the attribute ${name}`;
+  throw new UserError(message, { at: place(graph, r, at), ...dialectHint(graph, r) });
+}
+
+/** The dialects number node types differently, so one read as the other has messages without a size. */
+function dialectHint(graph: ExecutionGraph, r: number): { hint?: string } {
+  const type = graph.type[r];
+  const isMessage = type === NodeType.commSend || type === NodeType.commRecv;
+  if (!isMessage || (graph.present[r] & Attr.commSize) !== 0) return {};
+  return { hint: 'if another program wrote the trace: --dialect llmservingsim, or upstream' };
 }
 
 /** Optional attributes by node type; of a kind that cannot be read they must not pass as absent. */
