@@ -24,6 +24,7 @@ export type { LatentAttentionShape } from './model-latent.js';
 export type { LocalAttention } from './model-local-attention.js';
 export { elementBytes, type WeightPart, weightPartOf } from './model-quantization.js';
 export * from './model-size.js';
+export { weightBytesOnCxl, weightBytesOnHost } from './off-device-memory.js';
 export * from './pim.js';
 export { feedForwardBytes, residentWeightBytes } from './resident-weights.js';
 export * from './resolve-cluster.js';

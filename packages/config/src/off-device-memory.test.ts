@@ -12,17 +12,18 @@ const model = {
   vocab_size: 1000,
   max_position_embeddings: 512,
 };
+const experts = { ...model, model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
 /** Of `down_proj`, all layers. */
 const downBytes = 4 * 1024 * 4096 * 2;
 
-function load(placement: object, hostGiB: number, cxlGiB?: number) {
+function load(placement: object | undefined, hostGiB: number, cxlGiB?: number, more = {}) {
   const npu = { mem_size: 24, mem_bw: 1 };
-  const entry = { model_name: 'm', hardware: 'x', npu_mem: npu, tp_size: 2, placement };
+  const entry = { model_name: 'm', hardware: 'x', npu_mem: npu, tp_size: 2, placement, ...more };
   const nodes = [{ cpu_mem: { mem_size: hostGiB, mem_bw: 1 }, instances: [entry] }];
   const cxl = { mem_size: cxlGiB, mem_bw: 1, mem_latency: 1, num_devices: 2 };
   const cxlPart = cxlGiB === undefined ? {} : { cxl_mem: cxl };
   return resolveCluster({ link_bw: 1, link_latency: 1, nodes, ...cxlPart }, 'c.json', {
-    findModel: (name) => parseModel(name, model, 'test'),
+    findModel: (name) => parseModel(name, name === 'moe' ? experts : model, 'test'),
   }).instances[0];
 }
 
@@ -42,6 +43,32 @@ test('memory that is too small for them is refused, to the byte', () => {
   );
   expect(() => load(down('cxl:0'), 1e-6, gib)).not.toThrow();
   expect(() => load(down('cxl:0'), 1, gib / 2)).toThrow(/of weights on cxl:0, which has/);
+});
+
+test('the embedding is there, too', () => {
+  const one = load({ layers: { embedding: { weights: 'cpu' } } }, 1);
+  expect(weightBytesAt(one, { tier: 'cpu', device: 0 })).toBe(1000 * 1024 * 2);
+});
+
+test('offloaded experts must fit: all but those that stay on the ranks', () => {
+  const offload = (cached_experts: number, ep_size: number) => ({
+    model_name: 'moe',
+    ep_size,
+    experts: { offload: { tier: 'cpu', cached_experts } },
+  });
+  const expert = 3 * 1024 * 4096 * 2;
+  const host = { tier: 'cpu', device: 0 } as const;
+  const bytes = (cached: number, ep: number): number =>
+    weightBytesAt(load(undefined, 100, undefined, offload(cached, ep)), host);
+  expect(bytes(0, 2)).toBe(4 * 8 * expert);
+  // Of two shares each keeps three of its four; sliced over TP three of eight stay.
+  expect(bytes(3, 2)).toBe(4 * 2 * expert);
+  expect(bytes(3, 1)).toBe(4 * 5 * expert);
+  const gib = (4 * 2 * expert) / 2 ** 30;
+  expect(() => load(undefined, gib, undefined, offload(3, 2))).not.toThrow();
+  expect(() => load(undefined, gib / 2, undefined, offload(3, 2))).toThrow(
+    'instances[0].experts.offload: 0.2 GiB of weights on cpu, which has 0.1',
+  );
 });
 
 test('blocks that the model does not have are refused', () => {

@@ -1,4 +1,4 @@
-/** What `placement` puts off the device must be of the model, and fit where it is put. */
+/** What `placement` and the offloading of experts put off the device must be of the model, and fit there. */
 import { bytesPerGiB, UserError } from '@astrolabe/base';
 import { weightBytesAt } from './resident-weights.js';
 import type { ClusterNode, Instance } from './resolved-cluster.js';
@@ -14,17 +14,19 @@ export function checkOffDevice(
   node: ClusterNode,
   cxlBytes: number | undefined,
 ): void {
-  if (instance.placement === undefined) return;
-  const at = `${instance.place}.placement`;
+  const offload = instance.experts?.offload;
+  if (instance.placement === undefined && offload === undefined) return;
+  const at = `${instance.place}.${offload === undefined ? 'placement' : 'experts.offload'}`;
   const { lastBlock, locations } = weightPlacement(instance.placement);
   const { numLayers } = instance.model;
   if (lastBlock >= numLayers) {
     throw new UserError(`no block ${lastBlock}: the model has 0 to ${numLayers - 1}`, {
-      at: `${at}.blocks`,
+      at: `${instance.place}.placement.blocks`,
     });
   }
   const seen = new Set<string>();
-  for (const where of locations) {
+  const experts = offload === undefined ? [] : [expertsAt(offload)];
+  for (const where of [...locations, ...experts]) {
     const name = nameOf(where);
     const capacity = where.tier === 'cpu' ? node.hostMemory.sizeBytes : cxlBytes;
     if (where.tier === 'npu' || capacity === undefined || seen.has(name)) continue;
@@ -35,6 +37,39 @@ export function checkOffDevice(
       at,
     });
   }
+}
+
+function expertsAt({ tier, device }: { tier: 'cpu' | 'cxl'; device: number }): WeightLocation {
+  return { tier, device: tier === 'cpu' ? 0 : device };
+}
+
+/** Weights of a node's instances in its host memory; those of one model are there once. */
+export function weightBytesOnHost(instances: readonly Instance[], node: number): number {
+  const own = instances.filter((instance) => instance.node === node);
+  return largestOfModels(own, (one) => weightBytesAt(one, { tier: 'cpu', device: 0 }));
+}
+
+/** Of all instances, on all CXL devices. */
+export function weightBytesOnCxl(instances: readonly Instance[], numDevices: number): number {
+  return largestOfModels(instances, (one) => {
+    let bytes = 0;
+    for (let device = 0; device < numDevices; device++) {
+      bytes += weightBytesAt(one, { tier: 'cxl', device });
+    }
+    return bytes;
+  });
+}
+
+function largestOfModels(
+  instances: readonly Instance[],
+  bytesOf: (instance: Instance) => number,
+): number {
+  const byModel = new Map<string, number>();
+  for (const one of instances) {
+    const known = byModel.get(one.model.name) ?? 0;
+    byModel.set(one.model.name, Math.max(known, bytesOf(one)));
+  }
+  return [...byModel.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
 function nameOf({ tier, device }: WeightLocation): string {

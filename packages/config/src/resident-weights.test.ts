@@ -43,6 +43,12 @@ describe('resident weights', () => {
     expect(all - residentWeightBytes(one, 0)).toBe(2 * 64 * 128 * 2);
   });
 
+  it('are less by the embedding, of which rows are fetched', () => {
+    const one = instance({ placement: { layers: { embedding: { weights: 'cpu' } } } });
+    const all = weightBytes(one.model, { tp: 1, pp: 1, ep: 1 }, 0, 'bfloat16');
+    expect(all - residentWeightBytes(one, 0)).toBe(100 * 64 * 2);
+  });
+
   it('keep cached experts only', () => {
     const experts = { offload: { cached_experts: 3 } };
     const moe = { model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };

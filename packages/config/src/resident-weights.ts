@@ -35,12 +35,13 @@ export function residentWeightBytes(instance: Instance, stage: number): number {
   const sharding = { tp, pp, ep, expertSlices, redundantExperts: redundant };
   const all = weightBytes(model, sharding, stage, engine.dtype);
   const layers = offDeviceLayers(instance, stage);
+  const rows = offDeviceEmbedding(instance, stage);
   const streamed = layers.reduce((sum, bytes) => sum + bytes, 0);
   const buffered = [...layers]
     .sort((a, b) => b - a)
     .slice(0, 1 + (instance.weightPrefetchLayers ?? 1))
     .reduce((sum, bytes) => sum + bytes, 0);
-  return all - streamed + buffered;
+  return all - rows - streamed + buffered;
 }
 
 /** Without the feed-forward blocks, which have devices of their own. */
@@ -68,7 +69,13 @@ export function feedForwardBytes(
   return bytes;
 }
 
-/** Bytes off the device of every layer of a stage; embedding and head count as one more layer. */
+/** Of the embedding, rows of the batch's tokens are fetched: it needs no buffer. */
+function offDeviceEmbedding({ placement, model, tp, engine }: Instance, stage: number): number {
+  if (stage > 0 || weightPlacement(placement).of(-1, 'embedding').tier === 'npu') return 0;
+  return Math.ceil(model.vocabSize / tp) * model.hiddenSize * dtypeBytes[engine.dtype];
+}
+
+/** Bytes off the device of every layer of a stage; the head counts as one more layer. */
 function offDeviceLayers(instance: Instance, stage: number): number[] {
   const { model, pp } = instance;
   const placement = weightPlacement(instance.placement);
@@ -78,41 +85,63 @@ function offDeviceLayers(instance: Instance, stage: number): number[] {
     offDeviceBytes(instance, placement, first + i),
   );
   const last = stage === pp - 1 ? sumOff(instance, placement, -1, head) : 0;
-  const embedding = (model.vocabSize / instance.tp) * model.hiddenSize;
-  const off = stage === 0 && placement.of(-1, 'embedding').tier !== 'npu' ? embedding : 0;
-  return [...sizes, last + off * dtypeBytes[instance.engine.dtype]];
+  return [...sizes, last];
 }
 
 function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: number): number {
-  const { model, ep } = instance;
+  const { model } = instance;
   const names = attentionOf(model);
   const block = sumOff(instance, placement, layer, names);
   if (!isMoeLayer(model, layer)) return block + sumOff(instance, placement, layer, dense);
   const offload = instance.experts?.offload;
   if (offload === undefined) return block + sumOff(instance, placement, layer, moe);
+  return block + offloadedExpertBytes(instance, offload.cached_experts);
+}
+
+/** Of one layer and rank. */
+function offloadedExpertBytes(instance: Instance, cachedExperts: number): number {
+  const { model, ep, engine } = instance;
   const held = (model.moe?.numExperts ?? 0) / Math.max(ep, 1);
-  const away = Math.max(0, held - offload.cached_experts);
-  const slice = expertRanksOf(instance) / Math.max(ep, 1);
-  const experts = (away * expertBytes(model, instance.engine.dtype)) / slice;
-  return block + experts;
+  const away = Math.max(0, held - cachedExperts);
+  const slices = expertRanksOf(instance) / Math.max(ep, 1);
+  return (away * expertBytes(model, engine.dtype)) / slices;
 }
 
 function attentionOf({ mla }: ModelShape): readonly string[] {
   return mla === undefined ? attention : latentAttention;
 }
 
-/** Bytes that `placement` puts on one memory off the device, of all ranks and stages together. */
+/**
+ * Bytes that `placement` and the offloading of experts put on one memory off the device, of all ranks
+ * and stages together.
+ */
 export function weightBytesAt(instance: Instance, where: WeightLocation): number {
-  const { model, tp } = instance;
+  const { model, tp, engine } = instance;
   const placement = weightPlacement(instance.placement);
+  const offload = instance.experts?.offload;
   const sum = (layer: number, operators: readonly string[]): number =>
     sumAt(instance, placement, layer, operators, where);
-  let bytes = sum(-1, ['embedding', ...head]);
+  let bytes = sum(-1, head);
+  const embedding = placement.of(-1, 'embedding');
+  if (embedding.tier === where.tier && embedding.device === where.device) {
+    bytes += Math.ceil(model.vocabSize / tp) * model.hiddenSize * dtypeBytes[engine.dtype];
+  }
+  const experts =
+    offload !== undefined && isAt(offload, where)
+      ? offloadedExpertBytes(instance, offload.cached_experts)
+      : 0;
+  const routed = offload === undefined ? moe : [];
   for (let layer = 0; layer < model.numLayers; layer++) {
-    const block = isMoeLayer(model, layer) ? moe : dense;
-    bytes += sum(layer, [...attentionOf(model), ...block]);
+    const sparse = isMoeLayer(model, layer);
+    bytes += sum(layer, [...attentionOf(model), ...(sparse ? routed : dense)]);
+    if (sparse) bytes += experts;
   }
   return bytes * tp;
+}
+
+/** Host memory is one device. */
+function isAt({ tier, device }: { tier: 'cpu' | 'cxl'; device: number }, where: WeightLocation) {
+  return tier === where.tier && (tier === 'cpu' || device === where.device);
 }
 
 function sumOff(

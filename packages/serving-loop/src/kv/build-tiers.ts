@@ -10,6 +10,8 @@ import {
   type KvTierFile,
   kvBytesPerTokenPerLayer,
   pipelineLayers,
+  weightBytesOnCxl,
+  weightBytesOnHost,
 } from '@astrolabe/config';
 import { type KvTier, KvTiers } from './kv-tiers.js';
 import { TierStore } from './tier-store.js';
@@ -38,11 +40,13 @@ export function buildTiers(cluster: Cluster): BuiltTiers {
   const namespaces = new Map<string, number>();
   const numCxl = cluster.cxl?.numDevices ?? 1;
   const perInstance = cluster.instances.map((): KvTier[] => []);
+  const taken = new Map<string, number>();
   (cluster.kvTiers ?? []).forEach((spec, position) => {
     const at = `${cluster.kvTiersPlace ?? 'kv_tiers'}[${position}]`;
     for (const group of reach(users, spec)) {
       const share = spec.shared ? [group] : group.map((instance) => [instance]);
-      const capacity = Math.floor(capacityOf(cluster, spec, group[0].node, at) / share.length);
+      const whole = capacityOf(cluster, spec, group[0].node, taken, at);
+      const capacity = Math.floor(whole / share.length);
       for (const members of share) {
         const pool = poolOf(spec, members, capacity);
         pools.push(pool);
@@ -70,25 +74,47 @@ function reach(users: readonly Instance[], spec: KvTierFile): Instance[][] {
   return nodes.map((node) => users.filter((instance) => instance.node === node));
 }
 
-function capacityOf(cluster: Cluster, spec: KvTierFile, node: number, at: string): number {
+/**
+ * What weights off the device and tiers before leave of the memory is there.
+ * @param taken by tiers before, by memory
+ */
+function capacityOf(
+  cluster: Cluster,
+  spec: KvTierFile,
+  node: number,
+  taken: Map<string, number>,
+  at: string,
+): number {
+  const { instances } = cluster;
   const sizes = {
     host: cluster.nodes[node]?.hostMemory.sizeBytes,
     storage: cluster.nodes[node]?.storage?.sizeBytes,
     cxl: cluster.cxl === undefined ? undefined : cluster.cxl.sizeBytes * cluster.cxl.numDevices,
   };
-  const available = sizes[spec.tier];
-  if (available === undefined) {
+  const weights = {
+    host: weightBytesOnHost(instances, node),
+    storage: 0,
+    cxl: weightBytesOnCxl(instances, cluster.cxl?.numDevices ?? 0),
+  };
+  const memory = spec.tier === 'cxl' ? 'cxl' : `${spec.tier} ${node}`;
+  const size = sizes[spec.tier];
+  if (size === undefined) {
     const missing = spec.tier === 'cxl' ? 'the cluster has no cxl_mem' : 'its node has no storage';
     throw new UserError(missing, { at: `${at}.tier` });
   }
-  if (spec.capacity === undefined) return available;
-  const wanted = spec.capacity * bytesPerGiB;
-  if (wanted > available) {
-    throw new UserError(
-      `${spec.capacity} GiB, but there are ${(available / bytesPerGiB).toFixed(1)} GiB`,
-      { at: `${at}.capacity` },
-    );
+  const used = weights[spec.tier] + (taken.get(memory) ?? 0);
+  const available = size - used;
+  const wanted = spec.capacity === undefined ? available : spec.capacity * bytesPerGiB;
+  if (wanted > available || available <= 0) {
+    const gib = (bytes: number): string => (bytes / bytesPerGiB).toFixed(1);
+    const problem =
+      spec.capacity === undefined
+        ? 'nothing is left'
+        : `${spec.capacity} GiB, but there are ${gib(available)} GiB`;
+    const rest = used > 0 ? `: weights and tiers before take the rest of ${gib(size)}` : '';
+    throw new UserError(`${problem}${rest}`, { at: `${at}.capacity` });
   }
+  taken.set(memory, (taken.get(memory) ?? 0) + wanted);
   return wanted;
 }
 

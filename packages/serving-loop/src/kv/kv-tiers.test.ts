@@ -5,7 +5,7 @@
  */
 import type { Request } from '@astrolabe/workload';
 import { describe, expect, it } from 'vitest';
-import { clusterOf, FixedMachine, runFixed } from '../machine.test-helper.js';
+import { clusterOf, exampleModel, FixedMachine, runFixed } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
 import { buildTiers } from './build-tiers.js';
 
@@ -123,6 +123,24 @@ describe('KV tiers', () => {
     expect(tier({ tier: 'storage' })).toThrow('its node has no storage');
     expect(tier({ tier: 'host', capacity: 5 })).toThrow('5 GiB, but there are 1.0 GiB');
     expect(tier({ tier: 'host', chunk_tokens: 8 })).toThrow('hold no block of 16');
+  });
+
+  it('shares a memory with the tiers before and with weights', () => {
+    const pools = (kv_tiers: object[], instance: object = {}): number[] =>
+      buildTiers(clusterOf([instance], { cluster: { kv_tiers } })).pools.map(
+        ({ store }) => store.capacityBytes,
+      );
+    const host = { tier: 'host' };
+    const half = 2 ** 29;
+    expect(pools([{ ...host, capacity: 0.5 }, host])).toEqual([half, half]);
+    expect(() => pools([host, host])).toThrow(
+      'kv_tiers[1].capacity: nothing is left: weights and tiers before take the rest of 1.0',
+    );
+    expect(() => pools([host, { ...host, capacity: 1 }])).toThrow('1 GiB, but there are 0.0 GiB:');
+    const [whole] = pools([host]);
+    const placement = { layers: { lm_head: { weights: 'cpu' } } };
+    const head = exampleModel.hidden_size * exampleModel.vocab_size * 2;
+    expect(whole - pools([host], { placement })[0]).toBe(head);
   });
 
   it('goes on from tier to tier', async () => {

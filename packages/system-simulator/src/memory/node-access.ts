@@ -1,4 +1,5 @@
 /** Memory and PIM nodes of a run, handed to the tiers that serve them. */
+import { NodeType } from '@astrolabe/chakra';
 import { rowOf } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import type { MemoryTiers } from './tiers.js';
@@ -8,7 +9,9 @@ export function accessMemory(tiers: MemoryTiers, run: Run, node: number, task: n
   const row = rowOf(run.program, node);
   const { tensorLoc, tensorDevice, tensorSizeBytes } = graph;
   const sizeBytes = tensorSizeBytes[row];
-  tiers.access(run.npu, tensorLoc[row], tensorDevice[row], sizeBytes, task, run.npus.length);
+  const writes = graph.type[row] === NodeType.memStore;
+  const { npu, npus } = run;
+  tiers.access(npu, tensorLoc[row], tensorDevice[row], sizeBytes, task, writes, npus.length);
 }
 
 export function computeInMemory(tiers: MemoryTiers, run: Run, node: number, task: number): void {

@@ -17,8 +17,9 @@ export interface TierSpec {
   readonly contention: 'none' | 'device' | 'pool';
   readonly numDevices: number;
   /**
-   * Each NPU's own link to the tier (PCIe): an access lasts at least its bytes over the link, while
-   * the tier's server is free for others after the tier's own time.
+   * Each NPU's own link to the tier (PCIe), each way: it carries one access after another, so one
+   * lasts at least its bytes over the link, while the tier's server is free for others after the
+   * tier's own time.
    */
   readonly linkBandwidthGBps?: number | readonly number[];
   /** PIM channels per device, each with its own queue. */
@@ -41,8 +42,11 @@ interface Request {
   readonly npu: number;
   readonly arrivalNs: number;
   readonly durationNs: number;
-  /** Time on the NPU's link beyond that. */
+  /** Of its bytes on the NPU's link; 0: it has none. */
   readonly linkNs: number;
+  readonly latencyNs: number;
+  /** Of the link: an NPU's two ways are two links. */
+  readonly link: number;
   readonly sizeBytes: number;
 }
 
@@ -61,6 +65,8 @@ interface Server {
   readonly queue: Request[];
   current: Request | undefined;
   looking: boolean;
+  /** When the NPU of the current access has it all, behind the tier's own end. */
+  behindNs: number;
 }
 
 export class MemoryTiers {
@@ -70,6 +76,8 @@ export class MemoryTiers {
   private readonly servers: Server[] = [];
   private readonly serverOf = new Map<string, number>();
   private readonly open = new Map<string, ServerCounters>();
+  /** By link. */
+  private readonly linkFreeNs = new Map<number, number>();
 
   constructor(core: Core, spec: MemorySpec, onDone: (task: number) => void) {
     this.core = core;
@@ -84,6 +92,7 @@ export class MemoryTiers {
   }
 
   /**
+   * @param writes towards the tier
    * @param alike NPUs that do the same and run as one; only where nobody waits for others
    * @throws UserError if the tier is not there
    */
@@ -93,6 +102,7 @@ export class MemoryTiers {
     device: number,
     sizeBytes: number,
     task: number,
+    writes = false,
     alike = 1,
   ): void {
     const [name, tier] = this.tier(location, device);
@@ -106,9 +116,11 @@ export class MemoryTiers {
       return;
     }
     const index = tier.contention === 'pool' ? 0 : device;
-    const linkNs = Math.max(0, linkTimeNs(tier, device, sizeBytes) - durationNs);
+    const linkNs = linkTimeNs(tier, device, sizeBytes);
+    const latencyNs = perDevice(tier.latencyNs, device);
+    const link = 2 * npu + (writes ? 1 : 0);
     const server = this.server(name, index, undefined);
-    this.enqueue(server, { task, npu, durationNs, linkNs, sizeBytes });
+    this.enqueue(server, { task, npu, durationNs, linkNs, latencyNs, link, sizeBytes });
   }
 
   /** Work of `durationNs` on a PIM channel, plus moving its bytes. */
@@ -128,7 +140,8 @@ export class MemoryTiers {
     }
     const total = durationNs + accessNs(tier, device, sizeBytes);
     const server = this.server(name, device, channel);
-    this.enqueue(server, { task, npu, durationNs: total, linkNs: 0, sizeBytes });
+    const noLink = { linkNs: 0, latencyNs: 0, link: -1 };
+    this.enqueue(server, { task, npu, durationNs: total, ...noLink, sizeBytes });
   }
 
   handle(kind: number, id: number): void {
@@ -141,7 +154,8 @@ export class MemoryTiers {
     const done = server.current as Request;
     server.current = undefined;
     this.look(server, id);
-    if (done.linkNs > 0) this.core.after(done.npu, done.linkNs, Kind.nodeEnd, done.task);
+    const { behindNs } = server;
+    if (behindNs > 0) this.core.after(done.npu, behindNs, Kind.nodeEnd, done.task);
     else this.onDone(done.task);
   }
 
@@ -181,6 +195,7 @@ export class MemoryTiers {
         queue: [],
         current: undefined,
         looking: false,
+        behindNs: 0,
       });
       this.serverOf.set(key, id);
     }
@@ -212,14 +227,23 @@ export class MemoryTiers {
     server.counters.bytes += next.sizeBytes;
     server.counters.busyNs += next.durationNs;
     server.counters.accesses++;
+    server.behindNs = this.behindNs(next);
     this.core.queue.schedule(this.core.nowNs + next.durationNs, Kind.serverDone, id);
+  }
+
+  /** Of an access that starts now: how long its bytes are on the link beyond the tier's own time. */
+  private behindNs({ durationNs, linkNs, latencyNs, link }: Request): number {
+    if (linkNs === 0) return 0;
+    const { nowNs } = this.core;
+    const beginNs = Math.max(nowNs, this.linkFreeNs.get(link) ?? 0);
+    this.linkFreeNs.set(link, beginNs + linkNs);
+    return Math.max(0, beginNs + Math.trunc(latencyNs + linkNs) - (nowNs + durationNs));
   }
 }
 
 function linkTimeNs(tier: TierSpec, device: number, sizeBytes: number): number {
   if (tier.linkBandwidthGBps === undefined) return 0;
-  const { latencyNs } = tier;
-  return accessNs({ latencyNs, bandwidthGBps: tier.linkBandwidthGBps }, device, sizeBytes);
+  return accessNs({ latencyNs: 0, bandwidthGBps: tier.linkBandwidthGBps }, device, sizeBytes);
 }
 
 /** Whole ns, as all times are. Bandwidth 0 moves data in no time, as in ASTRA-sim. */
