@@ -1,7 +1,7 @@
 /** Validation at the edge: zod's findings in one line with file and JSON path, misspelt keys hinted. */
 import type { z } from 'zod';
 import { UserError } from './errors.js';
-import { nearest } from './suggest.js';
+import { nearest } from './nearest.js';
 
 /**
  * Parses `value` with `schema` or throws a `UserError` naming `at` and the JSON path.

@@ -1,5 +1,4 @@
 export { fromLong, readAttribute } from './attribute.js';
-export { type SchemaVersion, schemaVersions, withSchemaVersion } from './convert.js';
 export {
   type DecodeOptions,
   decodeGraph,
@@ -42,6 +41,7 @@ export {
 } from './node-record.js';
 export * from './node-type.js';
 export { definedGroups, type Groups, processGroups } from './process-groups.js';
+export { type SchemaVersion, schemaVersions, withSchemaVersion } from './schema-version.js';
 export { type GraphStatistics, graphStatistics } from './statistics.js';
 export {
   groupsSchema,

@@ -10,7 +10,7 @@ import type { GroupCollectives } from './collectives/group-collectives.js';
 import type { Alone, Group } from './collectives/group-table.js';
 import type { CollectiveKind } from './collectives/phase.js';
 import type { Core } from './core.js';
-import type { Feeder } from './feeder/issue.js';
+import type { Feeder } from './feeder/feeder.js';
 import { Op, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { isExactly } from './fold-npus.js';

@@ -7,7 +7,7 @@ import type { Communications, Completion, NpuTimes } from './completion.js';
 import type { MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import type { CompiledSet } from './feeder/compile-set.js';
-import type { NodeListener } from './feeder/issue.js';
+import type { NodeListener } from './feeder/feeder.js';
 import type { Program } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import type { StuckReport } from './stuck.js';

@@ -14,7 +14,7 @@ import { Core, type MessageListener } from './core.js';
 import type { Counters } from './counters.js';
 import { BufferPool } from './feeder/buffer-pool.js';
 import { compileSet } from './feeder/compile-set.js';
-import { Feeder, type NodeActions, type NodeListener } from './feeder/issue.js';
+import { Feeder, type NodeActions, type NodeListener } from './feeder/feeder.js';
 import { defaultRules, type NodeRules, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { behaveAlike } from './fold-npus.js';

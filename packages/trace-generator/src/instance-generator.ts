@@ -21,6 +21,7 @@ import { Batch } from './batch.js';
 import { noPadding, type PaddingTables, paddingTables } from './batch-padding.js';
 import { padTokens } from './capture-sizes.js';
 import { instantiate, type Template } from './chain.js';
+import { chooseSequence } from './choose-sequence.js';
 import { type StageGroups, stageNpus } from './groups.js';
 import type { Iteration } from './iteration.js';
 import { type KvLink, planKvLinks } from './kv-links.js';
@@ -36,7 +37,6 @@ import {
 import type { Draw, ExpertRouter } from './moe/expert-loads.js';
 import { isShared, sharedStreamTokens } from './moe/lower-experts.js';
 import { planExperts } from './moe/plan-experts.js';
-import { chooseSequence } from './operators.js';
 import { padWave } from './pad-wave.js';
 import { checkInterleaving, type PimCost, pimCost } from './pim.js';
 import { type ExpertBlock, evaluate, QuantityTable, type Step } from './quantities.js';

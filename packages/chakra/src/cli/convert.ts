@@ -5,12 +5,12 @@
 import { UserError } from '@astrolabe/base';
 import { openInput, readNdjson, writeFileWhole } from '@astrolabe/base/cli';
 import { type Command, Option } from 'commander';
-import { type SchemaVersion, schemaVersions, withSchemaVersion } from '../convert.js';
 import { type Dialect, dialects } from '../dialect.js';
 import { encodeGraph, encodeGraphs } from '../encode.js';
 import { RecordReader } from '../from-records.js';
 import type { ExecutionGraph } from '../graph.js';
 import { graphFileName } from '../graph-files.js';
+import { type SchemaVersion, schemaVersions, withSchemaVersion } from '../schema-version.js';
 import { dialectOption, expandOperand, openGraphs } from './inputs.js';
 import { writeOutput } from './output.js';
 

@@ -4,7 +4,7 @@
  * nodes that take no time at once: so such a run is made again with that repair.
  */
 import type { MessageListener } from '../core.js';
-import type { NodeListener } from '../feeder/issue.js';
+import type { NodeListener } from '../feeder/feeder.js';
 import { compileProgram, Op, type Program } from '../feeder/program.js';
 import { canClose, NotClosed } from './closed-ring.js';
 import { canFold } from './fold.js';

@@ -9,7 +9,7 @@ import { SharedBus } from '../collectives/shared-bus.js';
 import { StreamEngine } from '../collectives/streams.js';
 import { Core, type MessageListener, type Network, type Transport } from '../core.js';
 import type { Counters } from '../counters.js';
-import { Feeder, type NodeActions, type NodeListener } from '../feeder/issue.js';
+import { Feeder, type NodeActions, type NodeListener } from '../feeder/feeder.js';
 import { compileProgram, Op, type Program, rowOf } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { Kind } from '../kernel/kinds.js';

@@ -12,7 +12,7 @@ import { allRepairs } from '../astra/repairs.js';
 import type { CollectiveKind } from '../collectives/phase.js';
 import { StreamEngine } from '../collectives/streams.js';
 import { Core } from '../core.js';
-import { Feeder, type NodeActions } from '../feeder/issue.js';
+import { Feeder, type NodeActions } from '../feeder/feeder.js';
 import { compileProgram, defaultRules, type NodeRules, rowOf } from '../feeder/program.js';
 import type { Run } from '../feeder/run.js';
 import { Kind } from '../kernel/kinds.js';

@@ -20,7 +20,7 @@ import type { Completion, Counters } from '@astrolabe/system-simulator';
 import type { Iteration, TraceGenerator, Transfer } from '@astrolabe/trace-generator';
 import type { Backend } from '../../backend.js';
 import { type AstraReport, astraInputs } from '../../carriers/astra-inputs.js';
-import { controllersOf, QuestionReader, StepBook } from '../../carriers/interactive.js';
+import { controllersOf, QuestionReader, StepBook } from '../../carriers/step-book.js';
 import { LineSplitter } from './line-splitter.js';
 import { Stage, type StageCommand } from './stage.js';
 
