@@ -2,7 +2,7 @@
 import { GraphBuilder, NodeType } from '@astrolabe/chakra';
 import { expect, test } from 'vitest';
 import { collectiveGraph, network, type Options, simulate } from './astra.test-helper.js';
-import { describeUnfinished } from './unfinished.js';
+import { describeLeftOut, describeUnfinished } from './unfinished.js';
 
 const ring4 = network(['Ring', 4]);
 const S = 1_048_576;
@@ -165,4 +165,23 @@ test('a lost message is told from both sides', () => {
     'NPU 2 waits for 2000 bytes of NPU 0 with tag 5',
     'NPU 2 never received 1000 bytes of NPU 0 with tag 5',
   ]);
+});
+
+test('an NPU that finishes with nodes that wait for each other is told', () => {
+  const graphs = nodes((builder) => {
+    for (const name of ['a', 'b', 'c']) {
+      builder.setDuration(builder.addNode(NodeType.comp, name), 5);
+    }
+    builder.addDep(0, 1);
+    builder.addDep(1, 0);
+  });
+  const simulation = simulate({ net: ring4, graphs });
+  expect(simulation.results().map(({ finishNs }) => finishNs)).toEqual([5, 5, 5, 5]);
+  expect(describeUnfinished(simulation)).toEqual([]);
+  expect(describeLeftOut(simulation)).toBe(
+    'NPU 0 (and 3 more NPUs): finished as ASTRA-sim sees it, but 2 of 3 nodes never ran: ' +
+      'they wait for each other, see chakra lint',
+  );
+  const plain = simulate({ net: ring4, graphs: collectiveGraph('AR', S) });
+  expect(describeLeftOut(plain)).toBeUndefined();
 });

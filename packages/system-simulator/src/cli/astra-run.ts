@@ -17,7 +17,7 @@ import type { NpuResult } from '../astra/npu-result.js';
 import { allRepairs, type RepairName, type Repairs, repairList } from '../astra/repairs.js';
 import { astraReport } from '../astra/report.js';
 import { runAstra } from '../astra/run.js';
-import { describeUnfinished } from '../astra/unfinished.js';
+import { describeLeftOut, describeUnfinished } from '../astra/unfinished.js';
 import { nonNegative, readAstraInputs } from './astra-inputs.js';
 import { parseSlowdown, Recorders, tellCounters } from './recorders.js';
 import { deadlockMessage } from './run-graphs.js';
@@ -172,6 +172,8 @@ export async function runAstraCommand(command: Command): Promise<void> {
   }
   await recorders.write();
   tellCounters(simulation.counters(), options);
+  const leftOut = describeLeftOut(simulation);
+  if (leftOut !== undefined) process.stderr.write(`system-simulator: ${leftOut}\n`);
   const unfinished = describeUnfinished(simulation);
   if (unfinished.length === 0) return;
   throw new Verdict(deadlockMessage({ nowNs: simulation.core.nowNs, lines: unfinished }));
