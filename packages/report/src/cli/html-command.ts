@@ -3,7 +3,7 @@ import { writeFileWhole, writeStdout } from '@astrolabe/base/cli';
 import type { Command } from 'commander';
 import { compareRuns } from '../compare.js';
 import { renderPage } from '../html/page.js';
-import { readRecords } from './read-records.js';
+import { readCounters } from './read-records.js';
 import { readSimulated } from './read-simulated.js';
 import { otherHelp, readOtherRun } from './real/index.js';
 import { resultOf } from './run-folder.js';
@@ -27,7 +27,7 @@ export function addHtml(program: Command): void {
       const path = resultOf(folder, 'summary.json');
       const summary = readSummary(path);
       const run = readSimulated(folder);
-      const { counters } = await readRecords(folder);
+      const counters = await readCounters(folder);
       const real = flags.real === undefined ? undefined : await readOtherRun(flags.real);
       const comparison = real === undefined ? undefined : { errors: compareRuns(run, real), real };
       const title = flags.title ?? folder;

@@ -7,7 +7,7 @@ import { completionSchema, npuTimesSchema } from '@astrolabe/system-simulator';
 import { iterationSchema, transferLane, transferSchema } from '@astrolabe/trace-generator';
 import { z } from 'zod';
 import type { CounterSeries, RequestSpan, RunRecords, StepSpan } from '../timeline/run-records.js';
-import { trafficCounters } from '../timeline/traffic-counters.js';
+import { TrafficCounters } from '../timeline/traffic-counters.js';
 import { cell, checkReach, intervalNsOf, readTable, type TableRow } from './read-table.js';
 import { resultOf } from './run-folder.js';
 
@@ -15,17 +15,40 @@ import { resultOf } from './run-folder.js';
 export async function readRecords(folder: string): Promise<RunRecords> {
   const path = resultOf(folder, 'requests.csv');
   const requests = readTable(path, ',').map((row) => requestSpan(row, path));
-  const steps = await readSteps(folder);
+  const batches = await readBatches(folder);
+  const steps: StepSpan[] = [];
+  const counters = await readCounters(folder, (completion, at) => {
+    const found = batches.get(key(completion));
+    if (found === undefined) {
+      const iterations = join(folder, iterationsFile);
+      throw new UserError(`completes no iteration of ${iterations}`, { at });
+    }
+    steps.push({ ...completion, ...found });
+  });
+  return { source: folder, requests, steps, counters };
+}
+
+/**
+ * What a run did over time; holds no step, so that runs of any length are read.
+ * @param onCompletion told of each, with its place
+ * @throws UserError naming the file that is missing or broken
+ */
+export async function readCounters(
+  folder: string,
+  onCompletion?: (completion: CompletionRecord, at: string) => void,
+): Promise<CounterSeries[]> {
   const intervals = intervalCounters(folder);
   const intervalNs = intervals[0]?.intervalNs ?? 1e9;
-  const endNs = steps.reduce((end, step) => Math.max(end, step.finishNs), 0);
-  checkReach(intervalNs, endNs, join(folder, 'intervals.csv'));
-  return {
-    source: folder,
-    requests,
-    steps,
-    counters: [...intervals, ...powerCounters(folder), ...trafficCounters(steps, intervalNs)],
-  };
+  const traffic = new TrafficCounters(intervalNs);
+  const completions = join(folder, 'completions.ndjson');
+  for await (const { value, line } of readNdjson(openInput(completions), completions)) {
+    const at = `${completions}:${line}`;
+    const completion = parseWith(completionRecord, value, at);
+    onCompletion?.(completion, at);
+    checkReach(intervalNs, completion.finishNs, join(folder, 'intervals.csv'));
+    traffic.add(completion);
+  }
+  return [...intervals, ...powerCounters(folder), ...traffic.series()];
 }
 
 function requestSpan(row: TableRow, path: string): RequestSpan | undefined {
@@ -77,10 +100,13 @@ function isTransfer(value: unknown): boolean {
 }
 
 const completionRecord = completionSchema.extend({ npus: z.array(npuTimesSchema.loose()) }).loose();
+type CompletionRecord = z.infer<typeof completionRecord>;
 
-async function readSteps(folder: string): Promise<StepSpan[]> {
+const iterationsFile = 'iterations.ndjson';
+
+async function readBatches(folder: string): Promise<ReadonlyMap<string, Batch>> {
   const batches = new Map<string, Batch>();
-  const iterations = join(folder, 'iterations.ndjson');
+  const iterations = join(folder, iterationsFile);
   for await (const { value, line } of readNdjson(openInput(iterations), iterations)) {
     const at = `${iterations}:${line}`;
     if (isTransfer(value)) {
@@ -92,18 +118,7 @@ async function readSteps(folder: string): Promise<StepSpan[]> {
     const iteration = parseWith(iterationRecord, value, at);
     batches.set(key(iteration), batch(iteration));
   }
-  const steps: StepSpan[] = [];
-  const completions = join(folder, 'completions.ndjson');
-  for await (const { value, line } of readNdjson(openInput(completions), completions)) {
-    const at = `${completions}:${line}`;
-    const completion = parseWith(completionRecord, value, at);
-    const found = batches.get(key(completion));
-    if (found === undefined) {
-      throw new UserError(`completes no iteration of ${iterations}`, { at });
-    }
-    steps.push({ ...completion, ...found });
-  }
-  return steps;
+  return batches;
 }
 
 function key(step: { instance: number; iteration: number; lane?: number | undefined }): string {

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { buildTimeline, timelineJson } from './chrome-trace.js';
 import type { RunRecords, StepSpan } from './run-records.js';
-import { trafficCounters } from './traffic-counters.js';
+import { TrafficCounters } from './traffic-counters.js';
 
 const step = (iteration: number, startNs: number, finishNs: number, more = {}): StepSpan => ({
   instance: 0,
@@ -145,15 +145,32 @@ describe('buildTimeline', () => {
   });
 });
 
-describe('trafficCounters', () => {
+describe('TrafficCounters', () => {
   it('gives bytes per ns of the interval in which a step ends', () => {
-    expect(trafficCounters(records.steps, 1000)).toEqual([
+    const traffic = new TrafficCounters(1000);
+    for (const one of records.steps) traffic.add(one);
+    expect(traffic.series()).toEqual([
       {
         name: 'links of instance 0',
         unit: 'GB/s',
         intervalNs: 1000,
         values: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0.5],
       },
+    ]);
+  });
+
+  it('goes by instance, links before memory; who moves nothing has no series', () => {
+    const traffic = new TrafficCounters(10);
+    const moved = { finishNs: 5, commBytes: 0, memoryBytes: 0 };
+    traffic.add({ ...moved, instance: 2, memoryBytes: 20 });
+    traffic.add({ ...moved, instance: 2, memoryBytes: 10, finishNs: 19 });
+    traffic.add({ ...moved, instance: 1 });
+    traffic.add({ ...moved, instance: 0, commBytes: 30, memoryBytes: 10 });
+    const series = traffic.series().map(({ name, values }) => [name, values]);
+    expect(series).toEqual([
+      ['links of instance 0', [3]],
+      ['memory tiers of instance 0', [1]],
+      ['memory tiers of instance 2', [2, 1]],
     ]);
   });
 });
