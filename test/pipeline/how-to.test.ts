@@ -17,6 +17,7 @@ const pages = [
   'add-your-hardware.md',
   'add-your-model.md',
   'compare-devices.md',
+  'plan-capacity.md',
   'chakra.md',
   'system-simulator.md',
 ];

@@ -1,5 +1,6 @@
 export type { Backend } from './backend.js';
 export { classCells, classColumns, className } from './class-summary.js';
+export { summariseCost } from './cost.js';
 export { mostIntervals } from './interval-series.js';
 export type { TierRow } from './kv/tier-series.js';
 export { type RequestResult, requestResults } from './metrics.js';

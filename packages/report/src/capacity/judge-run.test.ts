@@ -3,7 +3,7 @@ import type { Summary } from '@astrolabe/serving-loop';
 import { describe, expect, it } from 'vitest';
 import { exampleSummary } from '../example-summary.test-helper.js';
 import { type ClusterCapacity, formatCapacities } from './format-capacities.js';
-import { judgeRun, type RateRun } from './judge-run.js';
+import { judgeRun, type RateRun, rateOfSending } from './judge-run.js';
 
 const served: Summary = { ...exampleSummary, requests: { total: 3, finished: 3 } };
 
@@ -49,6 +49,19 @@ describe('judgeRun', () => {
         'waiting grows',
       ],
     });
+  });
+
+  it('counts tokens as long as requests come, not until the last has ended', () => {
+    const cost = { perHour: 9, perMillionOutputTokens: 1, perMillionTokens: 1 };
+    // 8 tokens of 3 requests in a makespan of 4 s, at 1.5 requests/s.
+    const borne = judgeRun(1.5, { ...served, cost }, 0.99);
+    expect(borne.outputTokensPerS).toBeCloseTo(4, 12);
+    expect(borne.costPerMillionOutputTokens).toBeCloseTo(9 / (4 * 3600e-6), 9);
+    expect(judgeRun(1.5, served, 0.99, 0.75).outputTokensPerS).toBeCloseTo(2, 12);
+    const late = { ...served, trust: { ...served.trust, overloaded: true } };
+    expect(judgeRun(15, late, 0.99).outputTokensPerS).toBe(2);
+    expect(rateOfSending([5e9, 1e9, 3e9])).toBe(0.5);
+    expect(rateOfSending([1, 1])).toBeUndefined();
   });
 
   it('says what limits most instances first', () => {
@@ -104,7 +117,8 @@ describe('formatCapacities', () => {
     const priced = { ...one, best: judgeRun(5, { ...served, cost }, 0.99) };
     const [head, line, without] = cellsOf(formatCapacities([priced, one], asked));
     const at = head.indexOf('cost/M output tokens');
-    expect([line[at], without[at]]).toEqual(['1.23', '-']);
+    // 9 an hour over 8 tokens of 3 requests, 5 times a second.
+    expect([line[at], without[at]]).toEqual(['188', '-']);
     expect(formatCapacities([one], asked)).not.toContain('cost');
   });
 

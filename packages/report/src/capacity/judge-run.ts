@@ -1,5 +1,6 @@
 /** Whether a run was borne: everybody served, targets met often enough, and waiting did not grow. */
-import type { Summary } from '@astrolabe/serving-loop';
+import { nsPerS } from '@astrolabe/base';
+import { type Summary, summariseCost } from '@astrolabe/serving-loop';
 import type { Probe } from './find-capacity.js';
 
 /** One simulated rate; `met` where the service bears it. */
@@ -11,6 +12,7 @@ export interface RateRun extends Probe {
   readonly requests: number;
   readonly ttftP99Ms: number | null;
   readonly tpotP99Ms: number | null;
+  /** As long as requests come, where they are borne; else over the makespan. */
   readonly outputTokensPerS: number;
   /** Null without power constants. */
   readonly energyPerOutputTokenJ: number | null;
@@ -26,8 +28,16 @@ export interface RateRun extends Probe {
   readonly measurements: readonly string[];
 }
 
-/** @param atLeast share of requests that must meet their targets */
-export function judgeRun(ratePerS: number, summary: Summary, atLeast: number): RateRun {
+/**
+ * @param atLeast share of requests that must meet their targets
+ * @param sentPerS rate at which requests were really sent: with sessions less than `ratePerS`
+ */
+export function judgeRun(
+  ratePerS: number,
+  summary: Summary,
+  atLeast: number,
+  sentPerS: number = ratePerS,
+): RateRun {
   const { requests, slo = [], trust, ttftMs, tpotMs, throughput, power, cost } = summary;
   const failed: string[] = [];
   const unserved = requests.total - requests.finished;
@@ -41,22 +51,49 @@ export function judgeRun(ratePerS: number, summary: Summary, atLeast: number): R
     failed.push(`${of}${shares.join(', ') || `all targets ${percent(attainment)}`}`);
   }
   if (trust.overloaded) failed.push('waiting grows');
+  const met = failed.length === 0;
+  const { outputTokensPerS } = met ? steady(summary, sentPerS) : throughput;
   return {
     ratePerS,
-    met: failed.length === 0,
+    met,
     failed,
     attainment: slo.length === 0 ? null : Math.min(...slo.map(({ attainment }) => attainment)),
     requests: requests.total,
     ttftP99Ms: ttftMs?.p99 ?? null,
     tpotP99Ms: tpotMs?.p99 ?? null,
-    outputTokensPerS: throughput.outputTokensPerS,
+    outputTokensPerS,
     energyPerOutputTokenJ: power?.energyPerOutputTokenJ ?? null,
-    costPerMillionOutputTokens: cost?.perMillionOutputTokens ?? null,
+    costPerMillionOutputTokens:
+      cost === undefined
+        ? null
+        : summariseCost(cost.perHour, { ...throughput, outputTokensPerS }).perMillionOutputTokens,
     smallestClass: smallestClass(slo),
     limits: limitsOf(summary),
     basis: trust.basis,
     measurements: [...new Set(trust.profiles?.map(({ measurement }) => measurement))].sort(),
   };
+}
+
+/**
+ * Of a service that keeps up. Over the makespan it would be less, the more so the shorter the run: when
+ * the last requests have come, devices empty.
+ */
+function steady(
+  { outputTokens, requests }: Summary,
+  sentPerS: number,
+): Pick<Summary['throughput'], 'outputTokensPerS'> {
+  return { outputTokensPerS: (outputTokens / requests.finished) * sentPerS };
+}
+
+/** Requests a second between the first that was sent and the last; undefined where all came at once. */
+export function rateOfSending(arrivalsNs: readonly number[]): number | undefined {
+  let first = Number.POSITIVE_INFINITY;
+  let last = Number.NEGATIVE_INFINITY;
+  for (const ns of arrivalsNs) {
+    first = Math.min(first, ns);
+    last = Math.max(last, ns);
+  }
+  return last > first ? ((arrivalsNs.length - 1) * nsPerS) / (last - first) : undefined;
 }
 
 function smallestClass(slo: NonNullable<Summary['slo']>): RateRun['smallestClass'] {

@@ -3,10 +3,11 @@ import { basename } from 'node:path';
 import { askedBy, UserError } from '@astrolabe/base';
 import { formatOption, fraction, positiveNumber, Verdict, writeStdout } from '@astrolabe/base/cli';
 import { loadCluster } from '@astrolabe/config/cli';
-import { fewestToTellOverload, type Summary, unservable } from '@astrolabe/serving-loop';
+import { fewestToTellOverload, unservable } from '@astrolabe/serving-loop';
 import {
   addBehaviourOptions,
   addInputOptions,
+  type Served,
   type ServingOptions,
   serve,
   servedCluster,
@@ -24,7 +25,7 @@ import {
   formatCapacities,
   threeFigures,
 } from '../capacity/format-capacities.js';
-import { judgeRun, type RateRun } from '../capacity/judge-run.js';
+import { judgeRun, type RateRun, rateOfSending } from '../capacity/judge-run.js';
 
 interface Flags {
   workload: string;
@@ -162,8 +163,9 @@ async function capacityOf(
     const fewest = Math.max(fewestToTellOverload, toJudge);
     const seconds = Math.max(flags.seconds, fewest / ratePerS);
     const dense = askedBy(workloadName(flags), () => atRate(requests, ratePerS, seconds));
-    const summary = await simulate(cluster, dense, options, seconds);
-    const run = judgeRun(ratePerS, summary, flags.attainment);
+    const { summary, results } = await simulate(cluster, dense, options, seconds);
+    const sentPerS = rateOfSending(results.map(({ arrivalNs }) => arrivalNs));
+    const run = judgeRun(ratePerS, summary, flags.attainment, sentPerS);
     if (flags.quiet !== true) process.stderr.write(`report: ${cluster}: ${describe(run)}\n`);
     return run;
   };
@@ -176,9 +178,9 @@ async function simulate(
   requests: readonly Request[],
   options: ServingOptions,
   intervalS: number,
-): Promise<Summary> {
+): Promise<Served> {
   const run = { ...options, clusterConfig: cluster, requests, intervalS, quiet: true };
-  return (await serve({ ...run, output: undefined, stages: undefined })).summary;
+  return await serve({ ...run, output: undefined, stages: undefined });
 }
 
 function describe({ ratePerS, requests, met, failed }: RateRun): string {
