@@ -13,6 +13,7 @@ await runMain('chakra', async () => {
     'trace-generator --cluster-config c.json it.ndjson | chakra split -o run/step',
     'chakra dump --format ndjson run/step.0.et | jq .type',
     'chakra lint run/step --groups run/step.groups.json',
+    'chakra stat run/step.0.et',
     'chakra convert --from llmservingsim old.0.et -o new.0.et',
     'chakra diff run/step other/step --ignore-metadata',
     'chakra view run/step.0.et --around 17 --format html -o slice.html',

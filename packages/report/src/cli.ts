@@ -11,6 +11,8 @@ await runMain('report', async () => {
   const program = makeCommand('report', 'Reports on simulated runs', [
     'report summary out/run',
     'report compare --simulated out/run --real bench/vllm --format json',
+    'report calibrate --cluster-config cluster.json --workload bench.json --real bench.json \\',
+    '    --name "our server" -o calibration.json',
     'report capacity cluster_config/rtx4090.json cluster_config/rtxpro6000.json \\',
     '    --workload cluster_config/workloads/sharegpt-like-300.ndjson --slo ttft=2s,tpot=50ms',
     'report html out/run -o run.html',

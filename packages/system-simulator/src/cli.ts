@@ -56,7 +56,6 @@ await runMain('system-simulator', async () => {
     ],
   )
     .addArgument(inputsArgument('input', 'graph streams or .et files; - is stdin'))
-    .helpOption('-h, --help', 'display help for command')
     .optionsGroup('A cluster file:')
     .option('--cluster-config <file>', 'the cluster: NPUs, links, memory')
     .option('--enable-attn-offloading [bool]', 'as for serving-loop: the host has PIM', booleanFlag)

@@ -11,6 +11,7 @@ await runMain('workload', async () => {
     'workload generate --preset sharegpt --requests 300 --rate 10 --seed 42 > requests.ndjson',
     'workload generate --shape sessions --turns 4 --think 3 | workload stat',
     'workload convert trace.csv.gz --sort -o requests.ndjson',
+    'workload servegen client-models --duration 600 --rate-factor 0.1 -o requests.ndjson',
     'workload lint requests.ndjson --max-model-len 32768',
   ]);
   addGenerate(program);

@@ -27,12 +27,25 @@ export function makeCommand(
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, `${name}: `)),
     });
-  if (examples.length > 0) command.addHelpText('after', helpExamples(examples));
+  command.addHelpText('afterAll', ({ command: shown }) =>
+    helpExamples(shown === command ? examples : examplesOf(`${name} ${shown.name()}`, examples)),
+  );
   return command;
 }
 
-/** A line that begins with a blank goes on with the one before. */
+/** Of a subcommand. A line that begins with a blank goes on with the one before. */
+function examplesOf(words: string, examples: readonly string[]): string[] {
+  const named = new RegExp(`\\b${words}\\b`);
+  const whole: string[][] = [];
+  for (const line of examples) {
+    if (line.startsWith(' ')) whole.at(-1)?.push(line);
+    else whole.push([line]);
+  }
+  return whole.filter((lines) => lines.some((line) => named.test(line))).flat();
+}
+
 function helpExamples(examples: readonly string[]): string {
+  if (examples.length === 0) return '';
   const lines = examples.map((line) => (line.startsWith(' ') ? `  ${line}` : `  $ ${line}`));
   return `\nExamples:\n${lines.join('\n')}`;
 }

@@ -44,7 +44,6 @@ export function addCapacity(program: Command): void {
       'the highest rate of a workload at which a cluster meets its targets and waiting does not grow',
     )
     .argument('<cluster...>', 'cluster files to compare')
-    .helpOption('-h, --help', 'display help for command')
     .optionsGroup('Inputs:')
     .requiredOption('--workload <file>', 'requests whose rate is changed; - is stdin; required');
   addInputOptions(command)
