@@ -11,7 +11,7 @@ export function chunkMoves(
 ): MemoryMove[] {
   const moves = new Map<string, MemoryMove>();
   for (const { tier, key } of chunks) {
-    const device = tier.name === 'cxl' ? key % tier.numDevices : tier.node;
+    const device = tier.name === 'cxl' ? cxlDevice(instance, tier, key) : tier.node;
     instance.npus.forEach((npu, rank) => {
       const id = `${tier.name}/${device}/${npu}`;
       const move = moves.get(id) ?? { npu, tier: tier.name, device, direction, bytes: 0 };
@@ -20,4 +20,13 @@ export function chunkMoves(
     });
   }
   return [...moves.values()];
+}
+
+/**
+ * A chunk goes by its last block's content, and those of a prompt are numbered on: neighbours are a
+ * chunk's blocks apart, and lie on devices in turn.
+ */
+function cxlDevice({ engine }: Instance, tier: TierChunk['tier'], key: number): number {
+  const blocksPerChunk = tier.chunkTokens / engine.blockSize;
+  return Math.floor(key / blocksPerChunk) % tier.numDevices;
 }
