@@ -91,3 +91,18 @@ test('a message without a size: perhaps the other dialect', () => {
     }),
   );
 });
+
+test('a collective of some dimensions, which a cluster does not have', () => {
+  const run = (bits: number, group: string): unknown => {
+    const builder = new GraphBuilder();
+    const node = collective(builder, CollectiveType.allReduce, 4096, group);
+    builder.setInvolvedDims(node, bits, 2);
+    const programs = [{ npus: [0, 1], graph: builder.finish() }];
+    return replay(spec(2), [set(0, programs, { groups: { 7: [0, 1] } })])[0].finishNs;
+  };
+  expect(() => run(1, '')).toThrow(
+    'NPU 0: node 0 ("collective"): involved_dim chooses dimensions, and a cluster has none',
+  );
+  expect(() => run(0, '0')).toThrow('involved_dim');
+  expect(run(3, '')).toBe(run(1, '7'));
+});

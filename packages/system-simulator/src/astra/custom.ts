@@ -22,6 +22,7 @@ const rules: NodeRules = {
   memorySlot: 'none',
   ctrlDeps: true,
   refuseCycles: false,
+  dimensions: true,
 };
 
 interface CustomRun {

@@ -73,6 +73,7 @@ export function nodeRules({ system, repairs }: AstraInputs): NodeRules {
     memorySlot: 'comm',
     ctrlDeps: true,
     refuseCycles: repairs.wakeAfterSkip,
+    dimensions: true,
     ...(system.roofline
       ? {
           roofline: {

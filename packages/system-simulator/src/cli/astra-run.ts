@@ -22,6 +22,7 @@ import { nonNegative, readAstraInputs } from './astra-inputs.js';
 import { parseSlowdown, Recorders, tellCounters } from './recorders.js';
 import { deadlockMessage } from './run-graphs.js';
 import { staticFindings } from './static-checks.js';
+import { timelessNote } from './timeless.js';
 
 interface Options {
   readonly workloadConfiguration: string;
@@ -156,6 +157,9 @@ export async function runAstraCommand(command: Command): Promise<void> {
     const findings = staticFindings(inputs);
     if (findings.length > 0) throw new Verdict(`refused:\n  ${findings.join('\n  ')}`);
   }
+  const isReplay = !inputs.system.roofline || inputs.system.replayOnly;
+  const note = isReplay ? timelessNote(inputs.graphs, '1 ns each') : undefined;
+  if (note !== undefined) process.stderr.write(`system-simulator: ${note}\n`);
   const recorders = new Recorders(options);
   // Shortcuts pass links by.
   const counted = options.counters !== undefined || options.summary === true;

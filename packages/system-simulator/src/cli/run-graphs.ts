@@ -32,6 +32,7 @@ import { expandOperand, npuOfFile, openBytes, readGraphFile } from '@astrolabe/c
 import type { AnsweredBy } from '../completion.js';
 import type { Machine } from '../machine.js';
 import type { StuckReport } from '../stuck.js';
+import { timelessNote } from './timeless.js';
 
 export interface RunGraphsOptions {
   readonly machine: Machine;
@@ -49,8 +50,12 @@ export interface RunGraphsOptions {
 export async function runGraphs(options: RunGraphsOptions): Promise<void> {
   const { machine } = options;
   const source = options.control ? controlLines(options) : graphStream(options);
+  let isFirst = true;
   for await (const item of source) {
     if (!('advanceNs' in item)) {
+      // The first tells for all, and costs a live run nothing later.
+      if (isFirst) tellTimeless(item);
+      isFirst = false;
       machine.submit(item);
       continue;
     }
@@ -67,6 +72,12 @@ export async function runGraphs(options: RunGraphsOptions): Promise<void> {
   }
   await options.atEnd();
   refuseStuck(machine, Number.POSITIVE_INFINITY);
+}
+
+function tellTimeless({ programs }: GraphSet): void {
+  const graphs = programs.map(({ graph }) => graph);
+  const note = timelessNote(graphs, 'no time on a cluster');
+  if (note !== undefined) process.stderr.write(`system-simulator: ${note}\n`);
 }
 
 /** ASTRA-sim's groups file; any name of a group will do. @param path with `empty` in it means none */

@@ -34,6 +34,8 @@ export interface NodeRules {
   readonly ctrlDeps: boolean;
   /** Nodes on a dependency cycle are an error; otherwise they never run. */
   readonly refuseCycles: boolean;
+  /** The network has dimensions, of which `involved_dim` may choose some. */
+  readonly dimensions: boolean;
 }
 
 export const defaultRules: NodeRules = {
@@ -42,6 +44,7 @@ export const defaultRules: NodeRules = {
   memorySlot: 'none',
   ctrlDeps: true,
   refuseCycles: true,
+  dimensions: false,
 };
 
 export interface Program {

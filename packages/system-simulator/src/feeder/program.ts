@@ -180,6 +180,7 @@ function operationOf(graph: ExecutionGraph, r: number, rules: NodeRules, at: str
       return graph.tensorSizeBytes[r] === 0 ? Op.skip : Op.compute;
     case NodeType.commColl:
       require(graph, r, Attr.commType, 'comm_type', at);
+      if (!rules.dimensions) refuseDimensions(graph, r, at);
       return collectiveOperation(graph, r, at);
     case NodeType.commSend:
       require(graph, r, Attr.commDst, 'comm_dst', at);
@@ -200,6 +201,18 @@ function operationOf(graph: ExecutionGraph, r: number, rules: NodeRules, at: str
     default:
       return Op.skip;
   }
+}
+
+/** What cannot be honoured must not pass as a collective of everybody. A named group comes first anyway. */
+function refuseDimensions(graph: ExecutionGraph, r: number, at: string): void {
+  if ((graph.present[r] & Attr.involvedDim) === 0) return;
+  const isAll = graph.involvedDims[r] === 2 ** graph.involvedDimCount[r] - 1;
+  const group = graph.strings[graph.pgName[r]];
+  if (isAll || (group !== '' && group !== '0')) return;
+  throw new UserError('involved_dim chooses dimensions, and a cluster has none', {
+    at: place(graph, r, at),
+    hint: 'name a group (pg_name), or give the network with --network-configuration',
+  });
 }
 
 function collectiveOperation(graph: ExecutionGraph, r: number, at: string): number {

@@ -70,7 +70,7 @@ export class ForkMachine implements NodeActions {
     this.memory = new MemoryTiers(this.core, memoryTiers(memory), (task) =>
       this.feeder.finish(task),
     );
-    this.rules = { ...defaultRules, ctrlDeps: false };
+    this.rules = { ...defaultRules, ctrlDeps: false, dimensions: true };
     this.computeNs = new Float64Array(this.numNpus);
     this.core.layers = (kind, arg) => this.handle(kind, arg);
   }
