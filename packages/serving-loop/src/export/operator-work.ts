@@ -99,6 +99,8 @@ const shaped: Readonly<Record<string, WorkOf>> = {
   embedding: (s) => elementwise(s.tokens, s.tokens * s.hidden, s, s.tokens * s.hidden),
   input_layernorm: layerNorm,
   post_layernorm: layerNorm,
+  post_attention_layernorm: layerNorm,
+  post_feedforward_layernorm: layerNorm,
   final_layernorm: (s) => elementwise(2 * s.tokens * s.hidden, s.tokens * s.hidden, s, s.hidden),
   qkv_proj: (s) => gemm(s.tokens, s.hidden, s.q + 2 * s.kv, s),
   q_proj: (s) => gemm(s.tokens, s.hidden, s.q, s),
