@@ -43,7 +43,12 @@ export interface AstraFiles {
 /** @throws UserError naming file and place */
 export function readAstraInputs(files: AstraFiles): AstraInputs {
   const { mode } = files;
-  const network = parseAstraNetwork(readText(files.network), files.network, mode);
+  const networkText = readText(files.network);
+  const network = parseAstraNetwork(networkText, files.network, mode);
+  if (mode === 'compat' && /^links\s*:/m.test(networkText)) {
+    const note = 'links are ours, and are not read without --compat off';
+    process.stderr.write(`system-simulator: ${files.network}: ${note}\n`);
+  }
   const numNpus = network.npus_count.reduce((product, n) => product * n, 1);
   const groups = files.groups.includes('empty') ? {} : readJson(files.groups);
   const system = parseAstraSystem(readJson(files.system), files.system, mode);

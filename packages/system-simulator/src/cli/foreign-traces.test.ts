@@ -125,6 +125,22 @@ describe("with ASTRA-sim's files", () => {
   });
 });
 
+test("unequal links are told where ASTRA-sim's way of reading passes them by", () => {
+  const lines = ['topology: [Ring]', 'npus_count: [4]', 'bandwidth: [50]', 'latency: [500]'];
+  const network = join(folder, 'links.yml');
+  writeFileSync(network, [...lines, 'links:', '  - { npu: 0, bandwidth: 1 }', ''].join('\n'));
+  const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  expect(readAstraInputs(files('numbers', { network })).network.links).toHaveLength(1);
+  expect(stderr).not.toHaveBeenCalled();
+  expect(
+    readAstraInputs(files('numbers', { network, mode: 'compat' })).network.links,
+  ).toBeUndefined();
+  expect(stderr).toHaveBeenCalledWith(
+    `system-simulator: ${network}: links are ours, and are not read without --compat off\n`,
+  );
+  stderr.mockRestore();
+});
+
 describe.skipIf(!isBuilt)('on a cluster (needs npm run build)', () => {
   function run(args: readonly string[]): { rc: number; out: string; err: string } {
     const cluster = ['--cluster-config', `${shipped}tp2-pp2.json`];
