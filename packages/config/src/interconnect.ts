@@ -86,6 +86,13 @@ export const kvTransferSchema = z.strictObject({
     .nonnegative()
     .default(0)
     .describe('delay of the first transfer between two instances'),
+  release_after_s: z
+    .number()
+    .positive()
+    .default(480)
+    .describe(
+      'pull: prefill frees the blocks of a prompt so long after it, fetched or not (vLLM: 480 s)',
+    ),
 });
 
 export type KvTransferOptions = z.infer<typeof kvTransferSchema>;
@@ -96,4 +103,5 @@ export const defaultKvTransfer: KvTransferOptions = {
   granularity: 'whole',
   first_token: 'decode',
   handshake_ns: 0,
+  release_after_s: 480,
 };

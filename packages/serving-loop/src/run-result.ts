@@ -42,5 +42,7 @@ export interface RunResult {
     readonly tokens: number;
     /** Prompts computed for decode instances, by prefill instance. */
     readonly prefills: ReadonlyMap<number, number>;
+    /** Prompts whose blocks prefill freed before they were fetched. */
+    readonly released: number;
   };
 }

@@ -136,7 +136,8 @@ class ServingRun {
     const total = this.states.length;
     while (this.finished < total) {
       const nextArrivalNs = this.arrivals.nextNs + hostTerms.frontEndDelayNs;
-      const nextNs = Math.min(nextArrivalNs, this.timeouts.nextNs);
+      const { disaggregation, timeouts } = this;
+      const nextNs = Math.min(nextArrivalNs, timeouts.nextNs, disaggregation.nextReleaseNs);
       const completion = await backend.next(nextNs);
       this.lastOfInterval.before(this.onlyBatchEnd(completion));
       if (completion === undefined) {
@@ -144,6 +145,7 @@ class ServingRun {
         this.nowNs = nextNs;
         this.deliver(nextNs);
         this.expire(nextNs);
+        disaggregation.releaseOverdue(nextNs);
         continue;
       }
       this.nowNs = Math.max(this.nowNs, completion.finishNs);
@@ -183,6 +185,7 @@ class ServingRun {
         count: this.disaggregation.numTransfers,
         tokens: this.disaggregation.transferredTokens,
         prefills: this.disaggregation.numPrefills,
+        released: this.disaggregation.numReleased,
       },
     };
   }

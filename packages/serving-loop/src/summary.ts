@@ -92,7 +92,15 @@ export const summarySchema = z.strictObject({
   prefixHitTokens: count,
   instances: z.array(instanceSummarySchema).readonly(),
   kvTransfers: z
-    .strictObject({ count, tokens: count })
+    .strictObject({
+      count,
+      tokens: count,
+      releasedUnfetched: count
+        .optional()
+        .describe(
+          'prompts whose blocks prefill freed before they were fetched; only when there are',
+        ),
+    })
     .optional()
     .describe('from prefill to decode instances, in whole blocks'),
   fitted: z.array(z.string()).readonly(),
@@ -178,9 +186,7 @@ export function summarise(
     outputTokens,
     prefixHitTokens: sum((row) => row.prefixHitTokens),
     instances: summariseInstances(run, results),
-    ...(run.transfers.count === 0
-      ? {}
-      : { kvTransfers: { count: run.transfers.count, tokens: run.transfers.tokens } }),
+    ...(run.transfers.count === 0 ? {} : { kvTransfers: transfersOf(run.transfers) }),
     fitted: isForeign(context.foreign ?? {}) ? [] : context.fitted,
     lookups: context.lookups ?? null,
     saturation: run.saturation,
@@ -301,6 +307,14 @@ function handedOver({ engines, states }: RunResult): (number | null)[] | undefin
   });
 }
 
+function transfersOf({
+  count,
+  tokens,
+  released,
+}: RunResult['transfers']): NonNullable<Summary['kvTransfers']> {
+  return { count, tokens, ...(released === 0 ? {} : { releasedUnfetched: released }) };
+}
+
 function sloOf(
   run: RunResult,
   results: readonly RequestResult[],
@@ -355,8 +369,12 @@ export function formatSummary(summary: Summary): string {
     `preemptions   ${summary.preemptions}, ${summary.recomputedTokens} tokens recomputed`,
   );
   if (summary.kvTransfers !== undefined) {
-    const { count, tokens } = summary.kvTransfers;
-    lines.push(`KV transfers  ${count}, ${tokens} tokens from prefill to decode instances`);
+    const { count, tokens, releasedUnfetched } = summary.kvTransfers;
+    const lost =
+      releasedUnfetched === undefined
+        ? ''
+        : `; prefill freed ${releasedUnfetched} prompts before they were fetched: their KV may be overwritten`;
+    lines.push(`KV transfers  ${count}, ${tokens} tokens from prefill to decode instances${lost}`);
   }
   for (const instance of summary.instances) {
     const served =

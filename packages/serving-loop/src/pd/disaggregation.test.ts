@@ -113,6 +113,31 @@ describe('pull', () => {
     for (const { kv } of result.engines) expect(kv.pool.usedBlocks).toBe(0);
   });
 
+  it('blocks that nobody fetches in time are freed, and the next prompt has them', async () => {
+    // Decode holds one request: 0 is fetched 10..14 and ends at 44 + 30; 1, prefilled at 24, waits.
+    const long = [request(0, 0, { outputTokens: 6 }), request(1, 0), request(2, 0)];
+    const small = { decode: [{ kv_blocks: 4 }], prefill: [{ kv_blocks: 4 }] };
+    const kept = await run(long, small);
+    expect(kept.result.transfers.released).toBe(0);
+    expect(kept.rows.map((row) => row.scheduledNs)).toEqual([0, ms(14), ms(78)]);
+    const freed = await run(long, { ...small, kvTransfer: { release_after_s: 0.02 } });
+    // Prefilled at 24, freed at 44: the third prompt starts 34 ms earlier, and is freed in turn.
+    expect(freed.rows.map((row) => row.scheduledNs)).toEqual([0, ms(14), ms(44)]);
+    expect(freed.rows.map((row) => row.status)).toEqual(['finished', 'finished', 'finished']);
+    expect(freed.machine.transferred.map(({ releaseNs }) => releaseNs)).toEqual(
+      kept.machine.transferred
+        .map(({ releaseNs }) => releaseNs)
+        .slice(0, 2)
+        .concat(ms(108)),
+    );
+    for (const { kv } of freed.result.engines) expect(kv.pool.usedBlocks).toBe(0);
+    const context = { fitted: [], lookups: undefined };
+    const { kvTransfers } = summarise(freed.result, freed.rows, context);
+    expect(kvTransfers).toMatchObject({ releasedUnfetched: 2 });
+    const plain = summarise(kept.result, kept.rows, context);
+    expect(plain.kvTransfers).not.toHaveProperty('releasedUnfetched');
+  });
+
   it('back-pressure: a prefill waits until pinned blocks are handed over', async () => {
     // Prefill has room for one prompt (2 of 3 blocks): the second starts when the first has gone.
     const { rows } = await run([request(0, 0), request(1, 0)], { prefill: [{ kv_blocks: 4 }] });

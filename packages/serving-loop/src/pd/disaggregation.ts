@@ -7,10 +7,13 @@
  *   push: the decode instance is named on arrival and reserves blocks first; then prefill, which
  *     sends the KV when it ends, or layer by layer while it computes
  *
+ * What nobody has fetched in time prefill frees all the same, as vLLM does (`get_finished` of its NIXL
+ * worker): the transfer then reads blocks that others may have overwritten, and nobody notices.
+ *
  * Each waits in one direction only, so that full pools delay but never lock. A transfer's end frees
  * the prefill's blocks; both instances notice it with their next steps.
  */
-import { assert } from '@astrolabe/base';
+import { assert, nsPerS } from '@astrolabe/base';
 import type { KvTransferOptions } from '@astrolabe/config';
 import type { Iteration, Transfer } from '@astrolabe/trace-generator';
 import type { InstanceEngine } from '../instance-engine.js';
@@ -40,6 +43,10 @@ interface HandOff {
   reserved: boolean;
   prefilled: boolean;
   openTransfers: number;
+  /** When prefill frees its blocks, if they are still pinned then. */
+  releaseNs: number;
+  /** They are not pinned any more. */
+  released: boolean;
 }
 
 export class Disaggregation {
@@ -47,6 +54,8 @@ export class Disaggregation {
   numTransfers = 0;
   /** Tokens whose KV moved, in whole blocks. */
   transferredTokens = 0;
+  /** Prompts whose blocks were freed before all of them were fetched. */
+  numReleased = 0;
   /** Prompts computed for others, by instance. */
   readonly numPrefills = new Map<number, number>();
   private readonly options: KvTransferOptions;
@@ -54,6 +63,9 @@ export class Disaggregation {
   private readonly byRequest = new Map<number, HandOff>();
   private readonly byTransfer = new Map<number, HandOff>();
   private readonly acquainted = new Set<string>();
+  /** Prefilled prompts that are fetched by their decode instances, in order of their ends. */
+  private readonly pinned: HandOff[] = [];
+  private firstPinned = 0;
 
   constructor(options: KvTransferOptions, events: DisaggregationEvents) {
     this.options = options;
@@ -76,6 +88,8 @@ export class Disaggregation {
       reserved: false,
       prefilled: false,
       openTransfers: 0,
+      releaseNs: Number.POSITIVE_INFINITY,
+      released: false,
     };
     this.byRequest.set(request.index, handOff);
     request.needsRemoteKv = true;
@@ -142,8 +156,35 @@ export class Disaggregation {
     request.preemptions += leg.preemptions;
     request.recomputedTokens += leg.recomputedTokens;
     if (this.options.first_token === 'prefill' && this.giveFirstToken(handOff, nowNs)) return;
-    if (this.options.initiate === 'pull') this.askDecode(handOff).start(nowNs);
-    else this.sendRest(handOff, nowNs);
+    if (this.options.initiate === 'pull') {
+      handOff.releaseNs = nowNs + Math.round(this.options.release_after_s * nsPerS);
+      this.pinned.push(handOff);
+      this.askDecode(handOff).start(nowNs);
+    } else this.sendRest(handOff, nowNs);
+  }
+
+  /** When the next prompt's blocks are freed, fetched or not. */
+  get nextReleaseNs(): number {
+    while (this.pinned[this.firstPinned]?.released === true) this.firstPinned++;
+    if (this.firstPinned > 1000) {
+      this.pinned.splice(0, this.firstPinned);
+      this.firstPinned = 0;
+    }
+    return this.pinned[this.firstPinned]?.releaseNs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Frees blocks that were pinned for too long by now. */
+  releaseOverdue(nowNs: number): void {
+    while (this.nextReleaseNs <= nowNs) {
+      this.numReleased++;
+      this.release(this.pinned[this.firstPinned], nowNs);
+    }
+  }
+
+  private release(handOff: HandOff, nowNs: number): void {
+    if (handOff.released) return;
+    handOff.released = true;
+    handOff.prefill.handedOver(handOff.leg, nowNs);
   }
 
   /** The prefill's token is the client's first. @returns whether it was the last */
@@ -218,11 +259,11 @@ export class Disaggregation {
   }
 
   private endIfComplete(handOff: HandOff, nowNs: number): void {
-    const { request, leg, prefill, decode } = handOff;
+    const { request, decode } = handOff;
     if (!handOff.prefilled || !handOff.reserved || handOff.openTransfers > 0) return;
     assert(decode !== undefined, 'complete without a receiver');
     this.byRequest.delete(request.index);
-    prefill.handedOver(leg, nowNs);
+    this.release(handOff, nowNs);
     const recomputed = this.options.first_token === 'decode' ? 1 : 0;
     decode.kvArrived(request, request.promptTokens - recomputed, nowNs);
   }
