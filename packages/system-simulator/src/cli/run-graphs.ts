@@ -80,9 +80,9 @@ function tellTimeless({ programs }: GraphSet): void {
   if (note !== undefined) process.stderr.write(`system-simulator: ${note}\n`);
 }
 
-/** ASTRA-sim's groups file; any name of a group will do. @param path with `empty` in it means none */
+/** ASTRA-sim's groups file; any name of a group will do. @param path `empty` means none */
 export function readGroups(path: string): Groups {
-  return path.includes('empty') ? {} : parseWith(groupsSchema, readJson(path), path);
+  return path === 'empty' ? {} : parseWith(groupsSchema, readJson(path), path);
 }
 
 /** Waiting for ever is told at once, with who waits for what. */
