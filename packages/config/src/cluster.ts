@@ -193,7 +193,7 @@ export const nodeSchema = z.strictObject({
   storage: storageSchema.optional().describe('below host memory'),
   host_link_bw: amount
     .default(defaultHostLinkGBps)
-    .describe('GB/s between each device and host memory, each way; PCIe'),
+    .describe('GB/s of 10^9 between each device and host memory, each way; PCIe'),
   link_bw: amount
     .optional()
     .describe('GB/s per direction between devices of this node; default: as the cluster says'),
