@@ -16,4 +16,5 @@ export { OperatorLine } from './operator-line.js';
 export { type OperatorPower, operatorPowerOf } from './operator-power.js';
 export * from './profile-table.js';
 export { rooflineTable } from './roofline.js';
+export { fillsGrid } from './scattered-times.js';
 export * from './table-model.js';

@@ -4,13 +4,14 @@
  * points and, with the weight of what serving meets, to the interpolated table between them: sums
  * over batches come out right although single values between knots are a little off.
  */
-import { Random } from '@astrolabe/base';
+import { Random, UserError } from '@astrolabe/base';
 import {
   AttentionGrid,
   type AttentionPoints,
   compileFitted,
   type FitError,
   type FittedTp,
+  fillsGrid,
 } from '@astrolabe/profile';
 import { summarise } from './fit-errors.js';
 import { fitGrid, type GridPoints, type Knots, spreadKnots, toFittedGrid } from './fit-grid.js';
@@ -33,15 +34,32 @@ const mixedSamples = 8000;
 const sampleWeight = 5;
 const folds = 5;
 
+/** @throws UserError scattered points: between them a fit has nothing to hold on to */
+export function requireGrids(points: AttentionPoints): void {
+  const parts = [
+    ['decodes', (q: number, n: number) => q === 0 && n > 0],
+    ['one chunk', (q: number, n: number) => q > 0 && n === 0],
+    ['mixed', (q: number, n: number) => q > 0 && n > 0],
+  ] as const;
+  for (const [what, wanted] of parts) {
+    const { chunk, context, decodes, decodeContext } = subset(points, wanted);
+    if (chunk.length === 0 || fillsGrid([chunk, context, decodes, decodeContext])) continue;
+    throw new UserError(
+      `attention, ${what}: ${chunk.length} points that form no grid cannot be fitted`,
+      { hint: 'use the table itself: lookups go by its nearest points' },
+    );
+  }
+}
+
 export function fitAttention(
   points: AttentionPoints,
   options: AttentionFitOptions,
 ): FittedAttention {
-  const table = new AttentionGrid(points);
-  const random = new Random(1, 'attention fit');
   const decodes = subset(points, (q, n) => q === 0 && n > 0);
   const chunks = subset(points, (q, n) => q > 0 && n === 0);
   const both = subset(points, (q, n) => q > 0 && n > 0);
+  const table = new AttentionGrid(points);
+  const random = new Random(1, 'attention fit');
   const fitted: FittedAttention = {};
   if (decodes.timeNs.length > 0) {
     const knots = {

@@ -23,6 +23,7 @@ import {
   attentionErrors,
   distinct,
   fitAttention,
+  requireGrids,
 } from './fit-attention.js';
 import { gridErrors, lineErrors } from './fit-errors.js';
 import { fitGrid, toFittedGrid } from './fit-grid.js';
@@ -43,7 +44,7 @@ export const defaultFit: FitOptions = {
   mixedRank: 3,
 };
 
-/** @throws UserError a time of 0: errors are relative */
+/** @throws UserError a time of 0, as errors are relative; attention that forms no grid */
 export function fitProfile(table: ProfileTable, options: FitOptions = defaultFit): FittedProfile {
   const zero = table.values.durationNs.findIndex((ns) => !(ns > 0));
   if (zero >= 0) {
@@ -74,6 +75,7 @@ function fitTp(table: ProfileTable, tp: number, options: FitOptions): FittedTp {
   };
   if (rows.attention.length > 0) {
     const points = attentionPoints(table, rows.attention);
+    requireGrids(points);
     fitted.attention = fitAttention(points, options);
     Object.assign(errors, attentionErrors(points, options));
   }

@@ -4,7 +4,12 @@
  */
 import { existsSync } from 'node:fs';
 import { Random } from '@astrolabe/base';
-import { type AttentionBatch, type LatencyModel, ProfileTableBuilder } from '@astrolabe/profile';
+import {
+  type AttentionBatch,
+  type LatencyModel,
+  ProfileTableBuilder,
+  profileInfoSchema,
+} from '@astrolabe/profile';
 import { describe, expect, test } from 'vitest';
 import { openProfiles } from '../cli/open-profiles.js';
 import { gridErrors, lineAt, lineErrors } from './fit-errors.js';
@@ -128,6 +133,19 @@ function replay(model: LatencyModel, operators: readonly string[], steps: readon
   }
   return totalNs;
 }
+
+test('attention that forms no grid is refused', () => {
+  const builder = new ProfileTableBuilder();
+  const row = { kind: 'attention', operator: 'attention', tp: 1, durationNs: 9000 } as const;
+  for (let i = 1; i <= 9; i++) {
+    const chunk = { tokens: 16 * i, contextTokens: i * i };
+    builder.add({ ...row, ...chunk, sequences: 2 * i, decodeContextTokens: 100 * i });
+  }
+  const info = { hardware: 'G', model: 'o/M', dtype: 'bf16', source: 's', measurement: 'kernel' };
+  expect(() => fitProfile(builder.build(profileInfoSchema.parse(info)))).toThrow(
+    'attention, mixed: 9 points that form no grid cannot be fitted',
+  );
+});
 
 test('a time of 0 is refused with its row', () => {
   const builder = new ProfileTableBuilder();
