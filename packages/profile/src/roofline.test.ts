@@ -108,6 +108,20 @@ test('quantised weights are read in fewer bytes, and multiplied in their type wh
   expect(times(4).perSequenceNs('lm_head', 1, 1)).toBe(plain.perSequenceNs('lm_head', 1, 1));
 });
 
+test('all experts, and those that one token reaches, are in the table, also where no power of two', () => {
+  const moe = { numExperts: 160, expertsPerToken: 6, intermediateSize: 1024 };
+  const model = modelOfTable(rooflineTable(device, { ...shape, moe }, 'bf16', [1]));
+  for (const [tokens, activated] of [
+    [1, 6],
+    [1, 4],
+    [128, 160],
+    [1024, 160],
+  ]) {
+    model.moeNs(1, tokens, activated);
+  }
+  expect(model.counters).toMatchObject({ exact: 4, extrapolated: 0 });
+});
+
 test('units without tiles do the arithmetic of one row; decodes start on vector units', () => {
   const few = { ...device, compute_units: 8 };
   const model = (change: object) =>

@@ -337,6 +337,13 @@ function kvBytes(rank: Rank): number {
   return 2 * Math.max(1, Math.floor(shape.numKvHeads / tp)) * shape.headDim * rank.bytes;
 }
 
+/** 1, 2, 4 and so on, and `most`: 160 experts, or the 6 that one token reaches. */
+function doublings(most: number): number[] {
+  const counts: number[] = [];
+  for (let count = 1; count < most; count *= 2) counts.push(count);
+  return [...counts, most];
+}
+
 /** Gate, then the activated experts' gate-up and down projections as one grouped GEMM each. */
 function addMoe(rank: Rank, into: ProfileTableBuilder): void {
   const { shape, tp, device } = rank;
@@ -346,7 +353,7 @@ function addMoe(rank: Rank, into: ProfileTableBuilder): void {
   const experts = withWeightsOf(rank, 'experts');
   for (const tokens of tokenGrid.filter((key) => Number.isInteger(Math.log2(key)))) {
     const most = Math.min(moe.numExperts, tokens * moe.expertsPerToken);
-    for (let activated = 1; activated <= most; activated *= 2) {
+    for (const activated of doublings(most)) {
       const rows = (tokens * moe.expertsPerToken) / activated;
       const tile = device.works_in_tiles ? expertTile : 1;
       const tileRows = Math.ceil(rows / tile) * tile;
