@@ -1,7 +1,7 @@
 /** Capacities that rest on unlike things are said to; like ones are not talked about. */
 import { expect, test } from 'vitest';
 import { exampleSummary } from '../example-summary.test-helper.js';
-import { scarceClasses, unlikeBases } from './comparability.js';
+import { lateSenders, scarceClasses, unlikeBases } from './comparability.js';
 import type { ClusterCapacity } from './format-capacities.js';
 import { judgeRun, type RateRun } from './judge-run.js';
 
@@ -41,6 +41,17 @@ test('a class in which a single miss is too many', () => {
   expect(scarceClasses([of('chat', 100)], 0.99)).toEqual([]);
   expect(scarceClasses([of('chat', 5)], 1)).toEqual([]);
   expect(scarceClasses([capacity('b', {})], 0.99)).toEqual([]);
+});
+
+test('a rate at which sessions could not send', () => {
+  const of = (ratePerS: number, sentPerS: number): ClusterCapacity => ({
+    ...capacity('a', {}),
+    best: { ...run, ratePerS, sentPerS },
+  });
+  expect(lateSenders([of(14.6, 1.444)])).toEqual([
+    'a: at 14.6 requests/s sessions wait for their answers and users: 1.44 were sent; raise --seconds until both are near',
+  ]);
+  expect(lateSenders([of(10, 9.1), of(10, 10.2), capacity('b', {})])).toEqual([]);
 });
 
 test('the smallest class is that of the fewest requests', () => {

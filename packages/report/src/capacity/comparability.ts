@@ -33,6 +33,20 @@ export function scarceClasses(found: readonly ClusterCapacity[], attainment: num
   });
 }
 
+/** Requests are sent so much later than asked that the rate in the table is another. */
+const lateShare = 0.9;
+
+/** @returns a note per cluster at whose rate clients could not send, as they waited for answers */
+export function lateSenders(found: readonly ClusterCapacity[]): string[] {
+  return found.flatMap(({ cluster, best }) => {
+    if (best === undefined || best.sentPerS >= lateShare * best.ratePerS) return [];
+    return [
+      `${cluster}: at ${threeFigures(best.ratePerS)} requests/s sessions wait for their answers and ` +
+        `users: ${threeFigures(best.sentPerS)} were sent; raise --seconds until both are near`,
+    ];
+  });
+}
+
 type Run = ClusterCapacity['probes'][number];
 
 function groups(

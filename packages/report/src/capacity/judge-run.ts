@@ -10,6 +10,8 @@ export interface RateRun extends Probe {
   /** Lowest over the classes of requests; null without targets. */
   readonly attainment: number | null;
   readonly requests: number;
+  /** Requests/s that clients really sent: with sessions, which wait for their answers, less. */
+  readonly sentPerS: number;
   readonly ttftP99Ms: number | null;
   readonly tpotP99Ms: number | null;
   /** As long as requests come, where they are borne; else over the makespan. */
@@ -30,7 +32,7 @@ export interface RateRun extends Probe {
 
 /**
  * @param atLeast share of requests that must meet their targets
- * @param sentPerS rate at which requests were really sent: with sessions less than `ratePerS`
+ * @param sentPerS see `RateRun`
  */
 export function judgeRun(
   ratePerS: number,
@@ -59,6 +61,7 @@ export function judgeRun(
     failed,
     attainment: slo.length === 0 ? null : Math.min(...slo.map(({ attainment }) => attainment)),
     requests: requests.total,
+    sentPerS,
     ttftP99Ms: ttftMs?.p99 ?? null,
     tpotP99Ms: tpotMs?.p99 ?? null,
     outputTokensPerS,

@@ -17,7 +17,7 @@ import {
 import { atRate, type Request, RequestDropper } from '@astrolabe/workload';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type Command, InvalidArgumentError } from 'commander';
-import { scarceClasses, unlikeBases } from '../capacity/comparability.js';
+import { lateSenders, scarceClasses, unlikeBases } from '../capacity/comparability.js';
 import { fewestToJudge } from '../capacity/fewest-requests.js';
 import { type Capacity, findCapacity } from '../capacity/find-capacity.js';
 import {
@@ -81,6 +81,7 @@ export function addCapacity(program: Command): void {
     }
     unlikeBases(found).forEach(note);
     scarceClasses(found, flags.attainment).forEach(note);
+    lateSenders(found).forEach(note);
     await writeStdout(
       flags.format === 'text'
         ? formatCapacities(found, {
