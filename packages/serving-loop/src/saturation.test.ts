@@ -28,6 +28,18 @@ describe('saturation', () => {
     expect((await saturationOf({ max_num_batched_tokens: 512 }, prompts)).binds).toBe('budget');
   });
 
+  it('does not call a limit what is waited for in less than a tenth of the steps', async () => {
+    // The second of two requests of 20 steps comes in the course of the first.
+    const after = (gapNs: number) => saturationOf({ max_num_seqs: 1 }, { count: 2, gapNs });
+    const [early, late] = [await after(130_000), await after(180_000)];
+    expect(early.waitedFor.seats).toBeGreaterThan(0.1);
+    expect(early.waitedFor.seats).toBeLessThan(0.2);
+    expect(early.binds).toBe('seats');
+    expect(late.waitedFor.seats).toBeGreaterThan(0);
+    expect(late.waitedFor.seats).toBeLessThan(0.1);
+    expect(late.binds).not.toBe('seats');
+  });
+
   it('tells bandwidth from compute by the bytes of a step', async () => {
     // The example model's 226 kB of weights pass at 1000 GB/s in 0.2 us of a step of 10 us.
     const slow = { npu_mem: { mem_size: 1, mem_bw: 20 } };

@@ -48,6 +48,13 @@ describe('trustCard', () => {
     expect(overloadLine(given)).toContain('requests came 2.0 times as fast as they were served');
   });
 
+  it('compares the last quarter of arrivals with the first', () => {
+    const steps = (last: number) => results(16, (i) => (i < 12 ? 1 : last));
+    expect(card({ results: steps(2.1) }).overloaded).toBe(true);
+    expect(card({ results: steps(2) }).overloaded).toBe(false);
+    expect(card({ results: results(16, (i) => (i < 13 ? 1 : 2.1)) }).overloaded).toBe(false);
+  });
+
   it('knows a load of one, however long the last answers take', () => {
     const rows = results(16, () => 0.1);
     const last = { ...rows[15], finishNs: 300e9, latencyNs: 285e9 };

@@ -70,6 +70,16 @@ describe('routing policies', () => {
     expect(choices('prefix-aware', swamped, [request(0, { hits: [0, 80] })])).toEqual([0]);
   });
 
+  it('prefix-aware: 30 % is enough, 64 more is not too many, nor is half as many again', () => {
+    const choose = (hits: number, least: number, most: number): number[] => {
+      const two = [instance(0, { numRunning: least }), instance(1, { numRunning: most })];
+      return choices('prefix-aware', two, [request(0, { hits: [0, hits] })]);
+    };
+    expect([choose(30, 0, 1), choose(29, 0, 1)]).toEqual([[1], [0]]);
+    expect([choose(80, 0, 64), choose(80, 0, 65)]).toEqual([[1], [0]]);
+    expect([choose(80, 200, 300), choose(80, 200, 301)]).toEqual([[1], [0]]);
+  });
+
   it('session-affine keeps a conversation where it began', () => {
     const turns = ['a', 'b', 'a', 'b', 'a'].map((session, index) => request(index, { session }));
     expect(choices('session-affine', [instance(0), instance(1)], turns)).toEqual([0, 1, 0, 1, 0]);

@@ -342,7 +342,7 @@ describe('ShareGPT', () => {
         { from: 'human', value: 'Hello there' },
         { from: 'gpt', value: 'General Kenobi!' },
         { from: 'human', value: 'Go on' },
-        { from: 'gpt', value: 'No' },
+        { from: 'assistant', value: 'No' },
       ],
     },
     { id: 'd', conversations: [{ from: 'gpt', value: 'alone' }] },
