@@ -6,7 +6,7 @@ import { assert, UserError } from '@astrolabe/base';
 import { z } from 'zod';
 import type { ExecutionGraph, GraphSet, Program } from './graph.js';
 import { GraphBuilder } from './graph-builder.js';
-import { addGroups, definedGroups, type Groups } from './process-groups.js';
+import { type Groups, withGroups } from './process-groups.js';
 import { readStreamMetadata, type StreamMetadata, writeStreamMetadata } from './stream-metadata.js';
 
 /** One graph per NPU in ascending order of NPU, each with the stream metadata of the set. */
@@ -136,8 +136,7 @@ export class GraphSetGatherer {
       iteration: set.fields.iteration ?? 0,
       releaseNs: set.fields.releaseNs ?? 0,
       lane: set.fields.lane ?? 0,
-      programs,
-      groups: { ...definedGroups(programs), ...this.groups, ...set.groups },
+      ...withGroups(programs, { ...this.groups, ...set.groups }),
     };
   }
 }
@@ -146,4 +145,18 @@ interface OpenSet {
   readonly fields: StreamMetadata;
   readonly graphs: Map<number, ExecutionGraph>;
   readonly groups: Record<string, readonly number[]>;
+}
+
+/** @throws UserError a group that an earlier graph of the iteration has with other members */
+function addGroups(known: OpenSet['groups'], more: StreamMetadata['groups'], at: string): void {
+  for (const [name, members] of Object.entries(more ?? {})) {
+    const before = known[name];
+    if (before !== undefined && before.join() !== members.join()) {
+      throw new UserError(
+        `group "${name}" is [${members}] here and [${before}] in another graph of the iteration`,
+        { at, hint: 'every group of an iteration needs a name of its own' },
+      );
+    }
+    known[name] = members;
+  }
 }

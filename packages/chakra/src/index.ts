@@ -40,7 +40,7 @@ export {
   nodeTypeName,
 } from './node-record.js';
 export * from './node-type.js';
-export { definedGroups, type Groups, processGroups } from './process-groups.js';
+export { type Groups, processGroups, withGroups } from './process-groups.js';
 export { type SchemaVersion, schemaVersions, withSchemaVersion } from './schema-version.js';
 export { type GraphStatistics, graphStatistics } from './statistics.js';
 export {

@@ -5,13 +5,14 @@
 import { describe, expect, test } from 'vitest';
 import {
   CollectiveType,
-  definedGroups,
   type ExecutionGraph,
   GraphBuilder,
   GraphSetGatherer,
   lint,
   NodeType,
+  nodeRecord,
   processGroups,
+  withGroups,
   writeNodeFields,
 } from './index.js';
 
@@ -76,13 +77,14 @@ describe('what is read', () => {
       't: node 0: process groups that cannot be',
     );
     expect(() => read(asWritten([pairs[0], { pg_name: '1', ranks: [0, 2] }]))).toThrow(
-      't: node 0: group "1" is [0,2] here and [0,1] in another graph',
+      't: node 0: process group "1" is [0,2] and [0,1]',
     );
   });
 });
 
 test('all graphs of an iteration together; those of the stream count first', () => {
-  expect(definedGroups(ranks.map((graph, npu) => ({ npus: [npu], graph })))).toEqual(all);
+  const programs = ranks.map((graph, npu) => ({ npus: [npu], graph }));
+  expect(withGroups(programs, {})).toEqual({ programs, groups: all });
   const gatherer = new GraphSetGatherer();
   for (const graph of ranks) expect(gatherer.push(graph)).toBeUndefined();
   expect(gatherer.end()?.groups).toEqual(all);
@@ -102,12 +104,36 @@ describe('lint', () => {
       ['group-of-one', 1],
     ]);
   });
+});
 
-  test('two graphs that disagree', () => {
-    const odd = rank(asWritten([{ pg_name: '1', ranks: [1, 0] }]), '1');
-    const { findings } = lint(inputs.with(1, { graph: odd, npu: 1, at: 't.1.et' }));
-    expect(findings.map(({ message, npu }) => [message, npu])).toEqual([
-      ['group "1" is [1, 0] here and [0, 1] in the graph of NPU 0', 1],
+describe('one name for groups of several ranks, as of groups that PyTorch splits from one', () => {
+  const split = [0, 1, 2, 3].map((npu) =>
+    rank(asWritten([{ pg_name: '5', ranks: npu < 2 ? [0, 1] : [2, 3] }]), '5'),
+  );
+  const programs = split.map((graph, npu) => ({ npus: [npu], graph }));
+
+  test('each rank means its own', () => {
+    const { programs: renamed, groups } = withGroups(programs, {});
+    expect(groups).toEqual({ '5 [0,1]': [0, 1], '5 [2,3]': [2, 3] });
+    expect(renamed.map(({ graph }) => nodeRecord(graph, 1).pgName)).toEqual([
+      ...['5 [0,1]', '5 [0,1]'],
+      ...['5 [2,3]', '5 [2,3]'],
+    ]);
+    expect(nodeRecord(split[0], 1).pgName).toBe('5');
+    expect(lint(split.map((graph, npu) => ({ graph, npu, at: `${npu}` }))).findings).toEqual([]);
+  });
+
+  test('a given group of that name is everybody\u2019s', () => {
+    const given = { '5': [0, 1, 2, 3] };
+    expect(withGroups(programs, given)).toEqual({ programs, groups: given });
+  });
+
+  test('a rank that defines none cannot know which', () => {
+    const graph = rank("['[]']", '5');
+    const inputs = split.with(3, graph).map((one, npu) => ({ graph: one, npu, at: `${npu}` }));
+    expect(lint(inputs).findings.map(({ rule, npu }) => [rule, npu])).toContainEqual([
+      'unknown-group',
+      3,
     ]);
   });
 });

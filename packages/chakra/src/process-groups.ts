@@ -6,7 +6,7 @@
  */
 import { UserError } from '@astrolabe/base';
 import { z } from 'zod';
-import type { ExecutionGraph, Program } from './graph.js';
+import { Attr, type ExecutionGraph, type Program } from './graph.js';
 import { nodeFields } from './node-fields.js';
 import { NodeType } from './node-type.js';
 
@@ -43,13 +43,25 @@ export function processGroups(
     const text = nodeFields(graph, node).inputs?.values ?? '';
     if (!text.includes('pg_name')) continue;
     const place = `${at}: node ${graph.id[node]}`;
-    for (const group of readList(text, all, place)) addGroups(groups, group, place);
+    for (const [name, members] of readList(text, all, place)) {
+      const before = groups[name] ?? members;
+      if (before.join() !== members.join()) {
+        throw new UserError(`process group "${name}" is [${members}] and [${before}]`, {
+          at: place,
+        });
+      }
+      groups[name] = members;
+    }
   }
   return Object.keys(groups).length === 0 ? undefined : groups;
 }
 
 /** The JSON list, which is an element of a list as Python prints it: `['[{...}]']`. */
-function readList(text: string, all: readonly number[], at: string): Groups[] {
+function readList(
+  text: string,
+  all: readonly number[],
+  at: string,
+): (readonly [name: string, members: readonly number[]])[] {
   const inner = text.slice(text.indexOf('[{'), text.lastIndexOf('}]') + 2);
   const value = parsed(inner) ?? parsed(inner.replaceAll('\\"', '"'));
   const list = listSchema.safeParse(value);
@@ -61,7 +73,7 @@ function readList(text: string, all: readonly number[], at: string): Groups[] {
   }
   return list.data.map(({ pg_name, ranks }) => {
     const members = Array.isArray(ranks) ? ranks : inGroupOrder(ranks);
-    return { [pg_name]: members.length === 0 ? all : members };
+    return [pg_name, members.length === 0 ? all : members] as const;
   });
 }
 
@@ -78,34 +90,60 @@ function inGroupOrder(ranks: Readonly<Record<string, number>>): number[] {
   return global.sort((a, b) => ranks[a] - ranks[b]).map(Number);
 }
 
-/** @throws UserError a group that is known with other members */
-export function addGroups(
-  known: Record<string, readonly number[]>,
-  more: Groups | undefined,
-  at: string,
-): void {
-  for (const [name, members] of Object.entries(more ?? {})) {
-    const before = known[name];
-    if (before !== undefined && before.join() !== members.join()) {
-      throw new UserError(
-        `group "${name}" is [${members}] here and [${before}] in another graph of the iteration`,
-        { at, hint: 'every group of an iteration needs a name of its own' },
-      );
+/**
+ * The groups of one iteration: those that its graphs define, and the given ones, which come first. A
+ * rank's name means the group that the rank itself defines: PyTorch counts names, so that groups split
+ * from one parent share theirs. Such graphs get names of their own.
+ * @throws UserError as `processGroups`
+ */
+export function withGroups(
+  programs: readonly Program[],
+  given: Groups,
+): { readonly programs: readonly Program[]; readonly groups: Groups } {
+  const all = programs.flatMap(({ npus }) => npus).sort((a, b) => a - b);
+  const own = programs.map(({ graph, npus }) =>
+    processGroups(graph, all, `graph of NPU ${npus[0]}`),
+  );
+  if (own.every((groups) => groups === undefined)) return { programs, groups: given };
+  const ambiguous = ambiguousNames(own);
+  const groups: Record<string, readonly number[]> = {};
+  const renamed = programs.map((program, i) => {
+    const names = new Map<string, string>();
+    for (const [name, members] of Object.entries(own[i] ?? {})) {
+      const isOwn = ambiguous.has(name) && !(name in given);
+      const full = isOwn ? `${name} [${members}]` : name;
+      groups[full] = members;
+      if (isOwn) names.set(name, full);
     }
-    known[name] = members;
-  }
+    return names.size === 0 ? program : { ...program, graph: renameGroups(program.graph, names) };
+  });
+  return { programs: renamed, groups: { ...groups, ...given } };
 }
 
-/**
- * The groups that the graphs of one iteration define, all together.
- * @throws UserError as `processGroups`, and when two graphs disagree
- */
-export function definedGroups(programs: readonly Program[]): Groups {
-  const all = programs.flatMap(({ npus }) => npus).sort((a, b) => a - b);
-  const groups: Record<string, readonly number[]> = {};
-  for (const { graph, npus } of programs) {
-    const at = `graph of NPU ${npus[0]}`;
-    addGroups(groups, processGroups(graph, all, at), at);
+/** Names with more than one list of members. */
+export function ambiguousNames(definitions: readonly (Groups | undefined)[]): Set<string> {
+  const first = new Map<string, string>();
+  const ambiguous = new Set<string>();
+  for (const groups of definitions) {
+    for (const [name, members] of Object.entries(groups ?? {})) {
+      const key = members.join();
+      const known = first.get(name) ?? key;
+      first.set(name, known);
+      if (known !== key) ambiguous.add(name);
+    }
   }
-  return groups;
+  return ambiguous;
+}
+
+function renameGroups(graph: ExecutionGraph, names: ReadonlyMap<string, string>): ExecutionGraph {
+  const strings = [...graph.strings];
+  const indexOf = new Map<string, number>();
+  const pgName = graph.pgName.map((index, node) => {
+    const to = (graph.present[node] & Attr.pgName) === 0 ? undefined : names.get(strings[index]);
+    if (to === undefined) return index;
+    const at = indexOf.get(to) ?? strings.push(to) - 1;
+    indexOf.set(to, at);
+    return at;
+  });
+  return { ...graph, pgName, strings };
 }

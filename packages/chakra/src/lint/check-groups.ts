@@ -1,16 +1,11 @@
 /** Rules about communicator groups themselves, and which groups each graph's collectives can name. */
-import { type Groups, processGroups } from '../process-groups.js';
+import { ambiguousNames, type Groups, processGroups } from '../process-groups.js';
 import type { StreamMetadata } from '../stream-metadata.js';
 import type { Findings, LintInput } from './finding.js';
 
-interface Definition {
-  readonly members: readonly number[];
-  readonly npu: number;
-}
-
 /**
- * The groups of each input: those that are given or come with the stream, and those that the graphs
- * of its iteration define, on whichever NPU.
+ * The groups of each input: those that are given or come with the stream, those that the graph itself
+ * defines, and those that others of its iteration define, if they agree.
  * @param npusOf NPUs of each input's iteration, one array for all inputs of it
  */
 export function checkGroups(
@@ -20,47 +15,40 @@ export function checkGroups(
   given: Groups | undefined,
   findings: Findings,
 ): Groups[] {
-  const definedOf = new Map<readonly number[], Map<string, Definition>>();
-  for (const [index, input] of inputs.entries()) {
-    const npus = npusOf[index];
-    const own = processGroups(input.graph, npus, input.at);
-    if (own === undefined) continue;
-    const known = definedOf.get(npus) ?? new Map<string, Definition>();
-    definedOf.set(npus, known);
-    addDefinitions(known, own, input, findings);
-  }
-  const seen = new Set<unknown>();
+  const own = inputs.map(({ graph, at }, index) => processGroups(graph, npusOf[index], at));
+  const others = agreedGroups(own, npusOf);
+  const seen = new Set<Groups>();
   return inputs.map((input, index) => {
     const stated = fields[index].groups ?? given ?? {};
-    if (!seen.has(stated)) checkMembers(stated, input, findings);
-    seen.add(stated);
-    const defined = definedOf.get(npusOf[index]);
-    if (defined === undefined) return stated;
-    const groups = Object.fromEntries([...defined].map(([name, { members }]) => [name, members]));
-    return { ...groups, ...stated };
+    const defined = own[index];
+    for (const groups of [stated, defined ?? {}]) {
+      if (!seen.has(groups)) checkMembers(groups, input, findings);
+      seen.add(groups);
+    }
+    const agreed = others.get(npusOf[index]);
+    return agreed === undefined ? stated : { ...agreed, ...defined, ...stated };
   });
 }
 
-function addDefinitions(
-  known: Map<string, Definition>,
-  more: Groups,
-  input: LintInput,
-  findings: Findings,
-): void {
-  const fresh: Record<string, readonly number[]> = {};
-  for (const [name, members] of Object.entries(more)) {
-    const before = known.get(name);
-    if (before === undefined) {
-      known.set(name, { members, npu: input.npu });
-      fresh[name] = members;
-    } else if (before.members.join() !== members.join()) {
-      const message =
-        `group "${name}" is [${members.join(', ')}] here and ` +
-        `[${before.members.join(', ')}] in the graph of NPU ${before.npu}`;
-      findings.add('group-members', input, undefined, message);
-    }
+/** By iteration: what some graph of it defines, and no other differently. */
+function agreedGroups(
+  own: readonly (Groups | undefined)[],
+  npusOf: readonly (readonly number[])[],
+): Map<readonly number[], Groups> {
+  const ofIteration = new Map<readonly number[], Groups[]>();
+  for (const [index, groups] of own.entries()) {
+    if (groups === undefined) continue;
+    const list = ofIteration.get(npusOf[index]);
+    if (list === undefined) ofIteration.set(npusOf[index], [groups]);
+    else list.push(groups);
   }
-  checkMembers(fresh, input, findings);
+  const agreed = new Map<readonly number[], Groups>();
+  for (const [npus, list] of ofIteration) {
+    const ambiguous = ambiguousNames(list);
+    const entries = list.flatMap((groups) => Object.entries(groups));
+    agreed.set(npus, Object.fromEntries(entries.filter(([name]) => !ambiguous.has(name))));
+  }
+  return agreed;
 }
 
 function checkMembers(groups: Groups, input: LintInput, findings: Findings): void {

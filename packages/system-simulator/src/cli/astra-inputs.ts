@@ -6,10 +6,9 @@ import { readJson, readText } from '@astrolabe/base/cli';
 import {
   type Dialect,
   decodeGraph,
-  definedGroups,
   type ExecutionGraph,
-  type Groups,
   graphFileName,
+  withGroups,
 } from '@astrolabe/chakra';
 import { expandOperand, readGraphFile } from '@astrolabe/chakra/cli';
 import {
@@ -63,12 +62,11 @@ export function readAstraInputs(files: AstraFiles): AstraInputs {
       mode,
       files.repairs.exactMemory,
     ),
-    ...numberedGroups(parseAstraGroups(groups, files.groups), definedBy(graphs)),
+    ...resolveGroups(graphs, parseAstraGroups(groups, files.groups)),
     queuesPerDim: files.queuesPerDim,
     injectionScale: files.injectionScale,
     rendezvous: files.rendezvous,
     repairs: files.repairs,
-    graphs,
     graphName: (npu) => graphFileName(files.workload, npu),
     customGraph: customGraphs(files, mode),
     ...(system.perNodeCustom === undefined
@@ -123,27 +121,26 @@ function checkTraceCount(workload: string, numNpus: number, mode: ReadMode): voi
   process.stderr.write(`system-simulator: ${workload}: ${message}: those beyond are not read\n`);
 }
 
-function definedBy(graphs: readonly ExecutionGraph[]): Groups {
-  const npusOf = new Map<ExecutionGraph, number[]>();
-  graphs.forEach((graph, npu) => {
-    npusOf.set(graph, [...(npusOf.get(graph) ?? []), npu]);
-  });
-  return definedGroups([...npusOf].map(([graph, npus]) => ({ graph, npus })));
-}
-
 /**
  * Groups of the file and those that the traces define; of one name the file's counts. Names that are
  * no numbers (PyTorch hashes the ranks of some) get free ones.
  */
-function numberedGroups(
+function resolveGroups(
+  graphs: readonly ExecutionGraph[],
   given: ReadonlyMap<number, readonly number[]>,
-  defined: Groups,
-): Pick<AstraInputs, 'groups' | 'groupNumbers'> {
+): Pick<AstraInputs, 'graphs' | 'groups' | 'groupNumbers'> {
+  const npusOf = new Map<ExecutionGraph, number[]>();
+  graphs.forEach((graph, npu) => {
+    npusOf.set(graph, [...(npusOf.get(graph) ?? []), npu]);
+  });
+  const programs = [...npusOf].map(([graph, npus]) => ({ graph, npus }));
+  const stated = Object.fromEntries([...given].map(([id, members]) => [String(id), members]));
+  const own = withGroups(programs, stated);
   const groups = new Map(given);
   const groupNumbers = new Map<string, number>();
-  const named = Object.entries(defined).filter(([name]) => name !== '' && name !== '0');
+  const named = Object.entries(own.groups).filter(([name]) => name !== '' && name !== '0');
   for (const [name, members] of named.filter(([name]) => isNumber(name))) {
-    if (!groups.has(Number(name))) groups.set(Number(name), members);
+    groups.set(Number(name), members);
   }
   let free = 1;
   for (const [name, members] of named.filter(([name]) => !isNumber(name))) {
@@ -151,7 +148,8 @@ function numberedGroups(
     groups.set(free, members);
     groupNumbers.set(name, free);
   }
-  return { groups, groupNumbers };
+  const renamed = new Map(own.programs.map(({ graph }, i) => [programs[i].graph, graph]));
+  return { graphs: graphs.map((graph) => renamed.get(graph) ?? graph), groups, groupNumbers };
 }
 
 const isNumber = (name: string): boolean => /^[1-9]\d{0,8}$/.test(name);

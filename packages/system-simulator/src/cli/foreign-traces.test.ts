@@ -66,6 +66,7 @@ beforeAll(() => {
   mkdirSync(join(folder, 'gz'));
   write('numbers', 4, ['1', '2']);
   write('hashes', 4, ['1e2f', '9c44']);
+  write('same', 4, ['7', '7']);
   write('gz/numbers', 4, ['1', '2'], true);
   write('twelve', 12, ['1', '2']);
 });
@@ -98,14 +99,17 @@ const hop = Math.trunc(500 + half / ((50 * 2 ** 30) / 1e9));
 const pairNs = 5000 + 4 * (30 + 2 * hop + 3 * Math.trunc(half / 1600));
 
 describe("with ASTRA-sim's files", () => {
-  test.each(['numbers', 'hashes', 'gz/numbers'])('groups that the trace defines: %s', (prefix) => {
-    for (const mode of ['default', 'compat'] as const) {
-      const repairs = allRepairs(mode === 'default');
-      const inputs = readAstraInputs(files(prefix, { mode, repairs }));
-      const times = runAstra(inputs).results();
-      expect(times.map(({ finishNs }) => finishNs)).toEqual([pairNs, pairNs, pairNs, pairNs]);
-    }
-  });
+  test.each(['numbers', 'hashes', 'same', 'gz/numbers'])(
+    'groups that the trace defines: %s',
+    (prefix) => {
+      for (const mode of ['default', 'compat'] as const) {
+        const repairs = allRepairs(mode === 'default');
+        const inputs = readAstraInputs(files(prefix, { mode, repairs }));
+        const times = runAstra(inputs).results();
+        expect(times.map(({ finishNs }) => finishNs)).toEqual([pairNs, pairNs, pairNs, pairNs]);
+      }
+    },
+  );
 
   test('fewer traces than NPUs, or more', () => {
     const eight = { network: `${shipped}astra/Ring_8.yml` };
@@ -154,6 +158,7 @@ describe.skipIf(!isBuilt)('on a cluster (needs npm run build)', () => {
     expect(JSON.parse(one.out).npus).toHaveLength(4);
     expect(run(['numbers'])).toEqual(one);
     expect(run(['gz/numbers'])).toEqual(one);
+    expect(run(['same'])).toEqual(one);
     const stream = Buffer.concat([0, 1, 2, 3].map((npu) => encodeGraph(rank(npu, ['1', '2']))));
     writeFileSync(join(folder, 'stream'), stream);
     expect(run(['stream'])).toEqual(one);

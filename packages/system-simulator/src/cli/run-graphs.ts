@@ -19,7 +19,6 @@ import {
   clockRequestSchema,
   type Dialect,
   decodeGraph,
-  definedGroups,
   type GraphSet,
   GraphSetGatherer,
   type Groups,
@@ -27,6 +26,7 @@ import {
   graphFilesSchema,
   groupsSchema,
   readGraphs,
+  withGroups,
 } from '@astrolabe/chakra';
 import { expandOperand, npuOfFile, openBytes, readGraphFile } from '@astrolabe/chakra/cli';
 import type { AnsweredBy } from '../completion.js';
@@ -149,6 +149,6 @@ function setFromFiles(
     const path = graphFileName(prefix, npu);
     return { npus: [npu], graph: decodeGraph(readGraphFile(path), { at: path, dialect }) };
   });
-  const all = { ...definedGroups(programs), ...given, ...groups };
-  return { instance, iteration, releaseNs, lane, groups: all, programs };
+  const own = withGroups(programs, { ...given, ...groups });
+  return { instance, iteration, releaseNs, lane, ...own };
 }
