@@ -20,6 +20,10 @@ describe.skipIf(!isBuilt)('pages and timelines (needs a build)', () => {
       const { traceEvents } = JSON.parse(readFileSync(at('run.json'), 'utf8'));
       const moves = traceEvents.filter(({ cat }: { cat?: string }) => cat === 'kv');
       expect(moves.length > 0).toBe(/P\/D|tier/.test(scenario.name));
+      const late = await run('report', ['timeline', at('run'), '--from', '1e6']);
+      expect(late.code).toBe(2);
+      expect(late.stderr).toMatch(/^report: --from: 1000000 s is after the last step, .* s$/m);
+      expect(late.stdout).toHaveLength(0);
     }),
   );
 });

@@ -35,6 +35,15 @@ export function addTimeline(program: Command): void {
         });
       }
       const records = await readRecords(folder);
+      const endNs = records.steps.reduce((end, step) => Math.max(end, step.finishNs), 0);
+      if (flags.from * nsPerS > endNs) {
+        throw new UserError(
+          `${flags.from} s is after the last step, which ends at ${endNs / nsPerS} s`,
+          {
+            at: '--from',
+          },
+        );
+      }
       const timeline = buildTimeline(records, {
         fromNs: flags.from * nsPerS,
         toNs: flags.to === undefined ? Number.POSITIVE_INFINITY : flags.to * nsPerS,
