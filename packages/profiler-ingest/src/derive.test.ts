@@ -176,6 +176,15 @@ test('inspection names what a decoder block would miss and points that stand out
   expect(text).toContain('qkv_proj at 2: 0.9000 us');
 });
 
+test('a point stands out by more than a quarter, of both neighbours', () => {
+  const off = (middle: number, last = 100): string =>
+    inspectTable(tableOf([dense(1, 100), dense(2, middle), dense(3, last)])).join('\n');
+  expect(off(126)).toContain('more than 25 % off their neighbours: 1');
+  expect(off(125)).toContain('more than 25 % off their neighbours: 0');
+  expect(off(74)).toContain('off their neighbours: 1');
+  expect(off(126, 126)).toContain('off their neighbours: 0');
+});
+
 test('inspection tells repeated points, and attention that no batch looks up', () => {
   const attention = { ...dense(4, 7), operator: 'attention' };
   const text = inspectTable(tableOf([dense(1, 100), dense(1, 120), attention])).join('\n');

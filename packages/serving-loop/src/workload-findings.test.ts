@@ -86,6 +86,7 @@ describe('workloadFindings', () => {
   it('says how much of the run fills or empties the service, unless all came at once', () => {
     // Twice 2 s of 10 s; of 21 s it is less than a fifth.
     expect(use(8).join()).toContain('up to 40 % of the makespan, as serving a request takes 2.0 s');
+    expect(use(18).join()).toContain('up to 20 % of the makespan');
     expect(use(19).join()).not.toContain('empties');
     const atOnce = [1, 2, 3].map(() => ({ latencyNs: 2e9, arrivalNs: 0, status: 'finished' }));
     const results = atOnce as unknown as RequestResult[];
@@ -114,5 +115,12 @@ describe('workloadFindings', () => {
       '22 % of prompt tokens repeat earlier requests, and prefix caching is off',
     ]);
     expect(use(150, { prefixCaching: false })).toEqual([]);
+    const knownOf = (count: number): Request[] =>
+      requests.map((request, i) => {
+        const prefix = { of: i - 75, tokens: 1 };
+        return i < 150 - count ? { ...request, prefix: undefined } : { ...request, prefix };
+      }) as Request[];
+    expect(use(150, { requests: knownOf(75), prefixCaching: false }).join()).toContain('5 %');
+    expect(use(150, { requests: knownOf(74), prefixCaching: false }).join()).not.toContain('%');
   });
 });
