@@ -3,8 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { loadCluster } from './cli/load-cluster.js';
 import { memoryBudget } from './memory-budget.js';
+import { parseModel } from './model.js';
 import { kvBytesPerTokenPerLayer } from './model-size.js';
+import { resolveCluster } from './resolve-cluster.js';
 import type { Cluster } from './resolved-cluster.js';
+import { tinyModel } from './tiny-model.js';
 
 const config = fileURLToPath(new URL('../../../cluster_config/rtxpro6000.json', import.meta.url));
 
@@ -35,6 +38,32 @@ describe('KV sizes', () => {
     const latent = { ...model, mla };
     expect(kvBytesPerTokenPerLayer(latent, 1, 'bfloat16')).toBe(576 * 2);
     expect(kvBytesPerTokenPerLayer(latent, 8, 'bfloat16')).toBe(576 * 2);
+  });
+
+  it('layers with a window are groups of their own, but where KV moves', () => {
+    const windows = {
+      ...tinyModel,
+      model_type: 'gemma2',
+      num_hidden_layers: 4,
+      sliding_window: 128,
+    };
+    const blockBytes = (change: object, file: object = {}): number => {
+      const entry = { model_name: 'x', hardware: 'x', npu_mem: { mem_size: 24, mem_bw: 1 } };
+      const memory = { mem_size: 1, mem_bw: 1 };
+      const nodes = [{ cpu_mem: memory, instances: [{ ...entry, ...change }] }];
+      const cluster = resolveCluster({ link_bw: 1, link_latency: 0, nodes, ...file }, 'x', {
+        findModel: (name) => parseModel(name, windows, 'x'),
+      });
+      return memoryBudget(cluster.instances[0]).blockBytes;
+    };
+    const layer = 16 * 2 * 4 * 16 * 2;
+    expect(blockBytes({})).toBe(2 * layer);
+    expect(blockBytes({ pd_type: 'decode' })).toBe(4 * layer);
+    expect(blockBytes({}, { kv_tiers: [{ tier: 'host' }] })).toBe(4 * layer);
+    expect(blockBytes({}, { kv_tiers: [] })).toBe(2 * layer);
+    // A stage's layers, whole.
+    expect(blockBytes({ pp_size: 2 })).toBe(2 * layer);
+    expect(blockBytes({ pp_size: 4 })).toBe(layer);
   });
 
   it('the stage with most layers decides in an uneven pipeline', () => {

@@ -3,7 +3,8 @@
  * read in its source and checked on one measured run (RTX 4090, Llama-3.1-8B: 2588 blocks).
  *
  *   available = utilization * deviceBytes - weights - rotary table - activation peak - non-torch
- *   blocks    = floor(available / bytes of one block on all layers of the rank), least over the ranks
+ *   blocks    = floor(available / bytes of one block on all layers of the rank), least over the ranks;
+ *               with several groups of layers (`kvGroups`) a block is of the layers of one
  *
  * The activation peak is the larger of the widest forward pass and the sampler's dummy run, whose
  * full-vocabulary logits cost 36 bytes per entry (bf16 and fp32 logits, sort output and scratch);
@@ -80,7 +81,7 @@ function stageBudget(instance: Instance, stage: number): MemoryBudget {
   const activations = activationPeakBytes(instance, stage);
   const requested = Math.floor(memory.utilization * memory.sizeBytes);
   const kvBytes = requested - weights - activations - nonTorchBytes;
-  const layers = pipelineLayers(model.numLayers, pp)[stage];
+  const layers = instance.kvGroups?.layers ?? pipelineLayers(model.numLayers, pp)[stage];
   const blockBytes =
     layers * engine.blockSize * kvBytesPerTokenPerLayer(model, tp, engine.kvCacheDtype);
   return {

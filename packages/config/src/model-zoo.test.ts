@@ -3,6 +3,7 @@
  * the totals that Hugging Face shows for their decoders (text alone, without draft layers).
  */
 import { describe, expect, it } from 'vitest';
+import { kvGroupsOf } from './kv-groups.js';
 import { attendsLocally, kvBytesPerToken, parseModel } from './model.js';
 import { weightBytes } from './model-size.js';
 
@@ -291,6 +292,26 @@ describe('layers that attend to a part of the context', () => {
     expect(model.localAttention?.layers.slice(0, first.length)).toEqual(first);
     const layers = Array.from({ length: model.numLayers }, (_, layer) => layer);
     expect(layers.filter((layer) => attendsLocally(model, layer))).toHaveLength(count);
+  });
+
+  it('are groups of one size for the KV cache, as vLLM makes them', () => {
+    const groups = (config: object) => kvGroupsOf(spans(config));
+    expect(groups(gemma3)).toEqual({ layers: 10, full: 1, windowed: 6 });
+    expect(groups(gemma2)).toEqual({ layers: 21, full: 1, windowed: 1 });
+    const qwen2 = { ...llama8b, model_type: 'qwen2', sliding_window: 4096 };
+    expect(groups({ ...qwen2, max_window_layers: 30 })).toEqual({
+      layers: 2,
+      full: 15,
+      windowed: 1,
+    });
+    // Almost as many of both: one group each, of the larger size.
+    expect(groups({ ...qwen2, max_window_layers: 17 })).toEqual({
+      layers: 17,
+      full: 1,
+      windowed: 1,
+    });
+    expect(groups(llama4)).toBeUndefined();
+    expect(groups(llama8b)).toBeUndefined();
   });
 
   it('layer_types decide; a window of all layers is one window', () => {

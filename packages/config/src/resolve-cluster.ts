@@ -14,6 +14,7 @@ import {
   resolveEngine,
 } from './engine.js';
 import { checkExpertRanks, withExpertSlices } from './expert-ranks.js';
+import { withKvGroups } from './kv-groups.js';
 import type { KvTierFile } from './kv-tiers.js';
 import { resolveMeasuredLinks } from './measured-links.js';
 import type { ModelShape } from './model.js';
@@ -42,7 +43,10 @@ export interface ResolveOptions {
 export function resolveCluster(value: unknown, at: string, options: ResolveOptions): Cluster {
   const file = parseWith(clusterFileSchema, value, at);
   checkCounts(file, at);
-  const { instances, numNpus } = resolveInstances(file, at, options);
+  const kvTiers =
+    tiersOf('--kv-tier', options.kvTiers) ?? tiersOf(`${at}: kv_tiers`, file.kv_tiers);
+  const { instances: plain, numNpus } = resolveInstances(file, at, options);
+  const instances = withKvGroups(plain, kvTiers?.kvTiers !== undefined);
   const cxl =
     file.cxl_mem === undefined
       ? undefined
@@ -77,7 +81,7 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
         }),
     ...(file.kv_transfer === undefined ? {} : { kvTransfer: file.kv_transfer }),
     cxl,
-    ...(tiersOf('--kv-tier', options.kvTiers) ?? tiersOf(`${at}: kv_tiers`, file.kv_tiers)),
+    ...kvTiers,
   };
 }
 

@@ -3,6 +3,7 @@ import type { PlacementFile, PowerFile } from './cluster.js';
 import type { EngineOptions } from './engine.js';
 import type { ExpertOptions } from './experts.js';
 import type { KvTransferOptions, TopologyFile } from './interconnect.js';
+import type { KvGroups } from './kv-groups.js';
 import type { KvTierFile } from './kv-tiers.js';
 import type { MeasuredLinks } from './measured-links.js';
 import type { ModelShape } from './model.js';
@@ -41,6 +42,8 @@ export interface Instance {
   readonly stageMemory?: readonly DeviceMemory[];
   /** Devices of the feed-forward blocks; absent: they run with attention. */
   readonly ffn?: FfnPool;
+  /** Groups of layers that attend alike; absent: a block holds all layers of a stage. */
+  readonly kvGroups?: KvGroups;
   /** Ranks that hold a slice each of the same experts; absent: 1, or with `ep` 1 those of TP. */
   readonly expertSlices?: number;
   /** Absent: all defaults. */

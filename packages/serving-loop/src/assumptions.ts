@@ -44,13 +44,14 @@ function ofKvCache(instance: Instance, profiles: readonly ProfileUse[]): string[
   ];
 }
 
-/** Chunks (Llama 4) are kept whole by vLLM, too. */
-function ofWindows({ model: { localAttention, numLayers } }: Instance): string[] {
-  if (localAttention === undefined || localAttention.chunked) return [];
+/** Chunks (Llama 4) are kept whole by vLLM, too, and so is KV that moves; pipelines are ours. */
+function ofWindows({ model: { localAttention, numLayers }, kvGroups, pp }: Instance): string[] {
+  if (localAttention === undefined || localAttention.chunked || kvGroups !== undefined) return [];
+  if (pp === 1) return [];
   const { span, layers } = localAttention;
   return [
     `KV of all ${numLayers} layers is kept, though ${layers.length} attend to ${span} tokens alone: ` +
-      'so does vLLM with --disable-hybrid-kv-cache-manager; without it more requests fit',
+      'in a pipeline vLLM fits more requests',
   ];
 }
 

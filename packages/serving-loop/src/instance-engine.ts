@@ -91,12 +91,13 @@ export class InstanceEngine implements InstanceView {
     this.warmUpNs = host.warmUpNs;
     this.host = createHostClock(instance, host.step);
     this.budget = memoryBudget(instance);
-    const { engine, pp } = instance;
+    const { engine, pp, model, kvGroups } = instance;
     this.kv = new KvCacheManager({
       numBlocks: this.budget.numBlocks,
       blockSize: engine.blockSize,
       prefixCaching: engine.enablePrefixCaching,
-      window: instance.model.slidingWindow,
+      window: kvGroups === undefined ? model.slidingWindow : model.localAttention?.span,
+      groups: kvGroups,
       maxStepTokens: engine.maxNumBatchedTokens,
     });
     this.depth = pp > 1 ? pp : engine.asyncScheduling ? 2 : 1;

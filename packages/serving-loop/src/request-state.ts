@@ -1,5 +1,6 @@
 /** A request while it is being served: counters the scheduler and the metrics work on. */
 import { GrowableInt32 } from '@astrolabe/base';
+import type { Holding } from './kv/block-group.js';
 
 export const RequestStatus = {
   waiting: 0,
@@ -48,6 +49,8 @@ export class RequestState {
   numCachedBlocks = 0;
   /** Leading blocks given back because a sliding window has passed them. */
   numDroppedBlocks = 0;
+  /** The same of further groups of layers; the above are the first one's. */
+  readonly otherGroups: Holding[] = [];
 
   /** Its prompt's KV comes from another instance: at admission it gets blocks, then waits for it. */
   needsRemoteKv = false;

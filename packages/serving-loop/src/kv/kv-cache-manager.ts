@@ -1,15 +1,13 @@
 /**
  * Blocks of requests, as vLLM V1's KVCacheManager: prefix lookup in full blocks, allocation at
- * schedule time, content made findable when a block is full, everything freed tail first. With a
- * sliding window, blocks that no later token attends to are given back while the request runs; the
- * null block stands in their place, as in vLLM.
+ * schedule time, content made findable when a block is full, everything freed tail first. Layers that
+ * attend alike are a group; with windows in some layers only there are several (vLLM's hybrid KV cache
+ * manager), and a prefix is found where every group has what the next token needs of it.
  */
 import type { RequestState } from '../request-state.js';
 import { noContent } from './block-content.js';
+import { BlockGroup, emptyHolding, type Holding, nullBlock } from './block-group.js';
 import { BlockPool } from './block-pool.js';
-
-/** Stands where a request holds no block. */
-const nullBlock = 0;
 
 export interface KvCacheOptions {
   readonly numBlocks: number;
@@ -17,6 +15,8 @@ export interface KvCacheOptions {
   readonly prefixCaching: boolean;
   /** Tokens that a token attends to, itself included; absent: all before it. */
   readonly window?: number | undefined;
+  /** Numbers of groups, where only some have the window; absent: one. */
+  readonly groups?: { readonly full: number; readonly windowed: number } | undefined;
   /** Most tokens of one step, which a window holds beside itself. */
   readonly maxStepTokens?: number;
 }
@@ -31,18 +31,26 @@ export class KvCacheManager {
   hitTokens = 0;
   /** Ids of content that one request alone has; those that requests can share are not negative. */
   private nextOwnContent = noContent - 1;
-  private readonly hits: number[] = [];
-  private readonly window: number;
-  /** Most blocks that a window and one step hold together. */
-  private readonly windowBlocks: number;
+  /** Those that see all tokens, then those with a window. */
+  private readonly groups: readonly BlockGroup[];
+  private readonly full: readonly BlockGroup[];
+  private readonly windowed: readonly BlockGroup[];
 
   constructor(options: KvCacheOptions) {
+    const { blockSize, window = Number.POSITIVE_INFINITY } = options;
     this.pool = new BlockPool(options.numBlocks);
-    this.blockSize = options.blockSize;
+    this.blockSize = blockSize;
     this.prefixCaching = options.prefixCaching;
-    this.window = options.window ?? Number.POSITIVE_INFINITY;
     const step = options.maxStepTokens ?? Number.POSITIVE_INFINITY;
-    this.windowBlocks = this.blocksFor(this.window - 1 + step) + 1;
+    const one = options.window === undefined ? { full: 1, windowed: 0 } : { full: 0, windowed: 1 };
+    const { full, windowed } = options.groups ?? one;
+    const numGroups = full + windowed;
+    this.groups = Array.from({ length: numGroups }, (_, ordinal) => {
+      const own = ordinal < full ? Number.POSITIVE_INFINITY : window;
+      return new BlockGroup(this.pool, blockSize, { ordinal, numGroups }, own, step);
+    });
+    this.full = this.groups.slice(0, full);
+    this.windowed = this.groups.slice(full);
   }
 
   /**
@@ -50,41 +58,54 @@ export class KvCacheManager {
    * left to compute. The blocks found stay valid until the next call.
    */
   findComputedTokens(request: RequestState): number {
-    this.hits.length = 0;
+    for (const group of this.groups) group.hits.length = 0;
     const contents = request.blockContents;
     if (!this.prefixCaching || contents === undefined) return 0;
     const known = Math.floor((request.numTokens - 1) / this.blockSize);
-    const most = Math.min(known, contents.length);
-    if (this.window !== Number.POSITIVE_INFINITY) this.findInWindow(contents, most);
-    else this.findFromStart(contents, most);
-    return this.hits.length * this.blockSize;
+    const most = this.findFromStart(contents, Math.min(known, contents.length));
+    const found = this.windowed.length === 0 ? most : this.findInWindow(contents, most);
+    for (const group of this.full) group.hits.length = found;
+    return found * this.blockSize;
   }
 
-  private findFromStart(contents: Int32Array, most: number): void {
-    for (let i = 0; i < most; i++) {
-      const block = this.pool.lookup(contents[i]);
-      if (block < 0) return;
-      this.hits.push(block);
+  /** Leading blocks that all groups have that see all tokens; without such groups all there are. */
+  private findFromStart(contents: Int32Array, most: number): number {
+    let end = most;
+    for (const group of this.full) {
+      for (let i = 0; i < end; i++) {
+        const block = group.lookup(contents[i]);
+        if (block < 0) end = i;
+        else group.hits.push(block);
+      }
     }
+    return end;
   }
 
   /** The longest prefix whose end is there as far back as the window reaches, searched from its end. */
-  private findInWindow(contents: Int32Array, most: number): void {
-    const needed = Math.ceil((this.window - 1) / this.blockSize);
+  private findInWindow(contents: Int32Array, most: number): number {
+    const needed = Math.ceil((this.windowed[0].window - 1) / this.blockSize);
     let end = most;
     let run = 0;
     for (let i = most - 1; i >= 0 && run < needed; i--) {
-      if (this.pool.lookup(contents[i]) >= 0) run++;
+      if (this.windowsHave(contents[i])) run++;
       else {
         end = i;
         run = 0;
       }
     }
     // A run that reaches the start is complete however short it is.
-    if (run === 0) return;
-    for (let i = 0; i < end; i++) {
-      this.hits.push(i < end - run ? nullBlock : this.pool.lookup(contents[i]));
+    if (run === 0) return 0;
+    for (const group of this.windowed) {
+      for (let i = 0; i < end; i++) {
+        group.hits.push(i < end - run ? nullBlock : group.lookup(contents[i]));
+      }
     }
+    return end;
+  }
+
+  private windowsHave(content: number): boolean {
+    for (const group of this.windowed) if (group.lookup(content) < 0) return false;
+    return true;
   }
 
   /**
@@ -100,34 +121,30 @@ export class KvCacheManager {
     wholeSequence: boolean,
     findable = true,
   ): boolean {
-    this.dropBehindWindow(request);
-    const hitBlocks = hitTokens / this.blockSize;
-    let held = request.blocks.length - request.numDroppedBlocks;
-    let hitsThatAreFree = 0;
-    for (let i = 0; i < hitBlocks; i++) {
-      if (this.hits[i] === nullBlock) continue;
-      held++;
-      if (this.pool.isFree(this.hits[i])) hitsThatAreFree++;
+    const hits = hitTokens / this.blockSize;
+    const tokens = request.numComputedTokens + hitTokens + newTokens;
+    const whole = wholeSequence ? Math.max(request.numTokens, tokens) : 0;
+    let needed = 0;
+    let neededForAll = 0;
+    for (let g = 0; g < this.groups.length; g++) {
+      const group = this.groups[g];
+      const holding = holdingOf(request, g);
+      group.dropBehindWindow(holding, request.numComputedTokens);
+      const found = group.foundFree(hits);
+      needed += found + group.fresh(holding, hits, tokens);
+      neededForAll += found + group.freshUntil(holding, hits, whole);
     }
-    const computed = request.numComputedTokens + hitTokens;
-    const known = request.blocks.length + hitBlocks;
-    if (wholeSequence) {
-      const all = this.blocksFor(Math.max(request.numTokens, computed + newTokens));
-      const more = Math.min(all - known, this.windowBlocks - held);
-      if (Math.max(0, more) + hitsThatAreFree > this.pool.freeBlocks) return false;
+    if (needed > this.pool.freeBlocks) return false;
+    if (wholeSequence && neededForAll > this.pool.freeBlocks) return false;
+    // What is found is taken first: fresh blocks of a group must not be those that another found.
+    for (let g = 0; g < this.groups.length; g++)
+      this.groups[g].take(holdingOf(request, g), hits, 0);
+    for (let g = 0; g < this.groups.length; g++) {
+      const holding = holdingOf(request, g);
+      this.groups[g].take(holding, 0, this.groups[g].fresh(holding, 0, tokens));
     }
-    const fresh = Math.max(0, this.blocksFor(computed + newTokens) - known);
-    if (fresh + hitsThatAreFree > this.pool.freeBlocks) return false;
-    for (let i = 0; i < hitBlocks; i++) {
-      if (this.hits[i] !== nullBlock) this.pool.touch(this.hits[i]);
-      request.blocks.push(this.hits[i]);
-    }
-    request.numCachedBlocks += hitBlocks;
-    for (let i = 0; i < fresh; i++) request.blocks.push(this.pool.allocate());
     this.peakUsedBlocks = Math.max(this.peakUsedBlocks, this.pool.usedBlocks);
-    if (findable) {
-      this.cacheFullBlocks(request, Math.min(computed + newTokens, request.numTokens));
-    }
+    if (findable) this.cacheFullBlocks(request, Math.min(tokens, request.numTokens));
     return true;
   }
 
@@ -136,11 +153,9 @@ export class KvCacheManager {
     const contents = request.blockContents;
     if (!this.prefixCaching || contents === undefined) return;
     const full = Math.min(Math.floor(tokens / this.blockSize), contents.length);
-    for (let i = request.numCachedBlocks; i < full; i++) {
-      const block = request.blocks.data[i];
-      if (block !== nullBlock) this.pool.setContent(block, contents[i]);
+    for (let g = 0; g < this.groups.length; g++) {
+      this.groups[g].cacheFull(holdingOf(request, g), contents, full);
     }
-    request.numCachedBlocks = Math.max(request.numCachedBlocks, full);
   }
 
   /**
@@ -161,35 +176,26 @@ export class KvCacheManager {
     this.cacheFullBlocks(request, tokens);
   }
 
-  /** Frees tail first, so that a prefix outlives its continuation. */
   free(request: RequestState): void {
-    for (let i = request.blocks.length - 1; i >= 0; i--) {
-      if (request.blocks.data[i] !== nullBlock) this.pool.release(request.blocks.data[i]);
-    }
-    request.blocks.clear();
-    request.numCachedBlocks = 0;
-    request.numDroppedBlocks = 0;
+    for (let g = 0; g < this.groups.length; g++) this.groups[g].free(holdingOf(request, g));
   }
 
-  /** Gives back blocks whose last token no token to come attends to. */
-  private dropBehindWindow(request: RequestState): void {
-    const behind = Math.floor((request.numComputedTokens - this.window + 1) / this.blockSize);
-    const { data } = request.blocks;
-    const end = Math.min(behind, request.blocks.length);
-    for (let i = request.numDroppedBlocks; i < end; i++) {
-      if (data[i] === nullBlock) continue;
-      this.pool.release(data[i]);
-      data[i] = nullBlock;
-    }
-    request.numDroppedBlocks = Math.max(request.numDroppedBlocks, end);
+  /** Of one group, for the whole sequence. */
+  blocksFor(tokens: number): number {
+    return Math.ceil(tokens / this.blockSize);
   }
 
   /** Most blocks that a sequence of this length holds at once. */
   peakBlocksFor(tokens: number): number {
-    return Math.min(this.blocksFor(tokens), this.windowBlocks);
+    let blocks = 0;
+    for (const group of this.groups) blocks += group.peakBlocksFor(tokens);
+    return blocks;
   }
+}
 
-  blocksFor(tokens: number): number {
-    return Math.ceil(tokens / this.blockSize);
-  }
+/** The first group's blocks are the request's own; what it holds in others comes with need. */
+function holdingOf(request: RequestState, group: number): Holding {
+  if (group === 0) return request;
+  request.otherGroups[group - 1] ??= emptyHolding();
+  return request.otherGroups[group - 1];
 }
