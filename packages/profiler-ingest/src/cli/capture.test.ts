@@ -130,6 +130,9 @@ test('power logs: three states, energy, missing readings', () => {
     { device: 1, watts: 31.5, utilisation: 5 },
   ]);
   expect(readPowerLog('2025-12-11 21:08:18,390\n', 's.csv')[0].watts).toBe(390);
+  expect(() => readPowerLog(`${header}${line(1, 5, '[N/A]')}\n`, 's.csv')).toThrow(
+    's.csv: no reading of a power',
+  );
   expect(() => readPowerLog('2025-12-11 21:08:18,x\n', 's.csv')).toThrow(/^s\.csv:1: expected/);
 });
 

@@ -25,7 +25,7 @@ export interface PowerStates {
   readonly readings: number;
 }
 
-/** @throws UserError unknown form, or a broken line. Readings of `[N/A]` are left out. */
+/** @throws UserError unknown form, a broken line, or no reading. Readings of `[N/A]` are left out. */
 export function readPowerLog(text: string, at: string): PowerReading[] {
   const { data } = Papa.parse<string[]>(text, { skipEmptyLines: true });
   if (data.length === 0) throw new UserError('empty power log', { at });
@@ -52,6 +52,7 @@ export function readPowerLog(text: string, at: string): PowerReading[] {
       utilisation: utilisation === undefined ? undefined : Number.parseFloat(utilisation),
     });
   });
+  if (readings.length === 0) throw new UserError('no reading of a power', { at });
   return readings.sort((a, b) => a.timeMs - b.timeMs);
 }
 
