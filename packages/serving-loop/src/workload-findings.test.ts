@@ -83,6 +83,26 @@ describe('workloadFindings', () => {
     expect(use(102).join()).not.toContain('slowest');
   });
 
+  it('says which classes are too small for a p99, where all together are not', () => {
+    const mixed = (small: number): Request[] =>
+      Array.from({ length: 250 }, (_, i) => ({
+        id: i,
+        arrivalNs: i * 1e9,
+        promptTokens: 1,
+        outputTokens: 2,
+        promptTokenIds: [i],
+        ...(i < small ? { sloClass: 'batch' } : {}),
+      }));
+    expect(use(250, { requests: mixed(20) })).toEqual([
+      'p99 of class batch says little: only 20 finished',
+    ]);
+    expect(use(250, { requests: mixed(240) })).toEqual([
+      'p99 of requests without a class says little: only 10 finished',
+    ]);
+    expect(use(250, { requests: mixed(125) })).toEqual([]);
+    expect(use(90, { requests: mixed(10) }).join()).not.toContain('says little');
+  });
+
   it('says how much of the run fills or empties the service, unless all came at once', () => {
     // Twice 2 s of 10 s; of 21 s it is less than a fifth.
     expect(use(8).join()).toContain('up to 40 % of the makespan, as serving a request takes 2.0 s');

@@ -31,6 +31,7 @@ export function workloadFindings(use: WorkloadUse): string[] {
     ...lint(use.requests),
     ...withoutRequests(use),
     ...percentiles(use),
+    ...classPercentiles(use),
     ...edges(use),
     ...warmUp(use),
     ...shared(use),
@@ -59,12 +60,33 @@ function withoutRequests({ requests, sloClasses }: WorkloadUse): string[] {
 }
 
 /** Percentiles interpolate between ranks: of n values p99 lies between the last two up to n = 101. */
+const fewForP99 = 101;
+
 function percentiles({ results }: WorkloadUse): string[] {
   const count = results.filter(({ status }) => status === 'finished').length;
-  if (count === 0 || count > 101) return [];
+  if (count === 0 || count > fewForP99) return [];
   if (count === 1) return ['all percentiles are of one request'];
   const which = count > 21 ? 'p99 rests' : 'p95 and p99 rest';
   return [`${which} on the slowest two of ${count} requests`];
+}
+
+/** Where all requests are enough, but those of a class are not. */
+function classPercentiles({ requests, results }: WorkloadUse): string[] {
+  const counts = new Map<string | undefined, number>();
+  let finished = 0;
+  requests.forEach(({ sloClass }, i) => {
+    if (results[i]?.status !== 'finished') return;
+    finished++;
+    counts.set(sloClass, (counts.get(sloClass) ?? 0) + 1);
+  });
+  if (finished <= fewForP99) return [];
+  return [...counts]
+    .filter(([, count]) => count <= fewForP99)
+    .map(([name, count]) => {
+      const of = name === undefined ? 'requests without a class' : `class ${name}`;
+      return `p99 of ${of} says little: only ${count} finished`;
+    })
+    .slice(0, mostFindings);
 }
 
 /**
