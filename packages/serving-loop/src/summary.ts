@@ -373,7 +373,7 @@ export function formatSummary(summary: Summary): string {
     const lost =
       releasedUnfetched === undefined
         ? ''
-        : `; prefill freed ${releasedUnfetched} prompts before they were fetched: their KV may be overwritten`;
+        : `; prefill freed ${releasedUnfetched} prompts before they were fetched: their KV may be lost`;
     lines.push(`KV transfers  ${count}, ${tokens} tokens from prefill to decode instances${lost}`);
   }
   for (const instance of summary.instances) {
