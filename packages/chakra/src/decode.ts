@@ -236,8 +236,10 @@ export class GraphStreamDecoder {
     const text = new TextDecoder().decode(bytes.subarray(0, 512));
     if (!jsonStart.test(text)) return;
     const schema = /"schema"\s*:\s*"([\w.-]+)"/.exec(text)?.[1];
-    if (schema !== undefined) {
-      throw new UserError(`a PyTorch execution trace in JSON (schema ${schema})`, {
+    const isKineto = /"(schemaVersion|traceEvents|deviceProperties)"/.test(text);
+    if (schema !== undefined || isKineto) {
+      const what = isKineto ? 'a Kineto trace' : 'a PyTorch execution trace';
+      throw new UserError(`${what} in JSON${isKineto ? '' : ` (schema ${schema})`}`, {
         at: this.at,
         hint: 'make it a Chakra trace with chakra_trace_link and chakra_converter (mlcommons/chakra)',
       });

@@ -197,6 +197,8 @@ describe.skipIf(!isBuilt)('on a cluster (needs npm run build)', () => {
       'system-simulator: host.json: a PyTorch execution trace in JSON (schema 1.0.1)\n' +
         '  hint: make it a Chakra trace with chakra_trace_link and chakra_converter (mlcommons/chakra)\n',
     );
+    writeFileSync(join(folder, 'kineto.json'), '{"schemaVersion": 1, "traceEvents": []}');
+    expect(run(['kineto.json']).err).toContain('kineto.json: a Kineto trace in JSON\n  hint: make');
     writeFileSync(join(folder, 'empty.et'), '');
     expect(run(['empty.et'])).toMatchObject({ rc: 2, err: expect.stringContaining('no Chakra') });
   });
