@@ -33,6 +33,16 @@ describe('materialise', () => {
     );
   });
 
+  it('knows who shares what, however many tokens there are; spells out 2^31 of them', () => {
+    const long = { ...base, promptTokens: 2 ** 23 };
+    const requests: Request[] = Array.from({ length: 300 }, (_, id) => ({ id, ...long }));
+    const content = materialise(requests, { all: true });
+    expect(content.tree?.parentOf(299)).toBe(-1);
+    expect(() => content.sequence(0)).toThrow('2516583000 tokens, more than 2^31');
+    const given = { ...requests[0], promptTokenIds: [] };
+    expect(() => materialise([given, ...requests], { all: true })).toThrow('more than 2^31');
+  });
+
   it('lets given ids win over the tree, per part', () => {
     const content = materialise([
       { id: 0, ...base, promptTokenIds: [7, 8, 9] },

@@ -13,7 +13,7 @@ export interface Content {
   /**
    * Ids of prompt then output of the request at this index; undefined without content. A prompt
    * whose output has no ids gets fresh ones there.
-   * @throws UserError a request of more than 2^24 tokens
+   * @throws UserError a request of more than 2^24 tokens; more than 2^31 tokens in all
    */
   sequence(index: number): Int32Array | undefined;
   /** All that there is to content while no request gives ids; undefined if one does. */
@@ -27,6 +27,31 @@ export interface PrefixTree {
   sharedTokens(index: number): number;
 }
 
+/** Blocks from `first` to before `end`, each of which has a token of the owner's own. */
+export interface OwnedBlocks {
+  readonly owner: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Whose the first blocks of a request are, in their order. Requests with the same blocks name the same owners. */
+export function ownersOfBlocks(
+  tree: PrefixTree,
+  index: number,
+  numBlocks: number,
+  blockSize: number,
+): OwnedBlocks[] {
+  const owners: OwnedBlocks[] = [];
+  let end = numBlocks;
+  for (let owner = index; end > 0; owner = tree.parentOf(owner)) {
+    const first = Math.floor(tree.sharedTokens(owner) / blockSize);
+    if (first >= end) continue;
+    owners.push({ owner, first, end });
+    end = first;
+  }
+  return owners.reverse();
+}
+
 export interface ContentOptions {
   /** Give requests without ids, prefix and children unique content. Default false. */
   readonly all?: boolean;
@@ -34,7 +59,7 @@ export interface ContentOptions {
 
 /**
  * @param requests validated, as `readWorkload` returns them
- * @throws UserError beyond 2^31 distinct tokens
+ * @throws UserError given ids beyond 2^31 distinct tokens
  */
 export function materialise(requests: readonly Request[], options: ContentOptions = {}): Content {
   const tree = buildTree(requests, options.all === true);
@@ -42,13 +67,16 @@ export function materialise(requests: readonly Request[], options: ContentOption
     ({ promptTokenIds, outputTokenIds }) =>
       promptTokenIds !== undefined || outputTokenIds !== undefined,
   );
+  if (isGiven) refuseTooMany(tree);
   const parentOf = (index: number): number => tree.parent[index];
   const sharedTokens = (index: number): number => sharedOf(requests, tree, index);
   return {
     tree: isGiven ? undefined : { parentOf, sharedTokens },
     has: (index) => tree.hasContent[index] === 1,
-    sequence: (index) =>
-      tree.hasContent[index] === 1 ? resolve(requests, tree, index) : undefined,
+    sequence: (index) => {
+      refuseTooMany(tree);
+      return tree.hasContent[index] === 1 ? resolve(requests, tree, index) : undefined;
+    },
   };
 }
 
@@ -57,6 +85,8 @@ interface Tree {
   /** The fresh id at position p of request i is `-1 - (freshStart[i] + p)`. */
   readonly freshStart: Float64Array;
   readonly hasContent: Uint8Array;
+  /** Ids reserved for all requests. */
+  numFresh: number;
 }
 
 function buildTree(requests: readonly Request[], all: boolean): Tree {
@@ -65,6 +95,7 @@ function buildTree(requests: readonly Request[], all: boolean): Tree {
     parent: new Int32Array(requests.length).fill(-1),
     freshStart: new Float64Array(requests.length),
     hasContent: new Uint8Array(requests.length),
+    numFresh: 0,
   };
   for (const [index, request] of requests.entries()) {
     indexById.set(String(request.id), index);
@@ -78,17 +109,19 @@ function buildTree(requests: readonly Request[], all: boolean): Tree {
     tree.hasContent[index] = 1;
     tree.hasContent[parent] = 1;
   }
-  let next = 0;
   for (const [index, request] of requests.entries()) {
-    tree.freshStart[index] = next;
-    if (tree.hasContent[index] === 1) next += request.promptTokens + request.outputTokens;
-  }
-  if (next > 2 ** 31) {
-    throw new UserError(`the workload's content has ${next} tokens, more than 2^31`, {
-      hint: 'split the workload',
-    });
+    tree.freshStart[index] = tree.numFresh;
+    if (tree.hasContent[index] === 1) tree.numFresh += request.promptTokens + request.outputTokens;
   }
   return tree;
+}
+
+/** Ids are 32 bits. */
+function refuseTooMany({ numFresh }: Tree): void {
+  if (numFresh <= 2 ** 31) return;
+  throw new UserError(`the workload's content has ${numFresh} tokens, more than 2^31`, {
+    hint: 'split the workload',
+  });
 }
 
 function sharedOf(requests: readonly Request[], tree: Tree, index: number): number {

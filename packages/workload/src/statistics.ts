@@ -1,6 +1,6 @@
 /** A workload in numbers: rate, burstiness, lengths, and how much a prefix cache could save at most. */
 import { type Distribution, distribution, nsPerS } from '@astrolabe/base';
-import { materialise } from './content.js';
+import { type Content, materialise, ownersOfBlocks, type PrefixTree } from './content.js';
 import type { Request } from './request.js';
 
 export interface WorkloadStatistics {
@@ -57,11 +57,46 @@ function variation(values: readonly number[]): number {
   return Math.sqrt(variance) / mean;
 }
 
-function sharing(
-  requests: readonly Request[],
-  blockTokens: number,
-): Pick<WorkloadStatistics, 'requestsWithContent' | 'sharedPromptTokens'> {
+type Sharing = Pick<WorkloadStatistics, 'requestsWithContent' | 'sharedPromptTokens'>;
+
+function sharing(requests: readonly Request[], blockTokens: number): Sharing {
   const content = materialise(requests);
+  return content.tree === undefined
+    ? sharingByTokens(requests, content, blockTokens)
+    : sharingByDescent(requests, content, content.tree, blockTokens);
+}
+
+/** The same without a look at any token: of every owner's blocks the first so many have been seen. */
+function sharingByDescent(
+  requests: readonly Request[],
+  content: Content,
+  tree: PrefixTree,
+  blockTokens: number,
+): Sharing {
+  const blocksIn = (tokens: number): number => Math.floor(tokens / blockTokens);
+  /** Of each owner where those that were seen end. */
+  const seen = new Int32Array(requests.length);
+  let requestsWithContent = 0;
+  let sharedBlocks = 0;
+  for (const [index, { promptTokens, outputTokens }] of requests.entries()) {
+    if (!content.has(index)) continue;
+    requestsWithContent++;
+    let known = 0;
+    const numBlocks = blocksIn(promptTokens + outputTokens);
+    for (const { owner, first, end } of ownersOfBlocks(tree, index, numBlocks, blockTokens)) {
+      if (known === first) known = Math.max(first, Math.min(end, seen[owner]));
+      seen[owner] = Math.max(seen[owner], end);
+    }
+    sharedBlocks += Math.min(known, blocksIn(promptTokens));
+  }
+  return { requestsWithContent, sharedPromptTokens: sharedBlocks * blockTokens };
+}
+
+function sharingByTokens(
+  requests: readonly Request[],
+  content: Content,
+  blockTokens: number,
+): Sharing {
   // A trie of blocks: key is the parent node and the block's ids.
   const nodes = new Map<string, number>();
   let requestsWithContent = 0;

@@ -3,7 +3,7 @@
  * token: a block belongs to the first request that has a token of its own in it, and others have it by
  * descent alone. Takes four bytes a block, where tokens take four each.
  */
-import type { PrefixTree } from '@astrolabe/workload';
+import { ownersOfBlocks, type PrefixTree } from '@astrolabe/workload';
 import { noContent } from './block-content.js';
 
 export class TreeContents {
@@ -23,16 +23,10 @@ export class TreeContents {
 
   /** Ids of all full blocks of a request, new ones in order of their first mention. */
   ofRequest(index: number): Int32Array {
+    const { tree, blockSize } = this;
     const ids = new Int32Array(this.blocksIn(this.tokensOf(index)));
-    let end = ids.length;
-    const owners: { readonly owner: number; readonly end: number }[] = [];
-    for (let owner = index; end > 0; owner = this.tree.parentOf(owner)) {
-      owners.push({ owner, end });
-      end = Math.min(end, this.firstOwn(owner));
-    }
-    for (const { owner, end } of owners.reverse()) {
-      const first = this.firstOwn(owner);
-      const own = this.ownOf(owner);
+    for (const { owner, first, end } of ownersOfBlocks(tree, index, ids.length, blockSize)) {
+      const own = this.ownOf(owner, first);
       for (let block = first; block < end; block++) {
         if (own[block - first] === noContent) own[block - first] = this.numIds++;
         ids[block] = own[block - first];
@@ -41,15 +35,10 @@ export class TreeContents {
     return ids;
   }
 
-  /** The first block that is not wholly the parent's. */
-  private firstOwn(index: number): number {
-    return this.blocksIn(this.tree.sharedTokens(index));
-  }
-
-  private ownOf(index: number): Int32Array {
-    const blocks = this.blocksIn(this.tokensOf(index)) - this.firstOwn(index);
-    this.own[index] ??= new Int32Array(blocks).fill(noContent);
-    return this.own[index];
+  private ownOf(owner: number, first: number): Int32Array {
+    const blocks = this.blocksIn(this.tokensOf(owner)) - first;
+    this.own[owner] ??= new Int32Array(blocks).fill(noContent);
+    return this.own[owner];
   }
 
   private blocksIn(tokens: number): number {
