@@ -1,7 +1,8 @@
 /**
  * Attention tables of Vidur's lineage: prefill and decode measured apart. Two dialects: Vidur's
- * `time_stats.attn_*.median` in ms, where a prefill's `kv_cache_size` counts the chunk itself, and
- * the TPU profiler's `p50_ns`, where it does not.
+ * `time_stats.attn_*.median` in ms and the TPU profiler's `p50_ns`. A prefill's `kv_cache_size` counts
+ * the chunk itself in the v0 bundles, and does not in the TPU's and wherever a prefill has less than
+ * its chunk: Vidur's own profiler begins chunks at 0 cached tokens.
  *
  * Decode rows of GPUs are often faster than memory could deliver the KV cache: the profiler let
  * sequences share blocks, which then sat in the cache. With a memory bandwidth given, such rows are
@@ -38,6 +39,12 @@ export function readAttentionRows(
   const cache = csv.column('kv_cache_size');
   const batch = csv.column('batch_size');
   const kvBytes = kvBytesPerToken(csv, floor);
+  const countsChunk =
+    !inNs &&
+    csv.rows.every(
+      (row, i) =>
+        row[isPrefill].toLowerCase() !== 'true' || csv.count(i, cache) >= csv.count(i, chunk),
+    );
   const tpColumn = csv.header.indexOf('num_tensor_parallel_workers');
   const scale = inNs ? 1 : nsPerMs;
   for (let i = 0; i < csv.rows.length; i++) {
@@ -49,7 +56,7 @@ export function readAttentionRows(
     if (csv.rows[i][isPrefill].toLowerCase() === 'true') {
       // Several prompts at once have no place in a table of one chunk.
       if (sequences !== 1) continue;
-      const contextTokens = inNs ? cached : Math.max(0, cached - tokens);
+      const contextTokens = countsChunk ? cached - tokens : cached;
       const durationNs = csv.durationNs(i, prefillTime, scale);
       into.add({ ...attention, tp, tokens, contextTokens, durationNs });
       continue;

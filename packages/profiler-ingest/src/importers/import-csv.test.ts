@@ -49,6 +49,15 @@ describe('attention of Vidur and of the v0 bundles', () => {
     ]);
   });
 
+  test('where a prefill has less cached than its chunk, none counts the chunk', () => {
+    const rows = ['0.03,,1,1,128,0,True', '0.04,,1,1,128,128,True', '0.05,,1,1,128,256,True'];
+    expect(read(`${header}\n${rows.join('\n')}\n`).rows).toMatchObject([
+      { tokens: 128, contextTokens: 0, durationNs: 30_000 },
+      { tokens: 128, contextTokens: 128, durationNs: 40_000 },
+      { tokens: 128, contextTokens: 256, durationNs: 50_000 },
+    ]);
+  });
+
   test("the TPU profiler's cache does not; ns", () => {
     const tpu =
       'prefill_chunk_size,kv_cache_size,batch_size,is_prefill,p50_ns\n32,64,1,True,7440.2\n';
