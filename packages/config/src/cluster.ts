@@ -63,7 +63,9 @@ export const instanceSchema = z.strictObject({
   pp_size: positive.optional().describe('pipeline stages; default: num_npus / tp_size'),
   ep_size: positive
     .optional()
-    .describe('shares the experts are divided into; 1 slices each over TP; default: tp_size'),
+    .describe(
+      'shares the experts are divided into; 1 slices each over TP; default: tp_size, that of ffn where there is one',
+    ),
   dp_group: z
     .string()
     .nullish()

@@ -192,7 +192,7 @@ function resolveInstance(
   const model = askedBy(`${place}.model_name`, () => options.findModel(entry.model_name));
   const { tp, pp } = parallelDegrees(entry, place);
   checkDegrees(model, tp, pp, place);
-  const ep = entry.ep_size ?? (model.moe === undefined ? 1 : tp);
+  const ep = entry.ep_size ?? (model.moe === undefined ? 1 : (entry.ffn?.tp_size ?? tp));
   checkExpertRanks(model, ep, entry.experts, place);
   checkPools(entry, place, pp);
   return {

@@ -3,6 +3,7 @@ import { type ExecutionGraph, NodeType } from '@astrolabe/chakra';
 import { powerSchema } from '@astrolabe/config';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
+import { collectiveOrder } from './collective-order.test-helper.js';
 import { exampleCluster } from './example-cluster.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
@@ -118,6 +119,28 @@ describe('attention and feed-forward devices', () => {
       ' 2748 ns',
       '.all_reduce 512 B',
     ]);
+  });
+
+  it('run the collectives of all parts in one order on every rank', () => {
+    const { programs } = generate({ tp_size: 2, ffn: { ...ffn, tp_size: 4 } });
+    const orders = programs.map(({ graph }) => collectiveOrder(graph));
+    const [attention, , forward] = orders;
+    expect(orders).toEqual([attention, attention, forward, forward, forward, forward]);
+    expect(forward.slice(0, 4)).toEqual([
+      'layer0.part0.from_attention.all_gather',
+      'layer0.part0.down_proj.all_reduce',
+      'layer0.part1.from_attention.all_gather',
+      'layer0.part1.down_proj.all_reduce',
+    ]);
+  });
+
+  it('divide experts over the feed-forward devices unless told otherwise', () => {
+    const model = { ...tinyExperts, num_local_experts: 8 };
+    const [instance] = exampleCluster(
+      [{ tp_size: 4, ffn: { ...ffn, tp_size: 2 } }],
+      model,
+    ).instances;
+    expect(instance.ep).toBe(2);
   });
 
   it('refuse what has no meaning with two pools', () => {

@@ -4,7 +4,8 @@
  * states travel both ways in every layer, sliced over the larger pool and gathered by the receivers.
  *
  * Both programs are one chain of nodes per part on the same device, so a device that waits for one
- * part's activations works on another.
+ * part's activations works on another. Collectives of a pool run part by part within a layer, in the same
+ * order on all its ranks, as one communicator needs it.
  */
 import { bytesPerGiB, UserError } from '@astrolabe/base';
 import { CollectiveType } from '@astrolabe/chakra';
@@ -36,7 +37,7 @@ const firstTag = 2;
 
 /** The graph of one attention NPU: all parts of the batch, layer by layer. */
 export function lowerAttentionRank(pools: Disaggregated, position: Position): Template {
-  const chain = new Chain(pools.whole.strings);
+  const chain = new Chain(pools.whole.strings, true);
   const whole = contextOf(pools.whole, position, chain);
   lowerHost(whole);
   lowerEmbedding(whole);
@@ -67,7 +68,7 @@ export function lowerAttentionRank(pools: Disaggregated, position: Position): Te
 }
 
 export function lowerFfnRank(pools: Disaggregated, position: Position): Template {
-  const chain = new Chain(pools.whole.strings);
+  const chain = new Chain(pools.whole.strings, true);
   const groups = { tensor: pools.ffnGroup, expert: undefined, ffn: undefined };
   const contexts = pools.parts.map(({ ffn }) => contextOf(ffn, { ...position, groups }, chain));
   const last = pools.parts.map(() => -1);

@@ -35,8 +35,15 @@ export class Chain {
   last = -1;
   /** Nodes that the next one waits for too. */
   private alsoLast: number[] = [];
+  private lastCollective = -1;
+  private readonly inOrder: boolean;
 
-  constructor(strings: StringTable) {
+  /**
+   * @param inOrder collectives wait for those added before, also of other parts of a batch: all ranks of
+   * a group then run them in one order, whichever part is ready first on which
+   */
+  constructor(strings: StringTable, inOrder = false) {
+    this.inOrder = inOrder;
     this.builder = new GraphBuilder(512, strings);
   }
 
@@ -48,7 +55,11 @@ export class Chain {
 
   /** @param quantity bytes of the rank's input buffer */
   collective(name: string, type: number, group: Group, quantity: number): number {
+    const before = this.inOrder ? this.lastCollective : -1;
+    const isParent = before === this.last || this.alsoLast.includes(before);
     const node = this.follow(NodeType.commColl, name);
+    if (before >= 0 && !isParent) this.join(node, before);
+    this.lastCollective = node;
     this.builder.setCollective(node, type, 0);
     this.builder.setGroup(node, group.name);
     this.commSizes[node] = quantity;

@@ -93,15 +93,46 @@ export function lowerStage(lowering: Lowering, position: Position): Template {
  * computes. Host terms of the step are the first part's, those of a request its own part's.
  */
 export function lowerInterleaved(parts: readonly Lowering[], position: Position): Template {
-  const chain = new Chain(parts[0].strings);
-  parts.forEach((lowering, index) => {
+  const later = { ...position, warmUp: false, rearranges: false };
+  // KV of the whole batch is complete with its last part.
+  const first = { ...position, kvSends: parts.length > 1 ? [] : position.kvSends };
+  const own = parts.map((lowering, index) => {
     const { perSequenceNs } = lowering.stepOverhead;
-    const own =
-      index === 0 ? lowering : { ...lowering, stepOverhead: { perStepNs: 0, perSequenceNs } };
-    chain.restart();
-    const later = { ...position, warmUp: false, rearranges: false };
-    lowerStageInto(chain, own, index === 0 ? position : later);
+    return index === 0 ? lowering : { ...lowering, stepOverhead: { perStepNs: 0, perSequenceNs } };
   });
+  if (position.groups.tensor !== undefined) return lowerLayerByLayer(own, first, later);
+  const chain = new Chain(parts[0].strings);
+  own.forEach((lowering, index) => {
+    chain.restart();
+    lowerStageInto(chain, lowering, index === 0 ? first : later);
+  });
+  return chain.seal();
+}
+
+/** Ranks must run the collectives of all parts in one order: a layer of one part, then of the next. */
+function lowerLayerByLayer(parts: readonly Lowering[], first: Position, later: Position): Template {
+  const chain = new Chain(parts[0].strings, true);
+  const contexts = parts.map((lowering, index) =>
+    contextOf(lowering, index === 0 ? first : later, chain),
+  );
+  const last = parts.map(() => -1);
+  const each = (lower: (context: Context) => void): void =>
+    contexts.forEach((context, part) => {
+      chain.restart();
+      chain.last = last[part];
+      lower(context);
+      last[part] = chain.last;
+    });
+  const { numLayers } = parts[0].instance.model;
+  const layers = Array.from({ length: numLayers }, (_, layer) => layer);
+  each((context) => {
+    const { groups, rearranges } = context.position;
+    if (rearranges) moveExperts(context, chain, groups, layers);
+    lowerHost(context);
+    lowerEmbedding(context);
+  });
+  for (const layer of layers) each((context) => lowerLayer(context, layer));
+  each(lowerHead);
   return chain.seal();
 }
 

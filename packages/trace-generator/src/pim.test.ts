@@ -4,6 +4,7 @@ import { type Cluster, parseModel, resolveCluster } from '@astrolabe/config';
 import { tinyExperts, tinyModel } from '@astrolabe/config/tiny-model';
 import { describe, expect, it } from 'vitest';
 import { Batch } from './batch.js';
+import { collectiveOrder } from './collective-order.test-helper.js';
 import { exampleLatency, fusedOperators } from './example-latency.test-helper.js';
 import { createTraceGenerator } from './generate.js';
 import { pimCost } from './pim.js';
@@ -137,6 +138,15 @@ describe('graphs with attention in memory', () => {
     expect(halves.durationNs[first + whole.nodeCount]).toBe((20 * 256 + 100) / 4);
     // One request cannot be halved.
     expect(graphOf(instance, [1], [9]).nodeCount).toBe(whole.nodeCount);
+  });
+
+  it('halves of several ranks run their collectives in one order', () => {
+    const instance = { enable_sub_batch_interleaving: true, tp_size: 2 };
+    const order = collectiveOrder(graphOf(instance, [1, 1], [9, 19]));
+    const layer = ['layer0.o_proj.all_reduce', 'layer0.down_proj.all_reduce'];
+    expect(order.slice(0, 2)).toEqual(['embedding.all_reduce', 'embedding.all_reduce']);
+    expect(order.slice(2, 6)).toEqual([...layer, ...layer]);
+    expect(order.slice(-2)).toEqual(['lm_head.all_gather', 'lm_head.all_gather']);
   });
 
   it('refuses halves of ranks that share experts, which may have one request', () => {
