@@ -12,7 +12,7 @@ import { fromLong, type LongLike, readAttribute, tagOfField } from './attribute.
 import { type Dialect, maxWireType, nodeTypeTables } from './dialect.js';
 import { Attr, type Attribute, type ExecutionGraph } from './graph.js';
 import type { GraphBuilder } from './graph-builder.js';
-import { KeptBytes } from './kept-bytes.js';
+import { KeptPieces } from './kept-pieces.js';
 import { attributePrefixes, Known, knownAttributes, knownCode } from './known-attributes.js';
 import { readNodeFields } from './node-fields.js';
 import { NodeType } from './node-type.js';
@@ -34,13 +34,20 @@ for (let field = 7; field <= 27; field += 2) integerKinds[field] = 1;
 const boolListField = 28;
 const stringField = 29;
 
+/** @throws Error when they are malformed */
+function checkedFields(bytes: Uint8Array): Uint8Array {
+  readNodeFields(bytes);
+  return bytes;
+}
+
 export class NodeDecoder {
   private readonly builder: GraphBuilder;
   private readonly reader: ProtobufReader;
   private readonly readType: Uint8Array;
   private readonly nsPerDuration: number;
   private readonly ignoreDurationNs: boolean;
-  private readonly kept = new KeptBytes();
+  private readonly attributes = new KeptPieces(readAttribute);
+  private readonly fields = new KeptPieces(checkedFields);
   // Of the node being read.
   private seen = 0;
   private isPim = false;
@@ -136,9 +143,7 @@ export class NodeDecoder {
   private otherField(node: number, tag: number, start: number): void {
     const { reader } = this;
     reader.skipType(tag & 7, 0, tag >>> 3);
-    const bytes = this.kept.copy(reader.buf, start, reader.pos);
-    readNodeFields(bytes);
-    this.builder.addFields(node, bytes);
+    this.builder.addFields(node, this.fields.get(reader.buf, start, reader.pos));
   }
 
   private packedDeps(node: number, isCtrl: boolean, end: number): void {
@@ -223,7 +228,7 @@ export class NodeDecoder {
     this.seen |= bit;
     reader.pos = valueAt;
     if (bit === 0 || !isFirst || !this.toColumn(node, code, field)) {
-      this.builder.addExtra(node, readAttribute(this.kept.copy(buf, start, end)));
+      this.builder.addExtra(node, this.attributes.get(buf, start, end));
     }
     reader.pos = end;
   }

@@ -89,7 +89,12 @@ export class StringTable {
   }
 }
 
-function sameBytes(known: Uint8Array, buffer: Uint8Array, start: number, end: number): boolean {
+export function sameBytes(
+  known: Uint8Array,
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
   if (known.length !== end - start) return false;
   for (let i = start; i < end; i++) if (known[i - start] !== buffer[i]) return false;
   return true;
