@@ -140,5 +140,7 @@ test('units without tiles do the arithmetic of one row; decodes start on vector 
 
 test('what the device cannot do is said', () => {
   expect(() => rooflineTable(device, shape, 'fp8', [1])).toThrow(/Unit has no fp8 peak/);
+  const fp4 = { ...device, peak_tflops: { bf16: 100, fp4: 400 } };
+  expect(() => rooflineTable(fp4, shape, 'fp4', [1])).toThrow('no roofline of dtype "fp4"');
   expect(() => rooflineTable(device, shape, 'bf16', [3])).toThrow(/32 heads .* TP 3/);
 });

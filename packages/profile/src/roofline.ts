@@ -58,7 +58,12 @@ export function rooflineTable(
 ): ProfileTable {
   const peakTflops = device.peak_tflops[dtype];
   const bytes = bytesOf[dtype];
-  if (peakTflops === undefined || bytes === undefined) {
+  if (bytes === undefined) {
+    throw new UserError(`no roofline of dtype "${dtype}"`, {
+      hint: `expected ${Object.keys(bytesOf).join(', ')}; a checkpoint that is quantised keeps that of its activations`,
+    });
+  }
+  if (peakTflops === undefined) {
     throw new UserError(`${device.name} has no ${dtype} peak`, {
       hint: `it has ${Object.keys(device.peak_tflops).join(', ')}`,
     });

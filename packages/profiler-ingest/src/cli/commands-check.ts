@@ -11,6 +11,7 @@ import { degreesOption } from './commands-derive.js';
 import { deviceOf } from './devices.js';
 import { loadLatencyModel, loadShape } from './load-model.js';
 import { loadTable } from './load-table.js';
+import { shortDtype } from './open-profiles.js';
 import { printLines, writeOutput } from './output.js';
 
 const counts = z.array(z.number().int().nonnegative());
@@ -84,6 +85,9 @@ async function runCheck(
   const lines = [
     `missing operators  ${coverage.missing.length === 0 ? 'none' : coverage.missing.join(', ')}`,
   ];
+  if (!model.tpDegrees.includes(options.tp)) {
+    lines.push(`TP degrees         ${model.tpDegrees.join(', ')}, not ${options.tp}`);
+  }
   if (batches.length > 0) {
     lines.push(
       `batches            ${batches.length}, up to ${coverage.mostTokens} tokens, context up to ${coverage.longestContext}`,
@@ -104,8 +108,8 @@ async function runTransfer(measured: string, options: TransferOptions): Promise<
   const toShape = loadShape(options.toModel ?? options.fromModel, name);
   const result = transferTable(
     table,
-    { device: fromDevice, shape: fromShape, dtype: info.dtype },
-    { device: toDevice, shape: toShape, dtype: options.dtype ?? info.dtype },
+    { device: fromDevice, shape: fromShape, dtype: shortDtype(info.dtype) },
+    { device: toDevice, shape: toShape, dtype: shortDtype(options.dtype ?? info.dtype) },
     options.tp ?? [1],
   );
   await writeOutput(options.output, encodeProfile(result));

@@ -9,6 +9,7 @@ import { withNames } from './commands-read.js';
 import { deviceOf, readDevices } from './devices.js';
 import { loadShape } from './load-model.js';
 import { type GivenNames, loadTable } from './load-table.js';
+import { shortDtype } from './open-profiles.js';
 import { printLines, writeOutput } from './output.js';
 
 export function degreesOption(what: string): Option {
@@ -82,7 +83,7 @@ async function runRoofline(options: RooflineOptions): Promise<void> {
   }
   const shape = loadShape(options.model, options.name);
   const device = deviceOf(options.device);
-  const table = rooflineTable(device, shape, options.dtype, options.tp);
+  const table = rooflineTable(device, shape, shortDtype(options.dtype), options.tp);
   if (device.roofline_caution !== undefined) {
     process.stderr.write(`profiler-ingest: note: ${device.name}: ${device.roofline_caution}\n`);
   }
