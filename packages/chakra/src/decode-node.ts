@@ -5,12 +5,12 @@
  * An attribute goes to its column when its kind converts as in ASTRA-sim's feeder v3 (any integer or
  * bool kind to any other) and its value fits; the first of a name counts. All others (wrong kind,
  * second of a name, unknown name) go to `extra` with their bytes. A reader that wants to know of
- * "present but of a kind that cannot be read" looks there: see `misfit`.
+ * "present but of a kind that cannot be read" looks there: see `misfit.ts`.
  */
 import type { Reader as ProtobufReader } from 'protobufjs/minimal.js';
 import { fromLong, type LongLike, readAttribute, tagOfField } from './attribute.js';
 import { type Dialect, maxWireType, nodeTypeTables } from './dialect.js';
-import { Attr, type Attribute, type ExecutionGraph } from './graph.js';
+import { Attr } from './graph.js';
 import type { GraphBuilder } from './graph-builder.js';
 import { KeptPieces } from './kept-pieces.js';
 import { attributePrefixes, Known, knownAttributes, knownCode } from './known-attributes.js';
@@ -385,16 +385,4 @@ function safe(long: LongLike, name: string): number {
   const value = fromLong(long);
   if (typeof value === 'bigint') throw new WireError(`${name} ${value} is beyond 2^53`);
   return value;
-}
-
-/**
- * The attribute that a typed read of `name` at `node` would stumble over: it is there, but of a kind
- * or size that has no column (ASTRA-sim: std::bad_cast, or a value cut to 32 bits).
- */
-export function misfit(graph: ExecutionGraph, node: number, name: string): Attribute | undefined {
-  const list = graph.extra.get(node);
-  if (list === undefined) return undefined;
-  const known = knownAttributes.find((attribute) => attribute.name === name);
-  if (known !== undefined && (graph.present[node] & known.bit) !== 0) return undefined;
-  return list.find((attribute) => attribute.name === name);
 }

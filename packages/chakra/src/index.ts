@@ -6,7 +6,6 @@ export {
   GraphStreamDecoder,
   readGraphs,
 } from './decode.js';
-export { misfit } from './decode-node.js';
 export { type Dialect, dialects, unknownTypeOf } from './dialect.js';
 export { type Difference, type DiffOptions, diffGraphs, formatDifference } from './diff.js';
 export { type EncodeOptions, encodeGraph, encodeGraphs } from './encode.js';
@@ -29,6 +28,7 @@ export {
 } from './graph-set.js';
 export { knownAttributes } from './known-attributes.js';
 export * from './lint/index.js';
+export { misfit } from './misfit.js';
 export { type IoInfo, type NodeFields, nodeFields, writeNodeFields } from './node-fields.js';
 export {
   type AttributeRecord,

@@ -34,7 +34,10 @@ export interface OwnedBlocks {
   readonly end: number;
 }
 
-/** Whose the first blocks of a request are, in their order. Requests with the same blocks name the same owners. */
+/**
+ * Whose the first blocks of a request are, in their order. Requests with the same blocks name the
+ * same owners.
+ */
 export function ownersOfBlocks(
   tree: PrefixTree,
   index: number,
