@@ -60,7 +60,9 @@ export function rooflineTable(
   const bytes = bytesOf[dtype];
   if (bytes === undefined) {
     throw new UserError(`no roofline of dtype "${dtype}"`, {
-      hint: `expected ${Object.keys(bytesOf).join(', ')}; a checkpoint that is quantised keeps that of its activations`,
+      hint:
+        `expected ${Object.keys(bytesOf).join(', ')}; a checkpoint that is quantised keeps that of ` +
+        'its activations',
     });
   }
   if (peakTflops === undefined) {

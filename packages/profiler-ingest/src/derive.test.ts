@@ -192,6 +192,19 @@ test('inspection tells repeated points, and attention that no batch looks up', (
   expect(text).toMatch(/missing for a decoder block: .*; attention;/);
 });
 
+test('inspection says where attention forms no grid', () => {
+  const decodes = (sequences: number, decodeContextTokens: number): ProfileRow => ({
+    ...dense(0, 9000),
+    ...{ kind: 'attention', operator: 'attention', contextTokens: 0 },
+    ...{ sequences, decodeContextTokens },
+  });
+  const textOf = (rows: readonly ProfileRow[]): string => inspectTable(tableOf(rows)).join('\n');
+  expect(textOf([1, 2, 3, 4].map((n) => decodes(n, n * n)))).toMatch(
+    /attention +decodes .* no grid/,
+  );
+  expect(textOf([1, 2, 3, 4].map((n) => decodes(n, 16)))).not.toContain('no grid');
+});
+
 test('every shipped data sheet is valid and makes a profile', () => {
   const devices = readDevices();
   expect(devices.length).toBeGreaterThanOrEqual(13);

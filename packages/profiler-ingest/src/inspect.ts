@@ -3,7 +3,7 @@
  * miss, repeated keys, points that stand out from their neighbours.
  */
 import { mergePoints } from '@astrolabe/base';
-import { type ProfileTable, rowKinds, tpDegreesOf } from '@astrolabe/profile';
+import { fillsGrid, type ProfileTable, rowKinds, tpDegreesOf } from '@astrolabe/profile';
 
 /** Operators that some decoder block needs; each list is one way to have that step. */
 const blockSteps: readonly (readonly (readonly string[])[])[] = [
@@ -117,10 +117,12 @@ function attentionLines(table: ProfileTable, tp: number): string[] {
     if (of.length === 0) continue;
     const counts = axes.map((axis) => new Set(of.map((i) => axis[i])).size);
     const cells = counts.reduce((product, count) => product * count, 1);
+    const isGrid = fillsGrid(axes.map((axis) => Float64Array.from(of, (i) => axis[i])));
     const ranges = axes.map((axis) => span(of.map((i) => axis[i]))).join(' x ');
     lines.push(
       `  ${'attention'.padEnd(18)} ${name.padEnd(13)} ${String(of.length).padStart(5)} points of a ` +
-        `${counts.join(' x ')} grid (${Math.round((100 * of.length) / cells)} %): ${ranges}`,
+        `${counts.join(' x ')} grid (${Math.round((100 * of.length) / cells)} %): ${ranges}` +
+        (isGrid ? '' : ', no grid: looked up by the nearest'),
     );
   }
   const skew = rowsOfKind(table, tp, 'skew').length;
