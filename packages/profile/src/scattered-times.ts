@@ -21,18 +21,37 @@ const mostPlaces = 1 << 22;
  * longest axis and a twentieth of all places. Measured bundles have 20 % and more. A line is a grid.
  */
 export function fillsGrid(keys: readonly Float64Array[]): boolean {
-  const lengths = keys.map((column) => new Set(column).size);
-  const places = lengths.reduce((product, length) => product * length, 1);
-  const points = distinctRows(keys);
+  const axes = keys.map(placesOf);
+  const longest = axes.reduce((most, axis) => Math.max(most, axis.size), 0);
+  const places = axes.reduce((product, axis) => product * axis.size, 1);
   if (places > mostPlaces) return false;
-  if (points === places) return true;
-  return points >= 1.5 * Math.max(...lengths) && points >= places / 20;
+  const points = distinctPoints(keys, axes, places);
+  return points === places || (points >= 1.5 * longest && points >= places / 20);
 }
 
-function distinctRows(keys: readonly Float64Array[]): number {
-  const rows = new Set<string>();
-  for (let i = 0; i < keys[0].length; i++) rows.add(keys.map((column) => column[i]).join());
-  return rows.size;
+/** Of each key its place on the axis, in any order. */
+function placesOf(column: Float64Array): Map<number, number> {
+  const places = new Map<number, number>();
+  for (const key of column) if (!places.has(key)) places.set(key, places.size);
+  return places;
+}
+
+function distinctPoints(
+  keys: readonly Float64Array[],
+  axes: readonly Map<number, number>[],
+  places: number,
+): number {
+  const isThere = new Uint8Array(places);
+  let points = 0;
+  for (let i = 0; i < keys[0].length; i++) {
+    let at = 0;
+    for (let axis = 0; axis < keys.length; axis++) {
+      at = at * axes[axis].size + (axes[axis].get(keys[axis][i]) as number);
+    }
+    if (isThere[at] === 0) points++;
+    isThere[at] = 1;
+  }
+  return points;
 }
 
 export class ScatteredTimes {
