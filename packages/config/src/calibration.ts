@@ -45,7 +45,12 @@ export type OutputPath = z.infer<typeof outputPathSchema>;
  * data sheet's figure: small messages never reach it.
  */
 export const linkCalibrationSchema = z.strictObject({
-  nominal_gb_s: z.number().positive().describe('replaces this `link_bw` of a cluster file alone'),
+  nominal_gb_s: z
+    .number()
+    .positive()
+    .describe(
+      'the `link_bw` that it replaces in a cluster file; where `link_nominal` is true, any',
+    ),
   bandwidth_gb_s: z.number().positive().describe('GB/s of 2^30 per direction, as `link_bw`'),
   latency_ns: ns.describe('ns per hop'),
 });
