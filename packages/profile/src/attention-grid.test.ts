@@ -104,6 +104,54 @@ describe.each(kinds)('any table: %s', (name, at) => {
   });
 });
 
+test('decodes whose times grow with count and context do so in between, and beyond either end', () => {
+  const counts = [1, 4, 16, 64];
+  const contexts = [16, 500, 4000];
+  const growth = fc.array(fc.integer({ min: 0, max: 100_000 }), { minLength: 12, maxLength: 12 });
+  fc.assert(
+    fc.property(growth, key, key, key, (steps, n, k, more) => {
+      const times = steps.slice();
+      const points = counts.flatMap((count, row) =>
+        contexts.map((at, column) => {
+          const i = row * contexts.length + column;
+          const before = column === 0 ? 1000 : times[i - 1];
+          const above = row === 0 ? 0 : times[i - contexts.length];
+          times[i] += Math.max(before, above);
+          return [0, 0, count, at, times[i]] as const;
+        }),
+      );
+      const model = modelOf(points);
+      // Beyond both, slopes of unlike rows may cross.
+      const [insideN, insideK] = [Math.min(n, 64), Math.min(k, 4000)];
+      const at = (count: number, length: number): number =>
+        model.attentionNs(1, batch([0, 0, count, length]));
+      expect(at(n + more, insideK)).toBeGreaterThanOrEqual(at(n, insideK));
+      expect(at(insideN, k + more)).toBeGreaterThanOrEqual(at(insideN, k));
+    }),
+    { seed: 1, numRuns: 1000 },
+  );
+});
+
+test('a measured chunk whose time grows with its context does so in between and beyond', () => {
+  const contexts = [0, 100, 2000, 9000];
+  const growth = fc.array(fc.integer({ min: 0, max: 100_000 }), { minLength: 8, maxLength: 8 });
+  fc.assert(
+    fc.property(growth, fc.constantFrom(64, 1024), context, key, (steps, q, c, more) => {
+      const points = [64, 1024].flatMap((chunk, row) => {
+        let ns = 5000;
+        return contexts.map((at, column) => {
+          ns += steps[row * contexts.length + column];
+          return [chunk, at, 0, 0, ns] as const;
+        });
+      });
+      const model = modelOf(points);
+      const ns = model.attentionNs(1, batch([q, c, 0, 0]));
+      expect(model.attentionNs(1, batch([q, c + more, 0, 0]))).toBeGreaterThanOrEqual(ns);
+    }),
+    { seed: 1, numRuns: 1000 },
+  );
+});
+
 test('of equal batches the mean counts, in a grid and without one', () => {
   for (const rest of [[], [[0, 0, 3, 700, 9000] as const, [0, 0, 9, 90, 8000] as const]]) {
     const model = modelOf([[0, 0, 2, 100, 4000], [0, 0, 2, 100, 7000], ...rest]);

@@ -200,7 +200,7 @@ export class TableModel implements LatencyModel {
     if (!this.tpDegrees.includes(tp)) {
       throw new UserError(`no measurements at tensor-parallel degree ${tp}`, {
         at: `profile ${this.hardware}/${this.model}/${this.dtype}`,
-        hint: `it has TP ${this.tpDegrees.join(', ')}`,
+        hint: `it has TP ${this.tpDegrees.join(', ')}; profiler-ingest transfer carries it to others`,
       });
     }
     const tables = this.tables.compile(tp);

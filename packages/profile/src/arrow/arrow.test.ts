@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type ProfileRow, ProfileTableBuilder, requiredKeys, rowsOf } from '../profile-table.js';
 import { checkStream } from './check-stream.js';
-import { decodeProfile, encodeProfile } from './index.js';
+import { decodeProfile, encodeProfile } from './profile-codec.js';
 
 const rows: ProfileRow[] = [
   { kind: 'dense', operator: 'qkv_proj', tp: 1, tokens: 16, durationNs: 1234 },
