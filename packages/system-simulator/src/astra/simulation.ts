@@ -192,8 +192,17 @@ export class AstraSimulation implements NodeActions {
         return { npu, computeNs, exposedCommNs, exposedMemoryNs, sentBytes };
       }),
       links: this.core.network.counters?.() ?? [],
-      memory: [],
+      memory: this.memoryCounters(),
     };
+  }
+
+  private memoryCounters(): Counters['memory'] {
+    const counted = this.memory.counters();
+    if (!this.folded) return counted;
+    // Each NPU has the same, a memory of its own.
+    return counted.flatMap((own) =>
+      Array.from({ length: this.numNpus }, (_, device) => ({ ...own, device })),
+    );
   }
 
   collective(run: Run, node: number, task: number): void {
