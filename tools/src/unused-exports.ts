@@ -38,7 +38,7 @@ export function findUnusedExports(files: readonly SourceFile[]): Finding[] {
 
 /** Of a package or of a room with its own export; an `index.ts` of a folder inside is an ordinary file. */
 function isIndex(path: string): boolean {
-  return /^packages\/[^/]+\/src\/(cli\/)?index\.ts$/.test(path);
+  return /^packages\/[^/]+\/src\/((cli|arrow)\/)?index\.ts$/.test(path);
 }
 
 function withoutComments(text: string): string {

@@ -1,6 +1,5 @@
 export { atRate } from './at-rate.js';
 export { type Content, materialise, ownersOfBlocks, type PrefixTree } from './content.js';
-export * from './formats/index.js';
 export { arrivals } from './generate/arrivals.js';
 export { generate, type Shape, shapes } from './generate/generate.js';
 export { type Finding, Linter, type LintOptions } from './linter.js';

@@ -27,7 +27,7 @@ import {
 import { simulatedRows } from '../calibrate/simulated-rows.js';
 import { matchRows } from '../compare.js';
 import type { RunData } from '../run-data.js';
-import { readRealRun, realHelp } from './real/index.js';
+import { readRealRun, realHelp } from './real/read-real-run.js';
 
 interface Flags {
   clusterConfig: string;

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { compareRuns } from '../compare.js';
 import { formatComparison } from '../format-comparison.js';
 import { readLlmServingSimCsv, readSimulated } from './read-simulated.js';
-import { otherHelp, readOtherRun } from './real/index.js';
+import { otherHelp, readOtherRun } from './real/read-real-run.js';
 
 interface Flags {
   simulated: string;

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { compareRuns } from '../compare.js';
 import { formatComparison } from '../format-comparison.js';
 import { readLlmServingSimCsv, readSimulated } from './read-simulated.js';
-import { readOtherRun, readRealRun } from './real/index.js';
+import { readOtherRun, readRealRun } from './real/read-real-run.js';
 
 const shared = new URL('../../../../../shared/refdata/llmservingsim/v1/bench', import.meta.url)
   .pathname;

@@ -5,7 +5,7 @@ import { compareRuns } from '../compare.js';
 import { renderPage } from '../html/page.js';
 import { readCounters } from './read-records.js';
 import { readSimulated } from './read-simulated.js';
-import { otherHelp, readOtherRun } from './real/index.js';
+import { otherHelp, readOtherRun } from './real/read-real-run.js';
 import { resultOf } from './run-folder.js';
 import { readSummary } from './summary-command.js';
 

@@ -4,7 +4,8 @@ import { nonNegativeInteger, positiveInteger, positiveNumber } from '@astrolabe/
 import { type Command, Option } from 'commander';
 import { Anonymiser } from '../anonymiser.js';
 import { type ColumnNames, columnsAbout, parseColumns } from '../formats/columns.js';
-import { type WorkloadFormat, workloadFormats } from '../formats/index.js';
+import type { WorkloadFormat } from '../formats/format.js';
+import { workloadFormats } from '../formats/workload-formats.js';
 import { type WorkloadWriterName, workloadWriters } from '../formats/write.js';
 import { arrivals } from '../generate/arrivals.js';
 import { PrefixAttacher } from '../prefix-attacher.js';

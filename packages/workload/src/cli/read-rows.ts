@@ -7,7 +7,7 @@ import { UserError } from '@astrolabe/base';
 import { fileError, openInput, readLines } from '@astrolabe/base/cli';
 import { JSONParser, TokenizerError, TokenParserError } from '@streamparser/json';
 import { CsvError, parse } from 'csv-parse';
-import type { Row, WorkloadFormat } from '../formats/index.js';
+import type { Row, WorkloadFormat } from '../formats/format.js';
 
 export interface PlacedRow {
   readonly row: Row;

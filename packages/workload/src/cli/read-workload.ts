@@ -4,15 +4,8 @@
  */
 import { UserError } from '@astrolabe/base';
 import { type ColumnNames, columnsFormat, requireColumns } from '../formats/columns.js';
-import {
-  type Draft,
-  formatByName,
-  ignoredKeys,
-  type ReadOptions,
-  type RowReader,
-  sniffFormat,
-  type WorkloadFormat,
-} from '../formats/index.js';
+import type { Draft, ReadOptions, RowReader, WorkloadFormat } from '../formats/format.js';
+import { formatByName, ignoredKeys, sniffFormat } from '../formats/workload-formats.js';
 import { PrefixAttacher } from '../prefix-attacher.js';
 import type { Request } from '../request.js';
 import { RequestChecker } from '../request-checker.js';

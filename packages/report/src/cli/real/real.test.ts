@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { RunData } from '../../run-data.js';
-import { readRealRun } from './index.js';
+import { readRealRun } from './read-real-run.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'real-'));
 const path = join(folder, 'run.json');

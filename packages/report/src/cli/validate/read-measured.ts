@@ -6,7 +6,7 @@ import { type RunData, requestKey } from '../../run-data.js';
 import { type Figures, inlineFigures, runFigures, tableFigures } from '../../validate/figures.js';
 import type { RealRun, RealSeries } from '../../validate/manifest.js';
 import { cell, readTable, type TableRow } from '../read-table.js';
-import { readRealRun } from '../real/index.js';
+import { readRealRun } from '../real/read-real-run.js';
 
 export interface MeasuredFigures {
   readonly figures: Figures;

@@ -17,8 +17,6 @@ import {
   vidurLengthsFormat,
 } from './tables.js';
 
-export type { Draft, ReadOptions, Row, RowReader, WorkloadFormat } from './format.js';
-
 /** More particular formats come before those whose keys they contain. */
 export const workloadFormats: readonly WorkloadFormat[] = [
   astrolabeFormat,
