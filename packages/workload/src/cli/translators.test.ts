@@ -179,6 +179,36 @@ describe('Mooncake', () => {
     await expect(read(single)).rejects.toThrow('x:1: wait_for: expected a list of ids, got "z"');
   });
 
+  it('leaves out requests without answers, and says where blocks and prompts do not fit', async () => {
+    const row = (hash_ids: number[], more: object = {}): object => ({
+      timestamp: 0,
+      input_length: 1000,
+      output_length: 5,
+      hash_ids,
+      ...more,
+    });
+    const notesOf = async (options: object, ...rows: object[]) => {
+      const notes: string[] = [];
+      const requests = await read(lines(...rows), {
+        ...options,
+        onNote: (note: string) => notes.push(note),
+      });
+      return { count: requests.length, notes };
+    };
+    const failed = row([9], { output_length: 0 });
+    expect(await notesOf({}, row([1]), failed, row([1, 2]))).toEqual({
+      count: 2,
+      notes: ['left out 1 rows: no output tokens (failed requests)'],
+    });
+    const misfit =
+      /^2 rows have more or fewer hash_ids than their prompts have blocks of 512 tokens/;
+    const odd = await notesOf({}, row([1, 2, 3]), row([]), row([1, 2]));
+    expect(odd).toEqual({ count: 3, notes: [expect.stringMatching(misfit)] });
+    expect((await notesOf({ blockTokens: 400 }, row([1, 2, 3]))).notes).toEqual([]);
+    const awaited = row([1], { output_length: 0, request_id: 'a' });
+    await expect(read(lines(awaited))).rejects.toThrow('output tokens must be an integer');
+  });
+
   it('delta: lengths and hashes add up per session', async () => {
     const requests = await read(
       lines(

@@ -11,6 +11,7 @@ import type { Request } from '../request.js';
 import {
   arrivalSource,
   type Draft,
+  Dropped,
   hasField,
   hashesField,
   integerField,
@@ -65,6 +66,8 @@ function openReader(options: ReadOptions, delta: boolean): RowReader {
   const sessions = new Map<string, Session>();
   const idByName = new Map<string, number>();
   const arrivalById: number[] = [];
+  const dropped = new Dropped();
+  let misfits = 0;
   let nextId = 0;
 
   const arrival = (row: Row, floorNs: number | undefined, at: string): number => {
@@ -74,9 +77,15 @@ function openReader(options: ReadOptions, delta: boolean): RowReader {
     return floorNs ?? arrivalSource(options, at);
   };
 
-  const read = (row: Row, at: string): Draft[] => {
-    const id = nextId++;
+  const read = (row: Row, at: string): readonly Draft[] => {
     const sessionName = textField(row, 'session_id');
+    const name = textField(row, 'request_id');
+    const outputTokens = integerField(row, 'output_length', at);
+    // Nothing can wait for a request without a name; one that others may wait for is an error further on.
+    if (outputTokens === 0 && sessionName === undefined && name === undefined) {
+      return dropped.add('no output tokens (failed requests)');
+    }
+    const id = nextId++;
     const session = sessionName === undefined ? undefined : sessions.get(sessionName);
     const after = predecessors(row, session, idByName, at);
     const floorNs = after.reduce(
@@ -85,15 +94,15 @@ function openReader(options: ReadOptions, delta: boolean): RowReader {
     );
     const arrivalNs = Math.max(arrival(row, floorNs, at), floorNs ?? 0);
     arrivalById.push(arrivalNs);
-    const name = textField(row, 'request_id');
     if (name !== undefined) idByName.set(name, id);
 
     const given = integerField(row, 'input_length', at);
     const before = delta ? session : undefined;
     const promptTokens = given + (before?.tokens ?? 0);
-    const outputTokens = integerField(row, 'output_length', at);
     const hashes = hashesField(row, 'hash_ids', at);
     const blocks = hashes === undefined ? undefined : [...(before?.blocks ?? []), ...hashes];
+    if (!delta && hashes !== undefined && !fits(hashes.length, promptTokens, blockTokens))
+      misfits++;
     const request: Request = { id, arrivalNs, promptTokens, outputTokens };
     if (after.length > 0) {
       request.after = after;
@@ -106,7 +115,22 @@ function openReader(options: ReadOptions, delta: boolean): RowReader {
     }
     return [blocks === undefined ? { request } : { request, blocks, blockTokens }];
   };
-  return { read };
+  const notes = (): string[] => [
+    ...dropped.notes(),
+    ...(misfits === 0
+      ? []
+      : [
+          `${misfits} rows have more or fewer hash_ids than their prompts have blocks of ${blockTokens} ` +
+            'tokens: is --trace-block-size right?',
+        ]),
+  ];
+  return { read, notes };
+}
+
+/** A hash for every whole block of the prompt, and one for the part that is left or none. */
+function fits(numHashes: number, promptTokens: number, blockTokens: number): boolean {
+  const blocks = promptTokens / blockTokens;
+  return numHashes === Math.floor(blocks) || numHashes === Math.ceil(blocks);
 }
 
 /** Ids this row waits for: `wait_for` by name, else the turn before when a delay is given. */
