@@ -49,6 +49,15 @@ describe('file rules', () => {
     expect(find(text, 'packages/base/src/cli/io.ts')).toEqual([]);
   });
 
+  it('keep code out of an index', () => {
+    const find = (text: string): number =>
+      checkFile({ path: 'packages/base/src/index.ts', text }).length;
+    expect(find("/** Doc. */\nexport * from './a.js';\nexport {\n  b,\n} from './b.js';\n")).toBe(
+      0,
+    );
+    expect(find("export * from './a.js';\nexport const b = 1;\n")).toBe(1);
+  });
+
   it('limit lines and columns', () => {
     expect(find('x\n'.repeat(500))).toHaveLength(1);
     expect(find(`const ${'x'.repeat(110)} = 1;`)).toHaveLength(1);

@@ -20,6 +20,8 @@ export interface SourceFile {
   readonly text: string;
 }
 
+/** Comments, and exports of what other files have. */
+const passedOn = /\/\*[\s\S]*?\*\/|\/\/.*|^export [^;]* from '[^']*';/gm;
 const maxFileLines = 400;
 const maxFunctionLines = 70;
 const functionStart = /^(?:export )?(?:async )?function\*? (\w+)/;
@@ -62,6 +64,9 @@ export function checkFile(file: SourceFile): Finding[] {
     add(lines.length, `${lines.length} lines; more than ${maxFileLines} is two rooms`);
   }
   if (!test) findings.push(...checkFunctions(file.path, lines));
+  if (file.path.endsWith('/index.ts') && file.text.replace(passedOn, '').trim() !== '') {
+    add(1, 'code in an index: a file of its own, named after what it exports');
+  }
   const bench = file.path.startsWith('tools/');
   lines.forEach((text, index) => {
     if (!test && text.length > maxLineLength && !/https?:|^\s*['"`]/.test(text)) {
