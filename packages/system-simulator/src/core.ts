@@ -7,7 +7,7 @@ import { grownFloat64, grownInt32 } from '@astrolabe/base';
 import type { LinkCounters } from './counters.js';
 import { EventQueue } from './kernel/event-queue.js';
 import { Kind } from './kernel/kinds.js';
-import { NpuQueues } from './kernel/npu-queues.js';
+import { type KeptEvent, NpuQueues } from './kernel/npu-queues.js';
 import { Mailbox } from './network/mailbox.js';
 
 /** Takes a message from its source; ends in `core.arrive(message)` at its destination. */
@@ -103,10 +103,30 @@ export class Core implements Transport {
     while (queue.peekTime() <= untilNs && queue.pop()) this.dispatch(queue.kind, queue.arg);
   }
 
-  /** Forgets all events and goes back to a time; what they were about must be forgotten, too. */
-  restartAt(timeNs: number): void {
-    this.npuQueues.clear();
-    this.queue.restartAt(timeNs);
+  /**
+   * Forgets all events and goes back to a time; what they were about must be forgotten, too.
+   * @param keeps events that are to come all the same
+   * @returns these, in their order, for `resume`
+   */
+  restartAt(timeNs: number, keeps: (kind: number, arg: number) => boolean): KeptEvent[] {
+    const { queue, npuQueues } = this;
+    const kept: KeptEvent[] = [];
+    while (queue.pop()) {
+      const { time: atNs, kind, arg } = queue;
+      if (kind === Kind.npuList) npuQueues.keep(arg, keeps, kept);
+      else if (keeps(kind, arg)) kept.push({ atNs, npu: -1, kind, arg });
+    }
+    npuQueues.clear();
+    queue.restartAt(timeNs);
+    return kept;
+  }
+
+  /** Schedules events again that were kept. */
+  resume(events: readonly KeptEvent[]): void {
+    for (const { atNs, npu, kind, arg } of events) {
+      if (npu < 0) this.queue.schedule(atNs, kind, arg);
+      else this.after(npu, atNs - this.nowNs, kind, arg);
+    }
   }
 
   /** Runs (kind, arg) on the NPU's own queue after `delayNs`. */

@@ -57,7 +57,14 @@ const calmStep = fc.tuple(anyStep, fc.integer({ min: 0, max: 9 })).map(([step, o
   const group = other % 2 === 0 ? 'a' : 'b';
   return { ...step, kind: 'step', group, lane: 0, asks: step.asks && other === 1 };
 });
+/** Steps of two groups, and data on its way between memories beside them. */
+const movingStep = fc.tuple(anyStep, fc.integer({ min: 0, max: 19 })).map(([step, other]): Step => {
+  if (other === 0) return step;
+  if (other < 8) return { ...step, kind: 'load', lane: 1, asks: false };
+  return { ...step, kind: 'step', group: other % 2 === 0 ? 'a' : 'b', lane: 0, asks: other === 8 };
+});
 const anyPlan = fc.oneof(
+  fc.array(movingStep, { minLength: 4, maxLength: 16 }),
   fc.array(anyStep, { minLength: 1, maxLength: 12 }),
   fc.array(calmStep, { minLength: 4, maxLength: 16 }),
 );
@@ -191,11 +198,20 @@ const besides: Step = {
   laterNs: 0,
   asks: false,
 };
+const { memory } = spec(4);
+/** Whose accesses last as long as messages do, and end when these do; and with links of their own. */
+const short = { latencyNs: 1, bandwidthGBps: 50, contention: 'device', numDevices: 2 } as const;
+const memories = [
+  memory,
+  { ...memory, remote: short },
+  { local: short, remote: { ...short, latencyNs: 0, linkBandwidthGBps: 40 } },
+];
 const bare = {
   endpointDelayNs: 0,
   splits: 1,
   localMemoryBandwidthGBps: 0,
   slowdown: undefined,
+  memory,
 } as const;
 
 test('folded and plain runs with congestion are the same to whoever watches', () => {
@@ -205,6 +221,7 @@ test('folded and plain runs with congestion are the same to whoever watches', ()
     splits: fc.constantFrom(1, 1, 1, 2),
     localMemoryBandwidthGBps: fc.constantFrom(0, 1),
     slowdown: fc.constantFrom(undefined, undefined, [1, 2, 1, 1], [2, 2, 1, 1]),
+    memory: fc.constantFrom(...memories),
   });
   fc.assert(
     fc.property(machines, anyPlan, (of, steps) => {
@@ -218,6 +235,6 @@ test('folded and plain runs with congestion are the same to whoever watches', ()
       const plain = log({ ...machineSpec, fastPaths: false }, steps);
       expect(log(machineSpec, steps)).toEqual(plain);
     }),
-    { seed: 9, numRuns: 2000, examples: [[{ levels: networks[0], ...bare }, [besides]]] },
+    { seed: 9, numRuns: 3000, examples: [[{ levels: networks[0], ...bare }, [besides]]] },
   );
 });

@@ -4,7 +4,8 @@
  * the machine is one that uses links of its own alone; when anything else is to start, they are unfolded
  * first: their events are forgotten and they run again, message by message, from their start to now.
  * That gives the state of the plain way, down to the order of events, because until then nothing could
- * tell these runs apart from runs on machines of their own. Times ns.
+ * tell these runs apart from runs on machines of their own. Runs that only move data between memories
+ * (KV on its way to a tier) use no links: they go on beside all that. Times ns.
  */
 import type { GroupCollectives } from './collectives/group-collectives.js';
 import type { Alone, Group } from './collectives/group-table.js';
@@ -52,16 +53,29 @@ export class FoldedRuns {
   /** In order of start. */
   private active: Folded[] = [];
   private readonly foldedOf = new Map<Run, Folded>();
+  /** Under way, but on no link. */
+  private readonly moves = new Set<Run>();
+  /** No message is under way, nor anything left of one, but what folded runs stand for. */
+  private linksAreIdle = false;
 
   constructor(context: FoldedContext) {
     this.context = context;
   }
 
+  /** Call before anything starts, so that the first thing finds the links idle. */
+  look(): void {
+    const { stateOf, core } = this.context;
+    if (stateOf.size === 0 && core.queue.size === 0) this.linksAreIdle = true;
+  }
+
+  /** A run that `usesNoLinks` is under way. */
+  moving(run: Run): void {
+    this.moves.add(run);
+  }
+
   /** Whether the NPUs, which are all of the set, may run as one from now on. */
   mayStart(state: SetState, program: Program, npus: readonly number[]): boolean {
-    const { stateOf, core } = this.context;
-    if (stateOf.size !== this.active.length) return false;
-    if (stateOf.size === 0 && core.queue.size > 0) return false;
+    if (!this.linksAreIdle) return false;
     if (program.hasPointToPoint || program.hasMemory || this.areDifferent(npus)) return false;
     if (this.active.some(({ run }) => run.npus.some((npu) => npus.includes(npu)))) return false;
     if (!isOneChain(program)) return false;
@@ -112,6 +126,7 @@ export class FoldedRuns {
 
   /** The run has ended: what it sent is counted. @returns how many NPUs its bytes stand for */
   finish(run: Run): number {
+    this.moves.delete(run);
     const folded = this.foldedOf.get(run);
     if (folded === undefined) return 1;
     this.foldedOf.delete(run);
@@ -127,6 +142,7 @@ export class FoldedRuns {
   /** Everything runs message by message from now on; all up to `untilNs` has happened. */
   unfold(untilNs: number): void {
     const { active, context } = this;
+    this.linksAreIdle = false;
     if (active.length === 0) return;
     const { core, feeder, stateOf } = context;
     const nowNs = core.nowNs;
@@ -137,7 +153,7 @@ export class FoldedRuns {
       stateOf.delete(run);
       for (const [group, before] of issued) group.issued.set(before);
     }
-    core.restartAt(active[0].run.startNs);
+    const ofMoves = core.restartAt(active[0].run.startNs, (kind, arg) => this.isOfMove(kind, arg));
     for (const { run, state } of active) {
       core.runThrough(run.startNs);
       core.queue.advanceTo(run.startNs);
@@ -149,6 +165,13 @@ export class FoldedRuns {
     }
     core.runThrough(untilNs);
     core.queue.advanceTo(Math.max(nowNs, core.nowNs));
+    core.resume(ofMoves);
+  }
+
+  /** Folded runs have no memory nodes, so what servers do is for others. */
+  private isOfMove(kind: number, arg: number): boolean {
+    if (kind === Kind.serverDone || kind === Kind.serverStart) return true;
+    return kind === Kind.nodeEnd && this.moves.has(this.context.feeder.runOf(arg));
   }
 
   private areDifferent(npus: readonly number[]): boolean {
@@ -176,6 +199,12 @@ export class FoldedRuns {
       !Number.isNaN(collectives.alone(group, kind, sizeBytes).durationNs)
     );
   }
+}
+
+/** There is nothing in the program but accesses to memory, which pass no link of the network. */
+export function usesNoLinks({ op, nodeCount }: Program): boolean {
+  for (let node = 0; node < nodeCount; node++) if (op[node] !== Op.memory) return false;
+  return true;
 }
 
 /** Nodes that run side by side may end at one instant, and then the order of events would count. */

@@ -18,7 +18,7 @@ import { Feeder, type NodeActions, type NodeListener } from './feeder/feeder.js'
 import { defaultRules, type NodeRules, type Program, rowOf } from './feeder/program.js';
 import type { Run } from './feeder/run.js';
 import { behaveAlike } from './fold-npus.js';
-import { type FoldedRuns, foldedRuns } from './folded-runs.js';
+import { type FoldedRuns, foldedRuns, usesNoLinks } from './folded-runs.js';
 import { Kind } from './kernel/kinds.js';
 import { ReleaseHeap } from './kernel/release-heap.js';
 import type { MachineSpec } from './machine-spec.js';
@@ -298,7 +298,8 @@ class SimulatedMachine implements Machine, NodeActions {
   private release(state: SetState): void {
     state.releaseAt = Number.NaN;
     const lanes = this.lane(state.set.lane);
-    if (this.folded !== undefined) {
+    this.folded?.look();
+    if (this.folded !== undefined && !state.programs.every(usesNoLinks)) {
       if (this.startFolded(state, lanes, this.folded)) return;
       this.folded.unfold(this.nowNs);
     }
@@ -340,6 +341,7 @@ class SimulatedMachine implements Machine, NodeActions {
     occupy(state, npus, lanes);
     const run = this.feeder.start(program, npus);
     this.stateOf.set(run, state);
+    if (usesNoLinks(program)) this.folded?.moving(run);
     this.feeder.begin(run);
   }
 

@@ -112,6 +112,10 @@ export class Feeder {
     run.communicating++;
   }
 
+  runOf(task: number): Run {
+    return this.taskRun[task] as Run;
+  }
+
   /** Forgets a run that is under way; its events must be gone. */
   discard(run: Run): void {
     for (let task = 0; task < this.taskRun.length; task++) {

@@ -6,6 +6,15 @@
 import { grownFloat64, grownInt32 } from '@astrolabe/base';
 import type { EventQueue } from './event-queue.js';
 
+/** An event that outlasts all others. */
+export interface KeptEvent {
+  readonly atNs: number;
+  /** Whose own queue it is in; -1: none's. */
+  readonly npu: number;
+  readonly kind: number;
+  readonly arg: number;
+}
+
 export class NpuQueues {
   private readonly queue: EventQueue;
   private readonly fireKind: number;
@@ -71,6 +80,15 @@ export class NpuQueues {
       entry = this.listHead[list];
     }
     this.close(list);
+  }
+
+  /** Adds those callbacks of a list to `kept` that `keeps` names. */
+  keep(list: number, keeps: (kind: number, arg: number) => boolean, kept: KeptEvent[]): void {
+    const [atNs, npu] = [this.listTime[list], this.listNpu[list]];
+    for (let entry = this.listHead[list]; entry >= 0; entry = this.entryNext[entry]) {
+      const [kind, arg] = [this.entryKind[entry], this.entryArg[entry]];
+      if (keeps(kind, arg)) kept.push({ atNs, npu, kind, arg });
+    }
   }
 
   /** Forgets every callback. */
