@@ -63,7 +63,7 @@ export function addCapacity(program: Command): void {
     .option('-q, --quiet', 'no line per rate on stderr');
   addBehaviourOptions(command);
   command.action(async (clusters: string[], flags: Flags) => {
-    const requests = await readWorkload(flags.workload);
+    const requests = await readWorkload(flags.workload, { onNote: note });
     const options = servingOptions(command, shippedProfiles);
     checkClasses(Object.keys(options.engine?.slo ?? {}), requests);
     // What is wrong with a file or its profiles is told of before others are searched for minutes.

@@ -40,12 +40,11 @@ export async function serve(options: ServingOptions, observers: Observers = {}):
   const calibration = loadCalibration(options.calibration);
   const nominal = servedCluster(options);
   const cluster = calibrateLinks(nominal, calibration);
-  if (!options.quiet) {
-    for (const note of idleFlags(options, cluster)) {
-      process.stderr.write(`serving-loop: note: ${note}\n`);
-    }
-  }
-  const requests = options.requests ?? (await readWorkload(options.workload));
+  const onNote = (note: string): void => {
+    if (!options.quiet) process.stderr.write(`serving-loop: note: ${note}\n`);
+  };
+  idleFlags(options, cluster).forEach(onNote);
+  const requests = options.requests ?? (await readWorkload(options.workload, { onNote }));
   const routing = await loadRouting(options);
   const stepPower = await openStepPower(options, cluster);
   const opened = await openRunBackend(options, cluster, calibration);
