@@ -135,7 +135,10 @@ describe.skipIf(!isBuilt || python === undefined)('capture.py (needs python3 wit
       chmodSync(command, 0o755);
       const grid = ['--tokens', '1', '--experts', '2', '--idle-seconds', '0.3'];
       const env = { PATH: `${folder}:${process.env.PATH}` };
-      const outcome = await capture(['--config', config, '--output', folder, ...quick, ...grid], env);
+      const outcome = await capture(
+        ['--config', config, '--output', folder, ...quick, ...grid],
+        env,
+      );
       expect(outcome.code, outcome.stderr).toBe(0);
       const power = await run('profiler-ingest', ['power', join(folder, 'power.csv')]);
       expect(JSON.parse(power.stdout.toString())).toMatchObject({

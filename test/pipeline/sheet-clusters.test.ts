@@ -56,7 +56,14 @@ describe.skipIf(!isBuilt)('runs of data sheets (need a build)', () => {
   beforeAll(
     () =>
       inFolder(async (folder) => {
-        const shape = ['--shape', 'single', '--prompt-tokens', `${promptTokens}`, '--output-tokens', '100'];
+        const shape = [
+          '--shape',
+          'single',
+          '--prompt-tokens',
+          `${promptTokens}`,
+          '--output-tokens',
+          '100',
+        ];
         const path = ['--requests', '3', '--rate', '0.2', '-o', join(folder, 'w.ndjson')];
         const generated = await run('workload', ['generate', ...shape, ...path]);
         expect(generated.code, generated.stderr).toBe(0);
