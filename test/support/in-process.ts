@@ -20,7 +20,7 @@ import {
   type Transfer,
 } from '@astrolabe/trace-generator';
 
-export interface InProcessOptions
+interface InProcessOptions
   extends Pick<TraceGeneratorOptions, 'calibration' | 'expertRouterFor' | 'terms'> {
   readonly fastPaths?: boolean;
   readonly mostTurns?: number;

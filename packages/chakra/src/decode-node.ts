@@ -22,7 +22,7 @@ export class WireError extends Error {
   override readonly name = 'WireError';
 }
 
-export interface NodeDecoderOptions {
+interface NodeDecoderOptions {
   readonly dialect: Dialect;
   /** Leave `duration_ns` in `extra` and take the duration from duration_micros, as ASTRA-sim does. */
   readonly ignoreDurationNs: boolean;

@@ -6,14 +6,14 @@ import { UserError } from '@astrolabe/base';
 import protobuf from 'protobufjs';
 
 /** A message as plain data: snake_case names, enums as numbers, 64-bit integers as text. */
-export type PlainMessage = Record<string, unknown>;
+type PlainMessage = Record<string, unknown>;
 
-export interface PlainTrace {
+interface PlainTrace {
   readonly metadata: PlainMessage;
   readonly nodes: readonly PlainMessage[];
 }
 
-export interface ReflectedSchema {
+interface ReflectedSchema {
   /** Decodes one .et file. @throws UserError when it is cut or malformed */
   decode(bytes: Uint8Array): PlainTrace;
   encode(trace: PlainTrace): Uint8Array;

@@ -39,7 +39,7 @@ interface LocalConfig extends Fields {
 }
 
 /** At most one of them. */
-export interface AttentionSpans {
+interface AttentionSpans {
   /** Of every layer. */
   readonly slidingWindow: number | undefined;
   readonly localAttention?: LocalAttention;

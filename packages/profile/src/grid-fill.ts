@@ -8,7 +8,7 @@ import { upperBound, upperSlope } from '@astrolabe/base';
 import { lookupState } from './operator-line.js';
 
 /** A grid in the making; `values` are NaN where nothing was measured. */
-export interface RaggedGrid {
+interface RaggedGrid {
   readonly axes: readonly Float64Array[];
   /** Places between neighbours on each axis. */
   readonly strides: readonly number[];

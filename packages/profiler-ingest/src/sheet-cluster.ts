@@ -27,10 +27,10 @@ export interface SheetClusterOptions {
   readonly nicGbps: number;
 }
 
-export type ClusterInput = z.input<typeof clusterFileSchema>;
+type ClusterInput = z.input<typeof clusterFileSchema>;
 type NodeInput = ClusterInput['nodes'][number];
 
-export interface SheetCluster {
+interface SheetCluster {
   readonly file: ClusterInput;
   /** In the order of the file's instances. */
   readonly instances: readonly SheetInstance[];

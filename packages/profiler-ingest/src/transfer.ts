@@ -19,7 +19,7 @@ import {
 } from '@astrolabe/profile';
 import { differences, knowsRow, lookUp } from './diff.js';
 
-export interface TransferEnd {
+interface TransferEnd {
   readonly device: Device;
   readonly shape: ModelShape;
   readonly dtype: string;

@@ -61,7 +61,7 @@ function lookahead({ instance }: InstanceEngine): number {
 }
 
 /** Instances by the part they play for one model. */
-export interface Candidates {
+interface Candidates {
   /** Where requests enter: colocated and prefill instances. */
   readonly entry: readonly InstanceEngine[];
   /** Where prefill instances hand over to. */

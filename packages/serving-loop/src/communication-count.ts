@@ -82,7 +82,7 @@ export class CommunicationCount {
 }
 
 /** What is known of a run's links. */
-export interface LinkKnowledge {
+interface LinkKnowledge {
   readonly exposedShare: number;
   /** Waits for memory below the devices, whose bandwidth the cluster file always assumes. */
   readonly tiersShare: number;

@@ -48,7 +48,7 @@ export function clusterOf(
   });
 }
 
-export interface FixedTimes {
+interface FixedTimes {
   /** Of every instance, or of each. */
   readonly stepNs: number | readonly number[];
   /** Of moves, bytes per ns; default: at once. */

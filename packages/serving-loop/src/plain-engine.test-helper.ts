@@ -47,12 +47,12 @@ function take(plan: Plan, job: Job, tokens: number): void {
 }
 
 /** Of a request whose KV has come, or has gone. */
-export interface News {
+interface News {
   readonly id: Request['id'];
   readonly what: 'come' | 'gone';
 }
 
-export interface PlainEvent {
+interface PlainEvent {
   readonly what: 'prefilled' | 'reserved';
   readonly request: Request;
   readonly atNs: number;
@@ -75,7 +75,7 @@ export interface PlainRun {
 export type Wait = { readonly untilNs: number } | { readonly entries: Entry[] };
 
 /** How a wait ended. */
-export interface Resumed {
+interface Resumed {
   readonly nowNs: number;
   /** When the step ends that was launched. */
   readonly endNs: number;

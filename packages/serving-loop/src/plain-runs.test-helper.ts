@@ -56,7 +56,7 @@ export function runPlainGroup(
 }
 
 /** Times of two instances and of a hand-over. */
-export interface PlainTimes {
+interface PlainTimes {
   readonly prefillNs: number;
   readonly decodeNs: number;
   readonly transferNs: number;

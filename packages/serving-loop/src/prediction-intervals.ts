@@ -27,7 +27,7 @@ export const predictionIntervalsSchema = z.strictObject({
 export type PredictionIntervals = Readonly<z.infer<typeof predictionIntervalsSchema>>;
 
 /** Means of a run; null where it has none. */
-export interface Means {
+interface Means {
   readonly ttftMs: number | null;
   readonly tpotMs: number | null;
   readonly itlMs: number | null;

@@ -28,7 +28,7 @@ export const sloSummarySchema = z.strictObject({
   goodputRequestsPerS: z.number(),
   goodputTokensPerS: z.number(),
 });
-export type SloSummary = Readonly<z.infer<typeof sloSummarySchema>>;
+type SloSummary = Readonly<z.infer<typeof sloSummarySchema>>;
 
 const fields = { ttft: 'ttftNs', tpot: 'tpotNs', latency: 'latencyNs' } as const;
 type Field = keyof typeof fields;

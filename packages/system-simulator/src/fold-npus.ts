@@ -10,7 +10,7 @@ import { groupByRow, type SetState } from './machine-state.js';
 import type { MemoryTiers } from './memory/tiers.js';
 
 /** The parts of a machine that could tell NPUs apart. */
-export interface FoldContext {
+interface FoldContext {
   /** Factor on compute durations by NPU; absent: all 1. */
   readonly slowdown: readonly number[] | undefined;
   readonly collectives: GroupCollectives;

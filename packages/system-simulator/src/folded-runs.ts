@@ -21,7 +21,7 @@ import { groupByRow, type SetState } from './machine-state.js';
 import { AwareNetwork } from './network/aware.js';
 
 /** The parts of a machine that folding touches. */
-export interface FoldedContext {
+interface FoldedContext {
   readonly core: Core;
   readonly feeder: Feeder;
   readonly collectives: GroupCollectives;

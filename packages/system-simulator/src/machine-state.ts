@@ -48,7 +48,7 @@ export interface SetState {
   readonly communications: Communications | undefined;
 }
 
-export interface LaneEntry {
+interface LaneEntry {
   readonly state: SetState;
   readonly program: Program;
 }

@@ -16,7 +16,7 @@ export interface StuckReport {
   readonly lines: readonly string[];
 }
 
-export interface StuckInput {
+interface StuckInput {
   readonly idle: boolean;
   readonly nowNs: number;
   readonly runs: readonly { readonly run: Run; readonly set: GraphSet }[];

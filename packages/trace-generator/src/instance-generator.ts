@@ -59,7 +59,7 @@ export interface FfnDevice {
   readonly microBatches: number;
 }
 
-export interface InstanceOptions {
+interface InstanceOptions {
   readonly cluster: Cluster;
   readonly instance: Instance;
   readonly stages: readonly StageDevice[];

@@ -36,7 +36,7 @@ const locations = {
   storage: TensorLocation.storage,
 } as const;
 
-export interface MovingIteration {
+interface MovingIteration {
   readonly instance: number;
   readonly iteration: number;
   readonly releaseNs: number;

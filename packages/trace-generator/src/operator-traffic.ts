@@ -16,7 +16,7 @@ import {
 } from '@astrolabe/config';
 import type { AttentionBatch } from '@astrolabe/profile';
 
-export interface OperatorTraffic {
+interface OperatorTraffic {
   /** Of an operator whose time depends on tokens, or on rows of the head. */
   bytes(operator: string, tp: number, rows: number): number;
   attentionBytes(tp: number, batch: AttentionBatch): number;

@@ -4,7 +4,7 @@
  */
 import type { RequestId } from './request.js';
 
-export interface SharedPrefix {
+interface SharedPrefix {
   readonly of: RequestId;
   readonly blocks: number;
 }

@@ -10,7 +10,7 @@ import type { ResolvedGraph } from './check-dependencies.js';
 import type { NodeRef } from './check-messages.js';
 import type { Findings, LintInput } from './finding.js';
 
-export interface CollectiveContext {
+interface CollectiveContext {
   /** NPU ids of each iteration's set of graphs, by input. */
   readonly npusOf: readonly (readonly number[])[];
   /** Communicator groups that each input's names refer to. */

@@ -8,7 +8,7 @@ import type { AttentionPoints } from '@astrolabe/profile';
 import { Corners, fitGrid, type Knots } from './fit-grid.js';
 import { LeastSquares } from './least-squares.js';
 
-export interface MixedFit {
+interface MixedFit {
   readonly rank: number;
   /** rank consecutive values per knot. */
   readonly chunk: Float64Array;

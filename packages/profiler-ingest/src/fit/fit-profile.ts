@@ -29,7 +29,7 @@ import { gridErrors, lineErrors } from './fit-errors.js';
 import { fitGrid, toFittedGrid } from './fit-grid.js';
 import { fitLine, type LinePoint, linePoints } from './fit-line.js';
 
-export interface FitOptions extends AttentionFitOptions {
+interface FitOptions extends AttentionFitOptions {
   /** Root mean square error of a line, relative to its operator's weight in the block. */
   readonly tolerance: number;
   readonly maxLineKnots: number;

@@ -12,7 +12,7 @@ export interface ImportOptions {
   readonly clockGHz: number | undefined;
 }
 
-export interface AdapterResult {
+interface AdapterResult {
   readonly measurement: ProfileInfo['measurement'];
   readonly source: string;
   readonly notes: readonly string[];

@@ -5,7 +5,7 @@
  */
 import { UserError } from '@astrolabe/base';
 
-export interface DramDevice {
+interface DramDevice {
   readonly channelGB: number;
   readonly channelBandwidthGBps: number;
   readonly latencyNs: number;

@@ -15,7 +15,7 @@ export interface PowerReading {
   readonly utilisation: number | undefined;
 }
 
-export interface PowerStates {
+interface PowerStates {
   readonly idlePowerWatts: number;
   readonly standbyPowerWatts: number;
   readonly activePowerWatts: number;

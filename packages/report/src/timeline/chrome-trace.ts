@@ -6,7 +6,7 @@
  */
 import type { RequestSpan, RunRecords, StepSpan } from './run-records.js';
 
-export interface TimelineOptions {
+interface TimelineOptions {
   /** Part of the run, ns. */
   readonly fromNs: number;
   readonly toNs: number;
@@ -14,7 +14,7 @@ export interface TimelineOptions {
   readonly maxEvents: number;
 }
 
-export interface Timeline {
+interface Timeline {
   readonly events: readonly string[];
   /** What a reader must know, e.g. sampling. */
   readonly notes: readonly string[];

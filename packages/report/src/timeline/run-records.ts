@@ -14,7 +14,7 @@ export interface RequestSpan {
 }
 
 /** One engine step on one NPU. */
-export interface NpuSpan {
+interface NpuSpan {
   readonly npu: number;
   readonly startNs: number;
   readonly finishNs: number;

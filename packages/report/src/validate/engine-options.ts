@@ -7,7 +7,7 @@ import {
 } from '@astrolabe/config';
 import { parseRoutingPolicy, type RoutingPolicy } from '@astrolabe/serving-loop';
 
-export interface CaseOptions {
+interface CaseOptions {
   readonly flags: EngineOverrides;
   readonly kvTiers: readonly KvTierFile[] | undefined;
   readonly memoryUtilization: number | undefined;

@@ -3,7 +3,7 @@ import { errorPct } from '../series.js';
 import type { Figures } from './figures.js';
 import type { Case } from './manifest.js';
 
-export type RowResult = 'ok' | 'exceeded' | 'info' | 'unsupported';
+type RowResult = 'ok' | 'exceeded' | 'info' | 'unsupported';
 
 export interface CaseRow {
   readonly metric: string;

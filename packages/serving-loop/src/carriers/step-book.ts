@@ -22,7 +22,7 @@ export class QuestionReader {
   }
 }
 
-export interface Controllers {
+interface Controllers {
   readonly starts: readonly number[];
   readonly ends: readonly number[];
 }

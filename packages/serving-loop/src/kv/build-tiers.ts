@@ -27,7 +27,7 @@ export interface TierPool {
   readonly label: string;
 }
 
-export interface BuiltTiers {
+interface BuiltTiers {
   /** By instance; undefined: the device is all it has. */
   readonly instances: readonly (KvTiers | undefined)[];
   readonly pools: readonly TierPool[];

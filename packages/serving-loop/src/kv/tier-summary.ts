@@ -11,7 +11,7 @@ export const tierPoolSummarySchema = z.strictObject({
   queryTokens: z.number(),
   evictions: z.number(),
 });
-export type TierPoolSummary = Readonly<z.infer<typeof tierPoolSummarySchema>>;
+type TierPoolSummary = Readonly<z.infer<typeof tierPoolSummarySchema>>;
 
 /** Every pool but the devices', at the end of the run; empty when there are none. */
 export function summariseTiers(series: TierSeries): TierPoolSummary[] {

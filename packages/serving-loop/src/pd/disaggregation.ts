@@ -20,7 +20,7 @@ import type { InstanceEngine } from '../instance-engine.js';
 import { RequestState, RequestStatus } from '../request-state.js';
 import type { Batch, Reservation } from '../scheduler/batch.js';
 
-export interface DisaggregationEvents {
+interface DisaggregationEvents {
   /** Chooses the decode instance, and tells the request what its blocks there will hold. */
   chooseDecode(request: RequestState, prefill: InstanceEngine): InstanceEngine;
   /** Tells a prefill leg what its blocks hold. */

@@ -11,7 +11,7 @@ export interface StateTimes {
 
 type State = 'idle' | 'standby' | 'active';
 /** Tells where the time of one state went, for its energy. */
-export type OnState = (state: State, startNs: number, endNs: number, durationNs: number) => void;
+type OnState = (state: State, startNs: number, endNs: number, durationNs: number) => void;
 
 export class DeviceStates {
   readonly times: StateTimes = { idleNs: 0, standbyNs: 0, activeNs: 0 };

@@ -41,7 +41,7 @@ export const powerSummarySchema = z.strictObject({
     .optional()
     .describe('hardware that draws what its operators were measured to draw; absent: none'),
 });
-export type PowerSummary = Readonly<z.infer<typeof powerSummarySchema>>;
+type PowerSummary = Readonly<z.infer<typeof powerSummarySchema>>;
 
 /** Mean power per interval: the system, then each metered node and instance. */
 export function powerRows(reading: PowerReading): Row[] {

@@ -14,9 +14,9 @@ import type { RunResult } from '../run-result.js';
 import { toCsv } from './table.js';
 
 export const featureFileNames = ['kv-pools.csv', 'power.csv', 'request-energy.csv'] as const;
-export type FeatureFileName = (typeof featureFileNames)[number];
+type FeatureFileName = (typeof featureFileNames)[number];
 
-export interface FeatureFile {
+interface FeatureFile {
   readonly name: FeatureFileName;
   readonly text: string;
 }

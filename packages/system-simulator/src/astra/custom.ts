@@ -37,7 +37,7 @@ interface CustomRun {
   ongoing: number;
 }
 
-export interface CustomOptions {
+interface CustomOptions {
   readonly core: Core;
   readonly transport: Transport;
   readonly load: (prefix: string, rank: number) => ExecutionGraph;

@@ -6,13 +6,13 @@ import type { Counters } from '../counters.js';
 import { Fingerprint, MessageTrace, NodeResults } from './results.js';
 import { summaryText } from './summary.js';
 
-export interface RecorderOptions {
+interface RecorderOptions {
   readonly nodeResults?: string;
   readonly messageTrace?: string;
   readonly fingerprint?: boolean;
 }
 
-export interface CounterOptions {
+interface CounterOptions {
   /** Where the counters go. */
   readonly counters?: string;
   readonly summary?: boolean;

@@ -34,7 +34,7 @@ import type { Machine } from '../machine.js';
 import type { StuckReport } from '../stuck.js';
 import { timelessNote } from './timeless.js';
 
-export interface RunGraphsOptions {
+interface RunGraphsOptions {
   readonly machine: Machine;
   readonly inputs: readonly string[];
   /** The inputs are control lines naming files. */

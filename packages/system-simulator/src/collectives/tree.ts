@@ -8,7 +8,7 @@ import { Kind } from '../kernel/kinds.js';
 import { memberAt, type Phase, type PhaseContext, type PhaseSpec } from './phase.js';
 
 /** Parent and children of a member, as member indices; -1 = none. */
-export interface TreeNode {
+interface TreeNode {
   readonly parent: number;
   readonly left: number;
   readonly right: number;

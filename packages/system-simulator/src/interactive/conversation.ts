@@ -11,7 +11,7 @@ import type { ForkMachine } from './fork-machine.js';
 
 export const ask = Symbol('ask');
 
-export interface ConversationInputs {
+interface ConversationInputs {
   readonly machine: ForkMachine;
   /** First NPU of each instance. */
   readonly starts: readonly number[];

@@ -23,7 +23,7 @@ import { createNetwork } from '../network/create-network.js';
 /** The clock's step while nothing is pending. */
 const idleStepNs = 1_000_000;
 
-export interface ForkInputs {
+interface ForkInputs {
   readonly network: AstraNetwork;
   readonly system: AstraSystem;
   readonly memory: ForkMemory;

@@ -197,7 +197,7 @@ interface DimensionLinks {
   readonly firstSwitch: number;
 }
 
-export interface LinkMapOptions {
+interface LinkMapOptions {
   /** Switches begin to send on before a message is whole, so they cost no second serialization. */
   readonly cutThrough: boolean;
 }

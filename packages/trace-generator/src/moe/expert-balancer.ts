@@ -14,7 +14,7 @@ import {
   type Placement,
 } from './expert-placement.js';
 
-export interface BalancedExperts {
+interface BalancedExperts {
   readonly balancing: ExpertBalancing;
   readonly numExperts: number;
   readonly ranks: number;

@@ -9,13 +9,13 @@ import { JSONParser, TokenizerError, TokenParserError } from '@streamparser/json
 import { CsvError, parse } from 'csv-parse';
 import type { Row, WorkloadFormat } from '../formats/format.js';
 
-export interface PlacedRow {
+interface PlacedRow {
   readonly row: Row;
   /** `file:line`, or `file: [index]` in a JSON array. */
   readonly at: string;
 }
 
-export interface RowSource {
+interface RowSource {
   readonly syntax: WorkloadFormat['syntax'];
   readonly rows: AsyncGenerator<PlacedRow>;
 }

@@ -28,7 +28,7 @@ export interface PlacedDraft {
   readonly at: string;
 }
 
-export interface PlacedRequest {
+interface PlacedRequest {
   readonly request: Request;
   readonly at: string;
 }

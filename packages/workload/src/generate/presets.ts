@@ -4,7 +4,7 @@
  */
 import type { Length } from './lengths.js';
 
-export interface Preset {
+interface Preset {
   readonly about: string;
   readonly source: string;
   /** Prompt of a first turn. */

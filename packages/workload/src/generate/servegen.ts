@@ -15,7 +15,7 @@ export interface ArrivalWindow {
 }
 
 /** Tokens and their probabilities. */
-export interface Histogram {
+interface Histogram {
   readonly values: Float64Array;
   /** Ascending, the last is the total. */
   readonly cumulative: Float64Array;
@@ -33,7 +33,7 @@ export interface ServeGenClient {
   readonly lengths: readonly LengthWindow[];
 }
 
-export interface ServeGenOptions {
+interface ServeGenOptions {
   /** Part of the model's time to use, s; arrivals count from its start. */
   readonly startS: number;
   readonly durationS: number;

@@ -23,7 +23,7 @@ import { takeEarliest } from '../../carriers/take-earliest.js';
 import { LineSplitter } from './line-splitter.js';
 import { Stage, type StageCommand } from './stage.js';
 
-export interface AstraSimOptions {
+interface AstraSimOptions {
   readonly generator: TraceGenerator;
   readonly command: StageCommand;
   readonly inputs: AstraInputs;

@@ -6,7 +6,7 @@
  */
 
 /** @param why what the signal did, for a message */
-export type Undo = (why: string) => void;
+type Undo = (why: string) => void;
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const undos = new Set<Undo>();

@@ -24,7 +24,7 @@ import { controllersOf, QuestionReader, StepBook } from '../../carriers/step-boo
 import { LineSplitter } from './line-splitter.js';
 import { Stage, type StageCommand } from './stage.js';
 
-export interface InteractiveOptions {
+interface InteractiveOptions {
   readonly generator: TraceGenerator;
   readonly cluster: Cluster;
   readonly command: StageCommand;

@@ -21,7 +21,7 @@ import { RecordingBackend } from './recording.js';
 import { ReplayBackend } from './replay.js';
 import { makeTemporaryFolder } from './stage.js';
 
-export interface BackendInputs extends StageFlags {
+interface BackendInputs extends StageFlags {
   readonly options: CarrierOptions;
   readonly cluster: Cluster;
   /** Built only when the generator runs in this process. */

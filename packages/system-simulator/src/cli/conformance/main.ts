@@ -10,7 +10,7 @@ import type { FastPaths } from '../../astra/run.js';
 import { type GoldenCase, goldenCaseSchema } from './golden-case.js';
 import { answerCase, GraphFolder, judge } from './run-case.js';
 
-export interface ConformanceOptions {
+interface ConformanceOptions {
   readonly folder: string;
   /** Mismatches to print. */
   readonly show: number;

@@ -18,7 +18,7 @@ import type { AstraSimulation } from '../../astra/simulation.js';
 import { describeUnfinished } from '../../astra/unfinished.js';
 import { decodeList, encodeList, type GoldenCase } from './golden-case.js';
 
-export interface CaseAnswer {
+interface CaseAnswer {
   /** Per NPU; empty if refused before the run. */
   readonly figures: readonly Figures[];
   /** Why not all NPUs finished; undefined when they did. */
