@@ -32,7 +32,7 @@ import {
 import { withAccuracy } from './readme.js';
 
 /** As much of JSON Schema as our schemas come to. */
-export interface JsonSchema {
+interface JsonSchema {
   readonly type?: string | readonly string[];
   readonly description?: string;
   readonly default?: unknown;

@@ -14,13 +14,28 @@ describe('of a file', () => {
     const user = "import { c } from './x.js';\nc();\n";
     expect(messages({ 'packages/base/src/x.ts': text, 'packages/base/src/y.ts': user })).toEqual([
       'packages/base/src/x.ts:2: b',
+      'packages/base/src/x.ts:4: T',
+    ]);
+  });
+
+  it('a type passes beside what the index passes on, which may need it', () => {
+    const files = {
+      'packages/base/src/x.ts': 'export const c = 1;\nexport interface T {}\n',
+      'packages/base/src/index.ts': "export { c } from './x.js';\n",
+      'test/pipeline/z.ts': 'c;',
+    };
+    expect(messages(files)).toEqual([]);
+    expect(messages({ ...files, 'packages/base/src/index.ts': '' })).toEqual([
+      'packages/base/src/x.ts:2: T',
     ]);
   });
 
   it('a comment is no use, a test is', () => {
     const x = 'packages/base/src/x.ts';
-    expect(messages({ [x]: text, 'packages/base/src/y.ts': '/** b */ c; // b\n' })).toHaveLength(1);
-    expect(messages({ [x]: text, 'packages/base/src/y.test.ts': 'b(c);' })).toEqual([]);
+    expect(messages({ [x]: text, 'packages/base/src/y.ts': '/** b */ c as T; // b\n' })).toEqual([
+      `${x}:2: b`,
+    ]);
+    expect(messages({ [x]: text, 'packages/base/src/y.test.ts': 'b(c as T);' })).toEqual([]);
   });
 });
 

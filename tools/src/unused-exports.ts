@@ -1,7 +1,7 @@
 /**
  * Exports that no other file uses. By words, not by types: a name that another file has for something
- * else passes, and nothing that is used is reported. Types count in an `index.ts` only: elsewhere a
- * signature may need one that nobody names.
+ * else passes, and nothing that is used is reported. A type passes, too, in a file of which an index
+ * passes something on: it may stand in a signature of that.
  */
 import type { Finding, SourceFile } from './tidy.js';
 
@@ -9,6 +9,7 @@ import type { Finding, SourceFile } from './tidy.js';
 const library = 'packages/chakra/';
 
 const declared = /^export (?:async )?(?:function\*?|const|class) (\w+)/gm;
+const declaredWithTypes = /^export (?:async )?(?:function\*?|const|class|interface|type) (\w+)/gm;
 const passedOn = /^export (?:type )?\{([^}]*)\} from/gm;
 
 export function findUnusedExports(files: readonly SourceFile[]): Finding[] {
@@ -21,10 +22,12 @@ export function findUnusedExports(files: readonly SourceFile[]): Finding[] {
       else paths.push(path);
     }
   }
+  const inIndex = new Set(files.filter(({ path }) => isIndex(path)).flatMap(passedOnFiles));
   return files.flatMap(({ path, text }) => {
+    const own = inIndex.has(path) ? declared : declaredWithTypes;
     const outside = isIndex(path) ? path.replace(/src\/.*/, '') : path;
     if (isIndex(path) && outside === library) return [];
-    return [...text.matchAll(isIndex(path) ? passedOn : declared)].flatMap((match) =>
+    return [...text.matchAll(isIndex(path) ? passedOn : own)].flatMap((match) =>
       namesOf(match[1])
         .filter((name) => !(users.get(name) ?? []).some((user) => !user.startsWith(outside)))
         .map((name) => ({
@@ -39,6 +42,12 @@ export function findUnusedExports(files: readonly SourceFile[]): Finding[] {
 /** Of a package or of a room with its own export; an `index.ts` of a folder inside is an ordinary file. */
 function isIndex(path: string): boolean {
   return /^packages\/[^/]+\/src\/((cli|arrow)\/)?index\.ts$/.test(path);
+}
+
+/** Files that an index takes something from. */
+function passedOnFiles({ path, text }: SourceFile): string[] {
+  const folder = path.slice(0, path.lastIndexOf('/'));
+  return [...text.matchAll(/ from '\.\/(.*)\.js'/g)].map((match) => `${folder}/${match[1]}.ts`);
 }
 
 function withoutComments(text: string): string {

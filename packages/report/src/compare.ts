@@ -28,7 +28,7 @@ export interface MetricError {
 }
 
 /** Mean over requests of the relative error, percent. */
-export interface PerRequestError {
+interface PerRequestError {
   /** Of its size. */
   readonly mapePct: number;
   /** With its sign. */

@@ -37,7 +37,7 @@ export interface EngineEvents {
 }
 
 /** What a calibration says of the engine's host; nothing: it takes no time. */
-export interface EngineHost {
+interface EngineHost {
   readonly warmUpNs: number;
   readonly step?: HostStep | undefined;
 }

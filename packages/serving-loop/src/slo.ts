@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { RequestResult } from './metrics.js';
 
 /** Upper bounds, ns; absent: not asked for. */
-export interface SloTarget {
+interface SloTarget {
   readonly ttftNs?: number;
   readonly tpotNs?: number;
   readonly latencyNs?: number;

@@ -7,7 +7,7 @@
 import { isMoeLayer, type ModelShape } from '@astrolabe/config';
 
 /** What an operator's time depends on. */
-export type OperatorKey = 'tokens' | 'sequences' | 'attention' | 'moe' | 'expert';
+type OperatorKey = 'tokens' | 'sequences' | 'attention' | 'moe' | 'expert';
 
 export interface Operator {
   /** Of the node, behind `layer<i>.`. */

@@ -12,7 +12,7 @@ import {
 } from './exporter.js';
 
 export const carriers = ['in-process', 'pipe', 'files', 'astra-sim', 'llmservingsim'] as const;
-export type Carrier = (typeof carriers)[number];
+type Carrier = (typeof carriers)[number];
 
 /** Node's timers hold no more: 24 days. */
 const longestTimeoutMs = 2 ** 31 - 1;

@@ -9,7 +9,7 @@ import { noContent } from './block-content.js';
 import { BlockGroup, emptyHolding, type Holding, nullBlock } from './block-group.js';
 import { BlockPool } from './block-pool.js';
 
-export interface KvCacheOptions {
+interface KvCacheOptions {
   readonly numBlocks: number;
   readonly blockSize: number;
   readonly prefixCaching: boolean;

@@ -43,7 +43,7 @@ export interface Recall {
 }
 
 /** Tokens asked for and found below the device, at first admission. */
-export interface TierTokens {
+interface TierTokens {
   queryTokens: number;
   hitTokens: number;
 }

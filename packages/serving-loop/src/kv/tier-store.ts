@@ -16,7 +16,7 @@ interface Entry {
   newer: Entry;
 }
 
-export interface TierCounters {
+interface TierCounters {
   /** Chunks read. */
   hits: number;
   stored: number;

@@ -22,7 +22,7 @@ export interface ParkedRecall {
 }
 
 /** A step whose turn has come when the recalls before it have ended. */
-export interface HeldStep {
+interface HeldStep {
   readonly iteration: Iteration;
   readonly batch: Batch;
 }
@@ -37,7 +37,7 @@ type Purpose =
   | { readonly kind: 'hold'; readonly held: Held }
   | { readonly kind: 'write'; readonly chunks: readonly TierChunk[] };
 
-export interface TrafficEnd {
+interface TrafficEnd {
   readonly parked?: ParkedRecall;
   readonly steps: readonly HeldStep[];
 }

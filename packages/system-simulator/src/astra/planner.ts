@@ -30,7 +30,7 @@ interface LogicalDimension {
 /** Every dimension of every NPU has as many. */
 const mostQueues = 1024;
 
-export interface PlannerOptions {
+interface PlannerOptions {
   readonly system: AstraSystem;
   readonly npusCount: readonly number[];
   readonly queuesPerDim: number;

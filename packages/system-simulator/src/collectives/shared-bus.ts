@@ -7,7 +7,7 @@
 import type { Core } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 
-export interface BusSpec {
+interface BusSpec {
   readonly L: number;
   readonly o: number;
   readonly g: number;

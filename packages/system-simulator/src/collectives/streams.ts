@@ -50,7 +50,7 @@ export interface Stream {
   started: boolean;
 }
 
-export interface StreamOptions {
+interface StreamOptions {
   readonly core: Core;
   /** The core if absent. */
   readonly transport?: Transport;

@@ -23,7 +23,7 @@ export interface NodeActions {
 /** One node's issue and end, for timelines. */
 export type NodeListener = (event: 'issue' | 'end', run: Run, node: number, timeNs: number) => void;
 
-export interface FeederOptions {
+interface FeederOptions {
   /** Successors of skipped nodes wait until another node of the NPU ends, perhaps for ever. */
   readonly stockSkips: boolean;
   /** Run chains of compute nodes as one event where nothing can interfere. */

@@ -7,7 +7,7 @@ import { UserError } from '@astrolabe/base';
 import type { Core } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 
-export type TierName = 'local' | 'remote' | 'cxl' | 'storage';
+type TierName = 'local' | 'remote' | 'cxl' | 'storage';
 
 export interface TierSpec {
   /** A list is per device. */
@@ -50,7 +50,7 @@ interface Request {
   readonly sizeBytes: number;
 }
 
-export interface ServerCounters {
+interface ServerCounters {
   readonly tier: TierName;
   readonly device: number;
   /** Of PIM queues. */

@@ -5,7 +5,7 @@
  */
 import { grownFloat64, grownInt32 } from '@astrolabe/base';
 
-export interface WaitingReceive {
+interface WaitingReceive {
   readonly tag: number;
   readonly src: number;
   readonly dst: number;
@@ -14,7 +14,7 @@ export interface WaitingReceive {
   readonly arg: number;
 }
 
-export interface UnreadMessages {
+interface UnreadMessages {
   readonly tag: number;
   readonly src: number;
   readonly dst: number;

@@ -7,7 +7,7 @@ import type { Core, Network } from '../core.js';
 import { Kind } from '../kernel/kinds.js';
 import type { LinkMap } from './aware.js';
 
-export type DimensionKind = 'Ring' | 'FullyConnected' | 'Switch' | 'Mesh' | 'Torus';
+type DimensionKind = 'Ring' | 'FullyConnected' | 'Switch' | 'Mesh' | 'Torus';
 
 export interface DimensionSpec {
   readonly kind: DimensionKind;

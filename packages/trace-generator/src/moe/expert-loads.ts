@@ -24,7 +24,7 @@ import { linearPlacement, type Placement } from './expert-placement.js';
 import { expertShares } from './expert-shares.js';
 
 /** Of one layer, by rank; expected values. */
-export interface LayerLoads {
+interface LayerLoads {
   readonly pairs: Float64Array;
   /** Experts with at least one pair. */
   readonly activated: Float64Array;
@@ -39,7 +39,7 @@ export interface Draw {
 }
 
 /** What a user's function is asked. */
-export interface ExpertQuestion {
+interface ExpertQuestion {
   readonly layer: number;
   /** Of all ranks that share the experts. */
   readonly tokens: number;

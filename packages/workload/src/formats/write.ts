@@ -3,7 +3,7 @@ import { UserError } from '@astrolabe/base';
 import { materialise } from '../content.js';
 import type { Request } from '../request.js';
 
-export interface WriteOptions {
+interface WriteOptions {
   /** Write token ids made from the prefix tree where the format can hold them. */
   readonly tokenIds: boolean;
 }

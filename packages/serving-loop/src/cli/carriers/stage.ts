@@ -17,7 +17,7 @@ const shownLines = 8;
 const drainMs = 300;
 const maxLineLength = 500;
 
-export interface StageEnd {
+interface StageEnd {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   /** Why it could not be started. */
