@@ -267,7 +267,7 @@ export class PlainEngine {
         continue;
       }
       const hits = this.blocks.lookUp(job);
-      const hitTokens = hits.length * blockSize;
+      const hitTokens = hits[0].length * blockSize;
       if (job.isRemote) {
         const missing = job.request.promptTokens - hitTokens;
         if (!this.blocks.allocate(job, missing, hits, true, false)) break;

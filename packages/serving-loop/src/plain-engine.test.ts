@@ -100,11 +100,12 @@ async function runReal(
   requests: readonly Request[],
   plain: PlainOptions,
   ranks: number,
+  layers: object = {},
 ): Promise<PlainRun[]> {
   const backend = new FixedMachine({ stepNs });
   const group = ranks > 1 ? { dp_group: 'A', ep_size: ranks } : {};
   const rank = { ...limitsOf(plain), ...group };
-  const model = ranks > 1 ? expertModel : exampleModel;
+  const model = { ...(ranks > 1 ? expertModel : exampleModel), ...layers };
   const cluster = clusterOf(new Array(ranks).fill(rank), { model });
   const numbers = numbersOf(await runFixed({ cluster, requests, backend }));
   return Array.from({ length: ranks }, (_, own) => ({
@@ -154,7 +155,55 @@ async function compare(ranks: number, numRuns: number): Promise<number[]> {
   return [preempting, hitting];
 }
 
+/** Kinds of layers, and the windows of the groups that they make: those without one first. */
+const layerKinds: fc.Arbitrary<{ layers: object; windows: number[] }> = fc
+  .record({
+    kinds: fc.constantFrom('sf', 'ssf', 'sssf', 'sff', 'ssff', 's'),
+    window: fc.integer({ min: 1, max: 18 }),
+  })
+  .map(({ kinds, window }) => {
+    const groups = kinds === 'ssff' ? 'sf' : kinds;
+    const windows = [...groups].map((kind) => (kind === 's' ? window : Number.POSITIVE_INFINITY));
+    const layer_types = [...kinds].map((kind) => (kind === 's' ? 'sliding' : 'full'));
+    const layers = {
+      sliding_window: window,
+      num_hidden_layers: kinds.length,
+      layer_types: layer_types.map((type) => `${type}_attention`),
+    };
+    return { layers, windows: windows.sort((a, b) => b - a) };
+  });
+
 describe('steps and tokens are those of a plain engine', () => {
+  it('of a model with layers with and without a window', async () => {
+    let preempting = 0;
+    let hitting = 0;
+    await fc.assert(
+      fc.asyncProperty(workload, options, layerKinds, async (requests, drawn, kinds) => {
+        const { windows, layers } = kinds;
+        const one = servable(requests, drawn);
+        const longest = Math.max(...requests.map((it) => it.promptTokens + it.outputTokens - 1));
+        const least = windows.map((window) =>
+          Math.min(
+            Math.ceil(longest / one.blockSize),
+            Math.ceil((window - 1 + one.budget) / one.blockSize) + 1,
+          ),
+        );
+        const usableBlocks = Math.max(
+          drawn.usableBlocks,
+          least.reduce((sum, blocks) => sum + blocks, 0),
+        );
+        const plain = { ...one, usableBlocks, windows };
+        const wanted = runPlainGroup([requests], plain);
+        expect(await runReal(requests, plain, 1, layers)).toEqual(wanted);
+        const [{ requests: rows }] = wanted;
+        if (rows.some(([, , preemptions]) => preemptions > 0)) preempting++;
+        if (rows.some(([, , , hits]) => hits > 0)) hitting++;
+      }),
+      { numRuns: 1500, seed: 1 },
+    );
+    expect(Math.min(preempting, hitting)).toBeGreaterThan(100);
+  });
+
   it.each([
     [1, 800, 100],
     [2, 500, 20],

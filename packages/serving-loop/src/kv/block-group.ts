@@ -106,12 +106,15 @@ export class BlockGroup {
     holding.numDroppedBlocks = 0;
   }
 
-  /** Gives back blocks whose last token no token to come attends to. */
+  /**
+   * Gives back blocks whose last token no token to come attends to, the last of them first, as vLLM's
+   * `remove_skipped_blocks`: what begins a sequence stays findable for longer than what goes on.
+   */
   dropBehindWindow(holding: Holding, computedTokens: number): void {
     const behind = Math.floor((computedTokens - this.window + 1) / this.blockSize);
     const { data } = holding.blocks;
     const end = Math.min(behind, holding.blocks.length);
-    for (let i = holding.numDroppedBlocks; i < end; i++) {
+    for (let i = end - 1; i >= holding.numDroppedBlocks; i--) {
       if (data[i] === nullBlock) continue;
       this.pool.release(data[i]);
       data[i] = nullBlock;

@@ -83,7 +83,8 @@ export class KvCacheManager {
 
   /** The longest prefix whose end is there as far back as the window reaches, searched from its end. */
   private findInWindow(contents: Int32Array, most: number): number {
-    const needed = Math.ceil((this.windowed[0].window - 1) / this.blockSize);
+    // Of a window of one token, too, vLLM wants the block before it.
+    const needed = Math.max(1, Math.ceil((this.windowed[0].window - 1) / this.blockSize));
     let end = most;
     let run = 0;
     for (let i = most - 1; i >= 0 && run < needed; i--) {
