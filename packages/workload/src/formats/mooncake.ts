@@ -5,6 +5,7 @@
  * - Dynamo: + session_id; a later turn waits `delay` ms (or `delay_ms`) after the turn before.
  * - Agentic: + request_id, wait_for; start = all of wait_for done + delay + tool_wait_ms.
  * - Delta (by name only): every turn has just what it adds; lengths and hashes add up per session.
+ * A request without output tokens failed: it is left out, and took no time for those that wait for it.
  */
 import { nsPerMs, UserError } from '@astrolabe/base';
 import type { Request } from '../request.js';
@@ -22,6 +23,8 @@ import {
   textField,
   type WorkloadFormat,
 } from './format.js';
+
+const noOutput = 'no output tokens (failed requests)';
 
 const optional = [
   'timestamp',
@@ -53,9 +56,25 @@ export const mooncakeDeltaFormat: WorkloadFormat = {
   open: (options) => openReader(options, true),
 };
 
-interface Session {
-  lastId: number;
+/** What is waited for by whoever waits for a row. */
+interface End {
+  /** The request of the row; of a row that is left out, those that it waited for. */
+  ids: readonly number[];
+  /** To wait on top: delays of rows that are left out. */
+  thinkNs: number;
+  /** Not before that. */
   arrivalNs: number;
+}
+
+/** Where a row stands in time. */
+interface Start {
+  arrivalNs: number;
+  after: number[];
+  thinkNs: number;
+}
+
+interface Session {
+  last: End;
   /** Delta dialect: tokens and hashes so far. */
   tokens: number;
   blocks: (string | number)[];
@@ -64,8 +83,7 @@ interface Session {
 function openReader(options: ReadOptions, delta: boolean): RowReader {
   const blockTokens = options.blockTokens ?? 512;
   const sessions = new Map<string, Session>();
-  const idByName = new Map<string, number>();
-  const arrivalById: number[] = [];
+  const endByName = new Map<string, End>();
   const dropped = new Dropped();
   let misfits = 0;
   let nextId = 0;
@@ -77,54 +95,64 @@ function openReader(options: ReadOptions, delta: boolean): RowReader {
     return floorNs ?? arrivalSource(options, at);
   };
 
+  /** When the row may start, and the requests that it waits for. */
+  const startOf = (row: Row, session: Session | undefined, at: string): Start => {
+    const awaited = awaitedEnds(row, session, endByName, at);
+    if (awaited.length === 0) {
+      return { arrivalNs: arrival(row, undefined, at), after: [], thinkNs: 0 };
+    }
+    const floorNs = Math.max(...awaited.map((end) => end.arrivalNs));
+    const after = [...new Set(awaited.flatMap((end) => end.ids))];
+    const thinkNs = waitNs(row, at) + Math.max(...awaited.map((end) => end.thinkNs));
+    const soonestNs = after.length === 0 ? floorNs + thinkNs : floorNs;
+    return { arrivalNs: Math.max(arrival(row, soonestNs, at), soonestNs), after, thinkNs };
+  };
+
   const read = (row: Row, at: string): readonly Draft[] => {
     const sessionName = textField(row, 'session_id');
+    const session = sessionName === undefined ? undefined : sessions.get(sessionName);
     const name = textField(row, 'request_id');
     const outputTokens = integerField(row, 'output_length', at);
-    // Nothing can wait for a request without a name; one that others may wait for is an error further on.
-    if (outputTokens === 0 && sessionName === undefined && name === undefined) {
-      return dropped.add('no output tokens (failed requests)');
-    }
-    const id = nextId++;
-    const session = sessionName === undefined ? undefined : sessions.get(sessionName);
-    const after = predecessors(row, session, idByName, at);
-    const floorNs = after.reduce(
-      (latest: number | undefined, other) => Math.max(latest ?? 0, arrivalById[other]),
-      undefined,
-    );
-    const arrivalNs = Math.max(arrival(row, floorNs, at), floorNs ?? 0);
-    arrivalById.push(arrivalNs);
-    if (name !== undefined) idByName.set(name, id);
+    const named = sessionName !== undefined || name !== undefined;
+    if (outputTokens === 0 && !named) return dropped.add(noOutput);
+    const start = startOf(row, session, at);
+    const id = outputTokens === 0 ? undefined : nextId++;
+    const end = endOf(start, id);
+    if (name !== undefined) endByName.set(name, end);
 
     const given = integerField(row, 'input_length', at);
     const before = delta ? session : undefined;
     const promptTokens = given + (before?.tokens ?? 0);
     const hashes = hashesField(row, 'hash_ids', at);
     const blocks = hashes === undefined ? undefined : [...(before?.blocks ?? []), ...hashes];
+    if (sessionName !== undefined) {
+      const tokens = promptTokens + outputTokens;
+      sessions.set(sessionName, { last: end, tokens, blocks: blocks ?? [] });
+    }
+    if (id === undefined) return dropped.add(noOutput);
     if (!delta && hashes !== undefined && !fits(hashes.length, promptTokens, blockTokens))
       misfits++;
-    const request: Request = { id, arrivalNs, promptTokens, outputTokens };
-    if (after.length > 0) {
-      request.after = after;
-      request.thinkNs = waitNs(row, at);
+    const request: Request = { id, arrivalNs: start.arrivalNs, promptTokens, outputTokens };
+    if (start.after.length > 0) {
+      request.after = start.after;
+      request.thinkNs = start.thinkNs;
     }
-    if (sessionName !== undefined) {
-      request.session = sessionName;
-      const tokens = promptTokens + outputTokens;
-      sessions.set(sessionName, { lastId: id, arrivalNs, tokens, blocks: blocks ?? [] });
-    }
+    if (sessionName !== undefined) request.session = sessionName;
     return [blocks === undefined ? { request } : { request, blocks, blockTokens }];
   };
-  const notes = (): string[] => [
-    ...dropped.notes(),
-    ...(misfits === 0
-      ? []
-      : [
-          `${misfits} rows have more or fewer hash_ids than their prompts have blocks of ${blockTokens} ` +
-            'tokens: is --trace-block-size right?',
-        ]),
-  ];
-  return { read, notes };
+  return { read, notes: () => [...dropped.notes(), ...misfitNotes(misfits, blockTokens)] };
+}
+
+/** @param id undefined: the row is left out */
+function endOf({ arrivalNs, after, thinkNs }: Start, id: number | undefined): End {
+  if (id !== undefined) return { ids: [id], thinkNs: 0, arrivalNs };
+  return { ids: after, thinkNs: after.length === 0 ? 0 : thinkNs, arrivalNs };
+}
+
+function misfitNotes(misfits: number, blockTokens: number): string[] {
+  if (misfits === 0) return [];
+  const what = `${misfits} rows have more or fewer hash_ids than their prompts have blocks of`;
+  return [`${what} ${blockTokens} tokens: is --trace-block-size right?`];
 }
 
 /** A hash for every whole block of the prompt, and one for the part that is left or none. */
@@ -133,18 +161,18 @@ function fits(numHashes: number, promptTokens: number, blockTokens: number): boo
   return numHashes === Math.floor(blocks) || numHashes === Math.ceil(blocks);
 }
 
-/** Ids this row waits for: `wait_for` by name, else the turn before when a delay is given. */
-function predecessors(
+/** What this row waits for: `wait_for` by name, else the turn before when a delay is given. */
+function awaitedEnds(
   row: Row,
   session: Session | undefined,
-  idByName: ReadonlyMap<string, number>,
+  endByName: ReadonlyMap<string, End>,
   at: string,
-): number[] {
+): End[] {
   const waitFor = row.wait_for;
   if (Array.isArray(waitFor)) {
     return waitFor.map((name: unknown) => {
-      const id = idByName.get(String(name));
-      if (id !== undefined) return id;
+      const end = endByName.get(String(name));
+      if (end !== undefined) return end;
       throw new UserError(`wait_for: ${JSON.stringify(name)} is no earlier request_id`, { at });
     });
   }
@@ -152,7 +180,7 @@ function predecessors(
     throw new UserError(`wait_for: expected a list of ids, got ${JSON.stringify(waitFor)}`, { at });
   }
   const closed = hasField(row, 'delay') || hasField(row, 'delay_ms') || !hasField(row, 'timestamp');
-  return session !== undefined && closed ? [session.lastId] : [];
+  return session !== undefined && closed ? [session.last] : [];
 }
 
 function waitNs(row: Row, at: string): number {
