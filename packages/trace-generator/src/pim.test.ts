@@ -149,6 +149,35 @@ describe('graphs with attention in memory', () => {
     expect(order.slice(-2)).toEqual(['lm_head.all_gather', 'lm_head.all_gather']);
   });
 
+  it.each([1, 2])('halves send KV on once, behind the last of them (TP %i)', (tp_size) => {
+    const halves = { enable_sub_batch_interleaving: true, pd_type: 'prefill', tp_size };
+    const decode = { enable_attn_offloading: false, pd_type: 'decode', tp_size };
+    const generator = createTraceGenerator({
+      cluster: cluster([halves, decode]),
+      latencyModelFor: () => exampleLatency(fusedOperators),
+    });
+    const { programs } = generator.generate({
+      instance: 0,
+      iteration: 0,
+      releaseNs: 0,
+      requests: [0, 1],
+      newTokens: [4, 6],
+      contextTokens: [0, 0],
+      kvSends: [{ transfer: 0, to: 1, tokens: 16 }],
+    });
+    expect(programs).toHaveLength(tp_size);
+    for (const { graph } of programs) {
+      const all = names(graph);
+      for (const layer of [0, 1]) {
+        const sends = all.flatMap((name, i) => (name === `layer${layer}.kv.send` ? [i] : []));
+        expect(sends).toHaveLength(1);
+        // K and V of 16 tokens, 4 heads of 16 over the ranks, 2 bytes.
+        expect(graph.commSizeBytes[sends[0]]).toBe((2 * 16 * 4 * 16 * 2) / tp_size);
+        expect(sends[0]).toBeGreaterThan(all.lastIndexOf(`layer${layer}.attention`));
+      }
+    }
+  });
+
   it('refuses halves of ranks that share experts, which may have one request', () => {
     const rank = { enable_sub_batch_interleaving: true, ep_size: 2, dp_group: 'A' };
     const make = (instances: readonly object[]) => () =>
