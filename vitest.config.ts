@@ -9,7 +9,7 @@ export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     setupFiles: [new URL('./test/setup.ts', import.meta.url).pathname],
     reporters: [
       'default',
