@@ -44,6 +44,11 @@ describe('assumptions', () => {
     expect(hasUnknownError(fp8, [{ ...use, dtype: 'bf16' }])).toBe(true);
     expect(hasUnknownError(fp8, [{ ...use, dtype: 'bf16-kvfp8' }])).toBe(false);
     expect(assumptions([fp8], [{ ...use, dtype: 'bf16-kvfp8' }])).toEqual([]);
+    const stages = { pp_size: 2, stage_hardware: [fp8.hardware, 'Y'], kv_cache_dtype: 'fp8' };
+    const [mixed] = instancesOf(stages);
+    const known = { ...use, dtype: 'bf16-kvfp8' };
+    expect(hasUnknownError(mixed, [known, { ...use, hardware: 'Y', dtype: 'bf16' }])).toBe(true);
+    expect(hasUnknownError(mixed, [known, { ...known, hardware: 'Y' }])).toBe(false);
   });
 
   it('of layers with a window: their KV is kept', () => {

@@ -4,7 +4,7 @@
  * simpler here than in an engine.
  */
 import { nsPerMs } from '@astrolabe/base';
-import { dtypeBytes, type Instance } from '@astrolabe/config';
+import { dtypeBytes, type Instance, npuHardware } from '@astrolabe/config';
 import { kvDtypeOfProfile, type ProfileUse } from '@astrolabe/profile';
 
 /** A sentence each, the same of several instances once. */
@@ -27,13 +27,17 @@ export function hasUnknownError(instance: Instance, profiles: readonly ProfileUs
   return instance.engine.speculation !== undefined || hasOtherKvCache(instance, profiles);
 }
 
-function hasOtherKvCache(
-  { hardware, engine: { dtype, kvCacheDtype } }: Instance,
-  profiles: readonly ProfileUse[],
-): boolean {
+function hasOtherKvCache(instance: Instance, profiles: readonly ProfileUse[]): boolean {
+  const { dtype, kvCacheDtype } = instance.engine;
   if (dtypeBytes[kvCacheDtype] === dtypeBytes[dtype]) return false;
-  const own = profiles.filter((profile) => profile.hardware === hardware);
+  const own = profilesOf(instance, profiles);
   return own.length === 0 || own.some((use) => kvDtypeOfProfile(use.dtype) === undefined);
+}
+
+/** Of the devices of all its stages. */
+function profilesOf(instance: Instance, profiles: readonly ProfileUse[]): ProfileUse[] {
+  const hardware = new Set(npuHardware(instance));
+  return profiles.filter((profile) => hardware.has(profile.hardware));
 }
 
 function ofKvCache(instance: Instance, profiles: readonly ProfileUse[]): string[] {
@@ -55,11 +59,9 @@ function ofWindows({ model: { localAttention, numLayers }, kvGroups, pp }: Insta
   ];
 }
 
-function ofQuantisedWeights(
-  { model: { quantization }, hardware }: Instance,
-  profiles: readonly ProfileUse[],
-): string[] {
-  const own = profiles.filter((profile) => profile.hardware === hardware);
+function ofQuantisedWeights(instance: Instance, profiles: readonly ProfileUse[]): string[] {
+  const { quantization } = instance.model;
+  const own = profilesOf(instance, profiles);
   if (quantization === undefined || !own.some(({ measurement }) => measurement === 'roofline')) {
     return [];
   }

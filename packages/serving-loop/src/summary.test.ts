@@ -35,6 +35,15 @@ describe('summarise', () => {
     expect((await trustOf({ ffn }, { calibration })).basis).toBe('partly fitted');
   });
 
+  it('names the devices of all stages and of a feed-forward pool, each once', async () => {
+    const ffn = { hardware: 'Y', tp_size: 1, npu_mem: { mem_size: 1, mem_bw: 1000 } };
+    const instances = [{}, { pp_size: 2, stage_hardware: ['Y', 'X'] }, { ffn }];
+    const requests = [{ id: 0, arrivalNs: 0, promptTokens: 100, outputTokens: 3 }];
+    const run = await runFixed({ cluster: clusterOf(instances), requests });
+    const summary = summarise(run, requestResults(run), { fitted: [], lookups: undefined });
+    expect(summary.instances.map(({ hardware }) => hardware)).toEqual(['X', 'Y + X', 'X + Y']);
+  });
+
   it('passes on which fitted links the cluster file keeps out', async () => {
     const unusedLinks = ['the link fitted for X is not used'];
     expect((await trustOf({}, { unusedLinks })).assumed).toEqual(unusedLinks);

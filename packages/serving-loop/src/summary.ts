@@ -6,7 +6,7 @@ import {
   nsPerMs,
   nsPerS,
 } from '@astrolabe/base';
-import { type Calibration, type Instance, noCalibration } from '@astrolabe/config';
+import { type Calibration, type Instance, noCalibration, npuHardware } from '@astrolabe/config';
 import { profileUseSchema } from '@astrolabe/profile';
 import { z } from 'zod';
 import { assumptions, hasUnknownError } from './assumptions.js';
@@ -40,7 +40,9 @@ const count = z.number().int().nonnegative();
 const instanceSummarySchema = z.strictObject({
   name: z.string(),
   model: z.string(),
-  hardware: z.string(),
+  hardware: z
+    .string()
+    .describe('of all stages and feed-forward devices: `A + B` where they differ'),
   requests: count.describe('served to their end here'),
   prompts: count.optional().describe('computed here for decode instances; prefill instances only'),
   kvBlocks: count,
@@ -205,7 +207,7 @@ function summariseInstances(
   return run.engines.map((engine) => ({
     name: engine.instance.name,
     model: engine.instance.model.name,
-    hardware: engine.instance.hardware,
+    hardware: [...new Set(npuHardware(engine.instance))].join(' + '),
     requests: results.filter((row) => row.instance === engine.instance.index).length,
     ...(engine.role === 'prefill'
       ? { prompts: run.transfers.prefills.get(engine.index) ?? 0 }

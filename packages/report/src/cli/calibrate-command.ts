@@ -7,6 +7,7 @@ import {
   calibrationSchema,
   type DeviceCalibration,
   deviceCalibrationSchema,
+  npuHardware,
 } from '@astrolabe/config';
 import { loadCluster } from '@astrolabe/config/cli';
 import {
@@ -251,7 +252,7 @@ interface Serving {
 function whatServes(clusterConfig: string): Serving {
   const cluster = loadCluster(clusterConfig);
   const { instances, linkBandwidthGBps } = cluster;
-  const hardware = new Set(instances.map((one) => one.hardware));
+  const hardware = new Set(instances.flatMap(npuHardware));
   const models = new Set(instances.map((one) => one.model.name));
   const degrees = [...new Set(instances.map(({ tp }) => tp))].sort((a, b) => a - b);
   if (hardware.size !== 1) {

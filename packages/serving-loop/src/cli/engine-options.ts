@@ -1,15 +1,7 @@
 /** Flags of the engine's own behaviour: host work, speculation, priority, ends and clients. */
 import { nsPerMs } from '@astrolabe/base';
 import { booleanFlag, fraction, nonNegativeInteger, positiveNumber } from '@astrolabe/base/cli';
-import {
-  batchPaddings,
-  type Calibration,
-  type EngineOverrides,
-  type HostStep,
-  hostStepSchema,
-  type OutputPath,
-  outputPathSchema,
-} from '@astrolabe/config';
+import { batchPaddings, type EngineOverrides } from '@astrolabe/config';
 import { type Command, Option } from 'commander';
 import { parseSlo, type SloTargets } from '../slo.js';
 
@@ -75,39 +67,4 @@ export function engineOverrides(raw: Readonly<Record<string, unknown>>): EngineO
     speculative_draft_ns: draftMs === undefined ? undefined : Math.round(draftMs * nsPerMs),
     eos_share: raw.eosShare as number | undefined,
   };
-}
-
-/** The flag, where these devices' hosts take another time than as calibrated; else nothing. */
-export function hostModelFlag(
-  name: EngineFlags['hostModel'],
-  calibration: Calibration,
-  hardware: readonly string[],
-): string[] {
-  const hostOf = (model: EngineFlags['hostModel']): string => {
-    const { steps = {}, output } = hostModel(model, calibration, hardware);
-    return JSON.stringify([steps, output]);
-  };
-  return hostOf(name) === hostOf('calibrated') ? [] : [`--host-model ${name}`];
-}
-
-/**
- * Host work by hardware, and the way to the client, of which there is one: that of the first device
- * that has any. As calibrated means the start values for a device of which nothing is known: a host
- * takes some time.
- */
-export function hostModel(
-  name: EngineFlags['hostModel'],
-  calibration: Calibration,
-  hardware: readonly string[],
-): { steps?: Record<string, HostStep | undefined>; output?: OutputPath | undefined } {
-  if (name === 'none') return {};
-  const steps: Record<string, HostStep | undefined> = {};
-  let output: OutputPath | undefined;
-  for (const device of hardware) {
-    const known = calibration.devices[device];
-    const starts = name === 'vllm' || known === undefined;
-    steps[device] = known?.host_step ?? (starts ? hostStepSchema.parse({}) : undefined);
-    output ??= known?.output_path ?? (starts ? outputPathSchema.parse({}) : undefined);
-  }
-  return { steps, output };
 }

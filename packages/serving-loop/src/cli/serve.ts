@@ -15,13 +15,13 @@ import { loadExpertRouters } from '@astrolabe/trace-generator/cli';
 import { readWorkload } from '@astrolabe/workload/cli';
 import { type RequestResult, requestResults } from '../metrics.js';
 import { createStepPower } from '../power/operator-power.js';
-import type { HostTerms, RunInputs } from '../run-inputs.js';
+import type { RunInputs } from '../run-inputs.js';
 import type { RunResult } from '../run-result.js';
 import { runServing } from '../serving-run.js';
 import { type LookupShare, type Summary, summarise } from '../summary.js';
 import { openBackend } from './carriers/open-backend.js';
 import type { OpenedBackend, StageReport } from './carriers/opened-backend.js';
-import { type EngineFlags, hostModel, hostModelFlag } from './engine-options.js';
+import { hostModelFlag, hostTerms, servingHardware } from './host-terms.js';
 import { idleFlags } from './idle-flags.js';
 import type { ServingOptions } from './options.js';
 import { loadRouting } from './routing-options.js';
@@ -176,11 +176,7 @@ function switchedFlags(
   const defaults = termSwitchesSchema.parse({});
   const names = Object.keys(terms) as (keyof TermSwitches)[];
   return [
-    ...hostModelFlag(
-      engine?.hostModel ?? 'calibrated',
-      calibration,
-      cluster.instances.map((instance) => instance.hardware),
-    ),
+    ...hostModelFlag(engine?.hostModel ?? 'calibrated', calibration, servingHardware(cluster)),
     ...names
       .filter((name) => terms[name] !== defaults[name])
       .map((name) => `${terms[name] ? '--with' : '--without'} ${name}`),
@@ -192,34 +188,8 @@ function timeoutNs({ engine }: ServingOptions): number | undefined {
   return seconds === undefined ? undefined : Math.round(seconds * 1e9);
 }
 
-/** Host terms are the service's, so the slowest device's hold when devices differ. */
-function hostTerms(
-  cluster: Cluster,
-  calibration: Calibration,
-  model: EngineFlags['hostModel'],
-): HostTerms {
-  let frontEndDelayNs = 0;
-  let warmUpNs = 0;
-  let powerMeterLagNs = 0;
-  for (const instance of cluster.instances) {
-    const device = calibration.devices[instance.hardware];
-    if (device === undefined) continue;
-    frontEndDelayNs = Math.max(frontEndDelayNs, device.front_end_delay_ns);
-    warmUpNs = Math.max(warmUpNs, device.warm_up_ns);
-    powerMeterLagNs = Math.max(powerMeterLagNs, device.power_meter_lag_ns ?? 0);
-  }
-  const hardware = cluster.instances.map((instance) => instance.hardware);
-  return {
-    frontEndDelayNs,
-    warmUpNs,
-    powerMeterLagNs,
-    ...hostModel(model, calibration, hardware),
-  };
-}
-
 function fittedSources(cluster: Cluster, calibration: Calibration): string[] {
-  const hardware = new Set(cluster.instances.map((instance) => instance.hardware));
-  return [...hardware].flatMap((name) => {
+  return servingHardware(cluster).flatMap((name) => {
     const device = calibration.devices[name];
     return device === undefined ? [] : [`${name}: ${device.source}`];
   });

@@ -1,8 +1,9 @@
-/** Which host model a device gets. */
+/** Which host model a device gets, and what holds where devices differ. */
 import { type Calibration, hostStepSchema, outputPathSchema } from '@astrolabe/config';
 import { describe, expect, it } from 'vitest';
+import { clusterOf } from '../machine.test-helper.js';
 import { noHostTime } from '../trust-card.js';
-import { hostModel, hostModelFlag } from './engine-options.js';
+import { hostModel, hostModelFlag, hostTerms } from './host-terms.js';
 
 const starts = hostStepSchema.parse({});
 const own = { ...starts, schedule_ns: 1 };
@@ -35,5 +36,35 @@ describe('hostModelFlag', () => {
     expect(hostModelFlag('none', calibration, ['fitted'])).toEqual([]);
     expect(hostModelFlag('none', calibration, ['stepped'])).toEqual([noHostTime]);
     expect(hostModelFlag('none', calibration, ['unknown'])).toEqual([noHostTime]);
+  });
+});
+
+describe('hostTerms', () => {
+  const quick = { ...device, front_end_delay_ns: 1, warm_up_ns: 20, power_meter_lag_ns: 3 };
+  const slow = { ...device, front_end_delay_ns: 10, warm_up_ns: 2 };
+  const calibration: Calibration = {
+    devices: {
+      X: { ...quick, output_path: { delay_ns: 7, detokenise_per_token_ns: 50 } },
+      Y: { ...slow, output_path: { delay_ns: 70, detokenise_per_token_ns: 5 } },
+      Z: slow,
+    },
+  };
+  const slowest = {
+    frontEndDelayNs: 10,
+    warmUpNs: 20,
+    powerMeterLagNs: 3,
+    output: { delay_ns: 70, detokenise_per_token_ns: 50 },
+  };
+
+  it('are of the slowest device in each, in whatever order, also of stages', () => {
+    const of = (...entries: object[]) => hostTerms(clusterOf(entries), calibration, 'calibrated');
+    for (const order of [
+      ['X', 'Y', 'Z'],
+      ['Z', 'Y', 'X'],
+    ]) {
+      expect(of(...order.map((hardware) => ({ hardware })))).toMatchObject(slowest);
+    }
+    expect(of({ pp_size: 2, stage_hardware: ['X', 'Y'] })).toMatchObject(slowest);
+    expect(of({ hardware: 'Z' }).output).toBeUndefined();
   });
 });
