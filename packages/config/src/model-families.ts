@@ -17,9 +17,11 @@ interface FamilyTraits {
   readonly defaults?: Readonly<Record<string, unknown>>;
 }
 
+/** Configuration classes of Qwen and SmolLM3 have a window only where a file switches it on. */
+const noWindow = { use_sliding_window: false };
 const plain: FamilyTraits = {};
 const experts: FamilyTraits = { moe: true };
-const biased: FamilyTraits = { defaults: { attention_bias: true } };
+const biased: FamilyTraits = { defaults: { ...noWindow, attention_bias: true } };
 const tied = { tie_word_embeddings: true };
 const llama4: FamilyTraits = { moe: true, defaults: { attention_chunk_size: 8192 } };
 const gemma2: FamilyTraits = { sandwichNorms: true, defaults: { ...tied, sliding_window: 4096 } };
@@ -42,20 +44,20 @@ const families = {
   mistral: plain,
   phi3: plain,
   granite: plain,
-  smollm3: { defaults: tied },
+  smollm3: { defaults: { ...noWindow, ...tied } },
   gemma: { defaults: tied },
   gemma2,
   gemma3_text: gemma3,
   qwen2: biased,
   qwen2_5_vl: biased,
   qwen2_5_vl_text: biased,
-  qwen3: { qkNorm: true },
-  qwen3_vl_text: { qkNorm: true },
+  qwen3: { qkNorm: true, defaults: noWindow },
+  qwen3_vl_text: { qkNorm: true, defaults: noWindow },
   mixtral: experts,
   phimoe: experts,
-  qwen2_moe: { moe: true, defaults: { attention_bias: true } },
-  qwen3_moe: { qkNorm: true, moe: true },
-  qwen3_vl_moe_text: { qkNorm: true, moe: true },
+  qwen2_moe: { moe: true, defaults: { ...noWindow, attention_bias: true } },
+  qwen3_moe: { qkNorm: true, moe: true, defaults: noWindow },
+  qwen3_vl_moe_text: { qkNorm: true, moe: true, defaults: noWindow },
   llama4,
   llama4_text: llama4,
   deepseek_v2: experts,

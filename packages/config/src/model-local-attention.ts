@@ -65,6 +65,9 @@ export function attentionSpans(hf: LocalConfig, at: string): AttentionSpans {
   return { slidingWindow: undefined, localAttention: { span, chunked, layers } };
 }
 
+/** Layers before those with a window, where a file of Qwen's kind does not say. */
+const qwenWindowLayers = 28;
+
 function localLayers(hf: LocalConfig, at: string): (layer: number) => boolean {
   const types = hf.layer_types;
   if (types !== null && types !== undefined) {
@@ -94,7 +97,8 @@ function localLayers(hf: LocalConfig, at: string): (layer: number) => boolean {
     case 'qwen2_moe':
     case 'qwen2_5_vl':
     case 'qwen2_5_vl_text':
-      return (layer) => layer >= (hf.max_window_layers ?? 0);
+    case 'qwen3':
+      return (layer) => layer >= (hf.max_window_layers ?? qwenWindowLayers);
     case 'llama4':
     case 'llama4_text':
       return rotatedLayer(hf);

@@ -31,6 +31,17 @@ describe('quantised weights', () => {
     expect(quantised(config)).toBeCloseTo((matrices * bits) / 8 + rest, 0);
   });
 
+  it('patterns of exceptions begin where names do; one that is none is told', () => {
+    const awq = { quant_method: 'awq', bits: 4, group_size: 128 };
+    const but = (pattern: string) => quantised({ ...awq, ignore: [pattern] });
+    // Neither half is the beginning of a name.
+    expect(but('re:lm_head|self_attn')).toBe(quantised(awq));
+    expect(but('re:lm_head|model.*self_attn')).toBeGreaterThan(quantised(awq));
+    expect(() => but('re:*self_attn')).toThrow(
+      'x: quantization_config: "re:*self_attn" is no regular expression',
+    );
+  });
+
   it('gpt-oss-120b is the published 65 GB: experts alone in MXFP4', () => {
     const config = { ...gptOss, num_hidden_layers: 36, num_local_experts: 128 };
     const total = bytes({ ...config, quantization_config: mxfp4 });

@@ -59,7 +59,7 @@ export function parseQuantization(
   if (value === null || value === undefined) return undefined;
   const place = `${at}: quantization_config`;
   const config = parseWith(quantizationSchema, value, place);
-  const parts = quantisedParts(config, numLayers);
+  const parts = quantisedParts(config, numLayers, place);
   if (parts.length === 0) return undefined;
   return { method: config.quant_method, ...formatOf(config, place), parts };
 }
@@ -127,9 +127,14 @@ const examples: Readonly<Record<WeightPart, readonly string[]>> = {
 };
 
 /** Parts of which no matrix of a middle layer is on the list of exceptions. */
-function quantisedParts(config: QuantizationConfig, numLayers: number): WeightPart[] {
+function quantisedParts(
+  config: QuantizationConfig,
+  numLayers: number,
+  place: string,
+): WeightPart[] {
   const { modules_to_not_convert: kept, ignored_layers: ignored, ignore } = config;
-  const patterns = [...(kept ?? []), ...(ignored ?? []), ...(ignore ?? [])].map(patternOf);
+  const texts = [...(kept ?? []), ...(ignored ?? []), ...(ignore ?? [])];
+  const patterns = texts.map((text) => patternOf(text, place));
   const prefix = `model.layers.${Math.floor(numLayers / 2)}.`;
   const keeps = (name: string): boolean =>
     patterns.some((pattern) => pattern.test(`${prefix}${name}`));
@@ -139,9 +144,18 @@ function quantisedParts(config: QuantizationConfig, numLayers: number): WeightPa
   return possible.filter((part) => !examples[part].some(keeps));
 }
 
-/** `re:` starts a regular expression; else the name of a module or of one around it, `*` for any. */
-function patternOf(text: string): RegExp {
-  if (text.startsWith('re:')) return new RegExp(`^${text.slice(3)}`);
+/**
+ * `re:` starts a regular expression, which begins where the name does; else the name of a module or of
+ * one around it, `*` for any.
+ */
+function patternOf(text: string, place: string): RegExp {
+  if (text.startsWith('re:')) {
+    try {
+      return new RegExp(`^(?:${text.slice(3)})`);
+    } catch {
+      throw new UserError(`"${text}" is no regular expression`, { at: place });
+    }
+  }
   const escaped = text.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
   return new RegExp(`(^|\\.)${escaped}(\\.|$)`);
 }

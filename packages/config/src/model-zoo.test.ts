@@ -20,6 +20,9 @@ describe('well-known models', () => {
   });
 });
 
+const windows = { use_sliding_window: true, sliding_window: 4096 };
+const qwen2 = { ...llama8b, ...windows, model_type: 'qwen2' };
+
 describe('layers that attend to a part of the context', () => {
   const spans = (config: object) => parseModel('x', config, 'x');
 
@@ -48,7 +51,6 @@ describe('layers that attend to a part of the context', () => {
     const groups = (config: object) => kvGroupsOf(spans(config));
     expect(groups(gemma3)).toEqual({ layers: 10, full: 1, windowed: 6 });
     expect(groups(gemma2)).toEqual({ layers: 21, full: 1, windowed: 1 });
-    const qwen2 = { ...llama8b, model_type: 'qwen2', sliding_window: 4096 };
     expect(groups({ ...qwen2, max_window_layers: 30 })).toEqual({
       layers: 2,
       full: 15,
@@ -65,7 +67,6 @@ describe('layers that attend to a part of the context', () => {
   });
 
   it('layer_types decide; a window of all layers is one window', () => {
-    const qwen2 = { ...llama8b, model_type: 'qwen2', sliding_window: 4096 };
     const types = (type: (layer: number) => string) => ({
       ...qwen2,
       layer_types: Array.from({ length: 32 }, (_, i) => type(i)),
@@ -82,6 +83,14 @@ describe('layers that attend to a part of the context', () => {
     // Qwen2: the first layers attend to everything.
     expect(spans({ ...qwen2, max_window_layers: 30 }).localAttention?.layers).toEqual([30, 31]);
     expect(spans({ ...qwen2, use_sliding_window: false }).localAttention).toBeUndefined();
+    // As its configuration class has it where a file does not say: from layer 28 on, and off.
+    expect(spans(qwen2).localAttention?.layers).toEqual([28, 29, 30, 31]);
+    expect(spans({ ...qwen2, model_type: 'qwen3' }).localAttention?.layers).toHaveLength(4);
+    const { use_sliding_window: _, ...silent } = qwen2;
+    for (const model_type of ['qwen2', 'qwen3']) {
+      const found = spans({ ...silent, model_type });
+      expect([found.slidingWindow, found.localAttention]).toEqual([undefined, undefined]);
+    }
   });
 
   it('a span that no sequence exceeds is none', () => {

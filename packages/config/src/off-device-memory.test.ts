@@ -1,6 +1,6 @@
 /** Weights off the device are of the model and fit where they are put: four equal layers, by hand. */
 import { expect, test } from 'vitest';
-import { parseModel, resolveCluster } from './index.js';
+import { parseModel, resolveCluster, weightBytesOnHost } from './index.js';
 import { weightBytesAt } from './resident-weights.js';
 
 const model = {
@@ -13,18 +13,32 @@ const model = {
   max_position_embeddings: 512,
 };
 const experts = { ...model, model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };
+const models: Record<string, object> = {
+  moe: experts,
+  tied: { ...model, tie_word_embeddings: true },
+};
 /** Of `down_proj`, all layers. */
 const downBytes = 4 * 1024 * 4096 * 2;
 
 function load(placement: object | undefined, hostGiB: number, cxlGiB?: number, more = {}) {
+  return loadAll(placement, hostGiB, cxlGiB, [more])[0];
+}
+
+function loadAll(
+  placement: object | undefined,
+  hostGiB: number,
+  cxlGiB: number | undefined,
+  instances: readonly object[],
+) {
   const npu = { mem_size: 24, mem_bw: 1 };
-  const entry = { model_name: 'm', hardware: 'x', npu_mem: npu, tp_size: 2, placement, ...more };
-  const nodes = [{ cpu_mem: { mem_size: hostGiB, mem_bw: 1 }, instances: [entry] }];
+  const entry = { model_name: 'm', hardware: 'x', npu_mem: npu, tp_size: 2, placement };
+  const entries = instances.map((more) => ({ ...entry, ...more }));
+  const nodes = [{ cpu_mem: { mem_size: hostGiB, mem_bw: 1 }, instances: entries }];
   const cxl = { mem_size: cxlGiB, mem_bw: 1, mem_latency: 1, num_devices: 2 };
   const cxlPart = cxlGiB === undefined ? {} : { cxl_mem: cxl };
   return resolveCluster({ link_bw: 1, link_latency: 1, nodes, ...cxlPart }, 'c.json', {
-    findModel: (name) => parseModel(name, name === 'moe' ? experts : model, 'test'),
-  }).instances[0];
+    findModel: (name) => parseModel(name, models[name] ?? model, 'test'),
+  }).instances;
 }
 
 const down = (weights: string) => ({ layers: { down_proj: { weights } } });
@@ -69,6 +83,41 @@ test('offloaded experts must fit: all but those that stay on the ranks', () => {
   expect(() => load(undefined, gib / 2, undefined, offload(3, 2))).toThrow(
     'instances[0].experts.offload: 0.2 GiB of weights on cpu, which has 0.1',
   );
+});
+
+test('ranks that share experts each have their own on the host, all else is there once', () => {
+  const expert = 3 * 1024 * 4096 * 2;
+  const rank = { model_name: 'moe', tp_size: 1, ep_size: 2, dp_group: 'g' };
+  const ranks = (more: object) => ['a', 'b'].map((name) => ({ name, ...rank, ...more }));
+  const offload = ranks({ experts: { offload: { cached_experts: 1 } } });
+  // Each has four experts of every layer, and three of them there.
+  const all = 4 * 2 * 3 * expert;
+  expect(weightBytesOnHost(loadAll(undefined, 100, undefined, offload), 0)).toBe(all);
+  expect(() => loadAll(undefined, all / 2 ** 30, undefined, offload)).not.toThrow();
+  expect(() => loadAll(undefined, all / 2 ** 30 - 1e-6, undefined, offload)).toThrow(
+    'instances[0].experts.offload: 0.6 GiB of weights on cpu',
+  );
+  const cpu = { weights: 'cpu' };
+  const placed = loadAll({ layers: { moe: cpu, o_proj: cpu } }, 100, undefined, ranks({}));
+  const gate = 1024 * 8 * 2;
+  const output = 1024 * 1024 * 2;
+  expect(weightBytesOnHost(placed, 0)).toBe(4 * (8 * expert + gate + output));
+  // Replicas of a model that share nothing read the same weights.
+  const apart = ranks({ dp_group: undefined, ep_size: 1 });
+  const replicas = loadAll({ layers: { moe: cpu } }, 100, undefined, apart);
+  expect(weightBytesOnHost(replicas, 0)).toBe(4 * (8 * expert + gate));
+});
+
+test('a tied matrix is there once', () => {
+  const cpu = { weights: 'cpu' };
+  const bytes = (layers: object): number => {
+    const [one] = loadAll({ layers }, 100, undefined, [{ tp_size: 1, model_name: 'tied' }]);
+    return weightBytesAt(one, { tier: 'cpu', device: 0 });
+  };
+  const matrix = 1000 * 1024 * 2;
+  expect(bytes({ embedding: cpu })).toBe(matrix);
+  expect(bytes({ lm_head: cpu })).toBe(matrix);
+  expect(bytes({ embedding: cpu, lm_head: cpu })).toBe(matrix);
 });
 
 test('blocks that the model does not have are refused', () => {

@@ -1,16 +1,19 @@
 /** What `placement` and the offloading of experts put off the device must be of the model, and fit there. */
 import { bytesPerGiB, UserError } from '@astrolabe/base';
-import { weightBytesAt } from './resident-weights.js';
+import { expertPeersOf } from './expert-ranks.js';
+import { routedBytesAt, weightBytesAt } from './resident-weights.js';
 import type { ClusterNode, Instance } from './resolved-cluster.js';
 import { type WeightLocation, weightPlacement } from './weight-placement.js';
 
 /**
- * Each instance by itself: those of one model may read the same weights.
+ * Each instance by itself, with those that share its experts: others of one model may read the same
+ * weights.
  * @param cxlBytes of one CXL device; undefined: there are none, which is told where weights are read
  * @throws UserError blocks that the model does not have, weights that are larger than the memory
  */
 export function checkOffDevice(
   instance: Instance,
+  instances: readonly Instance[],
   node: ClusterNode,
   cxlBytes: number | undefined,
 ): void {
@@ -31,7 +34,7 @@ export function checkOffDevice(
     const capacity = where.tier === 'cpu' ? node.hostMemory.sizeBytes : cxlBytes;
     if (where.tier === 'npu' || capacity === undefined || seen.has(name)) continue;
     seen.add(name);
-    const bytes = weightBytesAt(instance, where);
+    const bytes = bytesAt(instance, instances, where);
     if (bytes <= capacity) continue;
     throw new UserError(`${gib(bytes)} GiB of weights on ${name}, which has ${gib(capacity)}`, {
       at,
@@ -46,7 +49,7 @@ function expertsAt({ tier, device }: { tier: 'cpu' | 'cxl'; device: number }): W
 /** Weights of a node's instances in its host memory; those of one model are there once. */
 export function weightBytesOnHost(instances: readonly Instance[], node: number): number {
   const own = instances.filter((instance) => instance.node === node);
-  return largestOfModels(own, (one) => weightBytesAt(one, { tier: 'cpu', device: 0 }));
+  return largestOfModels(own, (one) => bytesAt(one, own, { tier: 'cpu', device: 0 }));
 }
 
 /** Of all instances, on all CXL devices. */
@@ -54,10 +57,32 @@ export function weightBytesOnCxl(instances: readonly Instance[], numDevices: num
   return largestOfModels(instances, (one) => {
     let bytes = 0;
     for (let device = 0; device < numDevices; device++) {
-      bytes += weightBytesAt(one, { tier: 'cxl', device });
+      bytes += bytesAt(one, instances, { tier: 'cxl', device });
     }
     return bytes;
   });
+}
+
+/**
+ * Of an instance and those that share its experts and reach the memory: the experts of each, all else
+ * once.
+ */
+function bytesAt(
+  instance: Instance,
+  instances: readonly Instance[],
+  where: WeightLocation,
+): number {
+  const sharing = expertPeersOf(instances, instance).filter(
+    ({ node }) => where.tier !== 'cpu' || node === instance.node,
+  );
+  let routed = 0;
+  let rest = 0;
+  for (const one of sharing) {
+    const own = routedBytesAt(one, where);
+    routed += own;
+    rest = Math.max(rest, weightBytesAt(one, where) - own);
+  }
+  return routed + rest;
 }
 
 function largestOfModels(

@@ -49,6 +49,41 @@ describe('resident weights', () => {
     expect(all - residentWeightBytes(one, 0)).toBe(100 * 64 * 2);
   });
 
+  it('of a tied head are there once: off the device where neither use is on it', () => {
+    const matrix = 100 * 64 * 2;
+    const tied = (layers: object): number =>
+      residentWeightBytes(
+        instance({ placement: { layers } }, { model_type: 'llama', tie_word_embeddings: true }),
+        0,
+      );
+    const cpu = { weights: 'cpu' };
+    const all = tied({});
+    expect(tied({ embedding: cpu })).toBe(all);
+    expect(tied({ lm_head: cpu })).toBe(all);
+    // The head streams through a buffer of its size, or without other layers that do keeps it.
+    expect(tied({ embedding: cpu, lm_head: cpu })).toBe(all);
+    const large = { embedding: cpu, lm_head: cpu, gate_up_proj: cpu, down_proj: cpu };
+    // Buffers are of two layers' feed-forward blocks, which are larger: all else is away.
+    const block = 3 * 64 * 128 * 2;
+    expect(all - tied(large)).toBe(matrix + 2 * block);
+  });
+
+  it('of shared experts stream by their own placement where routed ones are offloaded', () => {
+    const shared = {
+      model_type: 'qwen2_moe',
+      num_experts: 8,
+      num_experts_per_tok: 2,
+      moe_intermediate_size: 128,
+      shared_expert_intermediate_size: 128,
+    };
+    const experts = { offload: { cached_experts: 8 } };
+    const cpu = { weights: 'cpu' };
+    const placement = { layers: { shared_gate_up_proj: cpu, shared_down_proj: cpu } };
+    const bytes = (extra: object): number =>
+      residentWeightBytes(instance({ experts, ...extra }, shared), 0);
+    expect(bytes({}) - bytes({ placement })).toBe(2 * 3 * 64 * 128 * 2);
+  });
+
   it('keep cached experts only', () => {
     const experts = { offload: { cached_experts: 3 } };
     const moe = { model_type: 'mixtral', num_local_experts: 8, num_experts_per_tok: 2 };

@@ -25,7 +25,8 @@ const latentAttention = [
   'o_proj',
 ];
 const dense = ['gate_up_proj', 'down_proj'];
-const moe = ['shared_gate_up_proj', 'shared_down_proj', 'moe'];
+const sharedExperts = ['shared_gate_up_proj', 'shared_down_proj'];
+const moe = [...sharedExperts, 'moe'];
 const head = ['final_layernorm', 'lm_head'];
 /** Weight bytes that one rank of a stage holds on the device. */
 export function residentWeightBytes(instance: Instance, stage: number): number {
@@ -69,10 +70,29 @@ export function feedForwardBytes(
   return bytes;
 }
 
-/** Of the embedding, rows of the batch's tokens are fetched: it needs no buffer. */
-function offDeviceEmbedding({ placement, model, tp, engine }: Instance, stage: number): number {
-  if (stage > 0 || weightPlacement(placement).of(-1, 'embedding').tier === 'npu') return 0;
+/** Embedding and head are one matrix, which a stage with both holds once. */
+function hasTiedHead({ model, pp }: Instance): boolean {
+  return model.tiedEmbeddings && pp === 1;
+}
+
+function embeddingBytes({ model, tp, engine }: Instance): number {
   return Math.ceil(model.vocabSize / tp) * model.hiddenSize * dtypeBytes[engine.dtype];
+}
+
+/**
+ * Of the embedding, rows of the batch's tokens are fetched: it needs no buffer. One that is the head, too,
+ * is the head's.
+ */
+function offDeviceEmbedding(instance: Instance, stage: number): number {
+  if (stage > 0 || hasTiedHead(instance)) return 0;
+  const { tier } = weightPlacement(instance.placement).of(-1, 'embedding');
+  return tier === 'npu' ? 0 : embeddingBytes(instance);
+}
+
+/** Operators of the head that may be off the device: a tied one stays where the embedding is there. */
+function offDeviceHead(instance: Instance, placement: WeightPlacement): readonly string[] {
+  const stays = hasTiedHead(instance) && placement.of(-1, 'embedding').tier === 'npu';
+  return stays ? head.filter((operator) => operator !== 'lm_head') : head;
 }
 
 /** Bytes off the device of every layer of a stage; the head counts as one more layer. */
@@ -84,7 +104,8 @@ function offDeviceLayers(instance: Instance, stage: number): number[] {
   const sizes = Array.from({ length: count }, (_, i) =>
     offDeviceBytes(instance, placement, first + i),
   );
-  const last = stage === pp - 1 ? sumOff(instance, placement, -1, head) : 0;
+  const ends = stage === pp - 1;
+  const last = ends ? sumOff(instance, placement, -1, offDeviceHead(instance, placement)) : 0;
   return [...sizes, last];
 }
 
@@ -95,7 +116,8 @@ function offDeviceBytes(instance: Instance, placement: WeightPlacement, layer: n
   if (!isMoeLayer(model, layer)) return block + sumOff(instance, placement, layer, dense);
   const offload = instance.experts?.offload;
   if (offload === undefined) return block + sumOff(instance, placement, layer, moe);
-  return block + offloadedExpertBytes(instance, offload.cached_experts);
+  const shared = sumOff(instance, placement, layer, sharedExperts);
+  return block + shared + offloadedExpertBytes(instance, offload.cached_experts);
 }
 
 /** Of one layer and rank. */
@@ -113,30 +135,43 @@ function attentionOf({ mla }: ModelShape): readonly string[] {
 
 /**
  * Bytes that `placement` and the offloading of experts put on one memory off the device, of all ranks
- * and stages together.
+ * and stages together. A tied matrix is there once, for whichever of its uses.
  */
 export function weightBytesAt(instance: Instance, where: WeightLocation): number {
-  const { model, tp, engine } = instance;
+  const { model, tp, experts } = instance;
   const placement = weightPlacement(instance.placement);
-  const offload = instance.experts?.offload;
   const sum = (layer: number, operators: readonly string[]): number =>
     sumAt(instance, placement, layer, operators, where);
   let bytes = sum(-1, head);
-  const embedding = placement.of(-1, 'embedding');
-  if (embedding.tier === where.tier && embedding.device === where.device) {
-    bytes += Math.ceil(model.vocabSize / tp) * model.hiddenSize * dtypeBytes[engine.dtype];
-  }
-  const experts =
-    offload !== undefined && isAt(offload, where)
-      ? offloadedExpertBytes(instance, offload.cached_experts)
-      : 0;
-  const routed = offload === undefined ? moe : [];
+  const isHere = (operator: string): boolean => isSame(placement.of(-1, operator), where);
+  const counted = hasTiedHead(instance) && isHere('lm_head');
+  if (isHere('embedding') && !counted) bytes += embeddingBytes(instance);
+  const other = experts?.offload === undefined ? moe : sharedExperts;
   for (let layer = 0; layer < model.numLayers; layer++) {
     const sparse = isMoeLayer(model, layer);
-    bytes += sum(layer, [...attentionOf(model), ...(sparse ? routed : dense)]);
-    if (sparse) bytes += experts;
+    bytes += sum(layer, [...attentionOf(model), ...(sparse ? other : dense)]);
+  }
+  return bytes * tp + (experts?.offload === undefined ? 0 : routedBytesAt(instance, where));
+}
+
+/** Of them those of routed experts, of which every data-parallel rank has its own. */
+export function routedBytesAt(instance: Instance, where: WeightLocation): number {
+  const { model, tp, engine, experts } = instance;
+  const placement = weightPlacement(instance.placement);
+  const offload = experts?.offload;
+  const physical = (model.moe?.numExperts ?? 0) + redundantExperts(experts);
+  const held = (physical * expertBytes(model, engine.dtype)) / expertRanksOf(instance);
+  let bytes = 0;
+  for (let layer = 0; layer < model.numLayers; layer++) {
+    if (!isMoeLayer(model, layer)) continue;
+    if (offload === undefined) bytes += isSame(placement.of(layer, 'moe'), where) ? held : 0;
+    else if (isAt(offload, where)) bytes += offloadedExpertBytes(instance, offload.cached_experts);
   }
   return bytes * tp;
+}
+
+function isSame(a: WeightLocation, b: WeightLocation): boolean {
+  return a.tier === b.tier && a.device === b.device;
 }
 
 /** Host memory is one device. */

@@ -60,7 +60,9 @@ export function resolveCluster(value: unknown, at: string, options: ResolveOptio
     power: node.power,
     ...(node.storage === undefined ? {} : { storage: memoryOf(node.storage) }),
   }));
-  for (const instance of instances) checkOffDevice(instance, nodes[instance.node], cxl?.sizeBytes);
+  for (const instance of instances) {
+    checkOffDevice(instance, instances, nodes[instance.node], cxl?.sizeBytes);
+  }
   return {
     nodes,
     instances,
