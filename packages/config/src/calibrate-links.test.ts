@@ -79,3 +79,25 @@ describe('unusedLinks', () => {
     expect(unusedLinks(cluster(450, 0, ['X']), calibration)).toEqual([]);
   });
 });
+
+describe('devices that differ inside an instance', () => {
+  const memory = { mem_size: 2, mem_bw: 3 };
+  const entry = { model_name: 'm', hardware: 'H', tp_size: 2, npu_mem: memory };
+
+  it.each([
+    ['stages', { ...entry, pp_size: 2, stage_hardware: ['H', 'X'] }],
+    ['feed-forward devices', { ...entry, ffn: { hardware: 'X', tp_size: 1, npu_mem: memory } }],
+  ])('%s keep the links of the file', (_, instance) => {
+    const mixed = cluster(900, 0, [], { instances: [instance] });
+    expect(calibrateLinks(mixed, calibration)).toBe(mixed);
+    expect(unusedLinks(mixed, calibration)).toEqual([
+      expect.stringContaining('fitted for H (200 GB/s) is not used, as devices differ'),
+    ]);
+  });
+
+  it('stages that are all of another device go by that', () => {
+    const others = { ...entry, hardware: 'X', pp_size: 2, stage_hardware: ['H', 'H'] };
+    const fitted = calibrateLinks(cluster(900, 0, [], { instances: [others] }), calibration);
+    expect(fitted.linkBandwidthGBps).toEqual([200, 900]);
+  });
+});

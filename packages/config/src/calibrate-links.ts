@@ -1,6 +1,7 @@
 /** Fitted links in place of a cluster file's nominal ones, inside tensor-parallel groups. */
 import type { Calibration, DeviceCalibration } from './calibration.js';
-import type { Cluster } from './resolved-cluster.js';
+import { npuHardware } from './measured-links.js';
+import type { Cluster, Instance } from './resolved-cluster.js';
 
 type FittedLink = NonNullable<DeviceCalibration['link']>;
 
@@ -26,7 +27,7 @@ export function calibrateLinks(cluster: Cluster, calibration: Calibration): Clus
  */
 export function unusedLinks(cluster: Cluster, calibration: Calibration): string[] {
   if (cluster.measuredLinks !== undefined) return [];
-  const grouped = new Set(cluster.instances.filter(({ tp }) => tp > 1).map((one) => one.hardware));
+  const grouped = new Set(cluster.instances.flatMap(groupedHardware));
   return fittedLinks(cluster, calibration).flatMap(([hardware, link]) => {
     const reason = whyNot(cluster, link);
     if (reason === undefined || !grouped.has(hardware)) return [];
@@ -37,16 +38,27 @@ export function unusedLinks(cluster: Cluster, calibration: Calibration): string[
   });
 }
 
+/** Devices that tensor parallelism connects; feed-forward devices have a degree of their own. */
+function groupedHardware({ ffn, ...attention }: Instance): string[] {
+  const own = attention.tp > 1 ? npuHardware(attention) : [];
+  return ffn !== undefined && ffn.tp > 1 ? [...own, ffn.hardware] : own;
+}
+
+/** Of all devices: stages and feed-forward devices may be others than their instance's. */
+function hardwareOf({ instances }: Cluster): string[] {
+  return [...new Set(instances.flatMap((one) => npuHardware(one)))];
+}
+
 function fittedLinks(cluster: Cluster, { devices }: Calibration): [string, FittedLink][] {
-  return [...new Set(cluster.instances.map(({ hardware }) => hardware))].flatMap((name) => {
+  return hardwareOf(cluster).flatMap((name) => {
     const link = devices[name]?.link;
     return link === undefined ? [] : [[name, link] as [string, FittedLink]];
   });
 }
 
 function whyNot(cluster: Cluster, link: FittedLink): string | undefined {
-  const { linkBandwidthGBps, linkLatencyNs, linkIsNominal, topology, nodes, instances } = cluster;
-  if (instances.some((one) => one.hardware !== instances[0].hardware)) return 'devices differ';
+  const { linkBandwidthGBps, linkLatencyNs, linkIsNominal, topology, nodes } = cluster;
+  if (hardwareOf(cluster).length > 1) return 'devices differ';
   if (topology !== undefined) return 'the cluster file gives a topology';
   if (nodes.some(({ linkGBps }) => linkGBps !== undefined)) return 'a node has links of its own';
   if (linkBandwidthGBps.length !== 1 || linkLatencyNs.length !== 1) {
