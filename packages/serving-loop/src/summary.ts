@@ -40,9 +40,7 @@ const count = z.number().int().nonnegative();
 const instanceSummarySchema = z.strictObject({
   name: z.string(),
   model: z.string(),
-  hardware: z
-    .string()
-    .describe('of all stages and feed-forward devices: `A + B` where they differ'),
+  hardware: z.string().describe('of all stages and feed-forward devices: `A + B`'),
   requests: count.describe('served to their end here'),
   prompts: count.optional().describe('computed here for decode instances; prefill instances only'),
   kvBlocks: count,
