@@ -4,7 +4,7 @@
  * NPU must finish when it did in our run, but for durations in whole microseconds and the way ASTRA-sim
  * times what happens between NPUs. Files also go through our lint and Debian's protoc.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeGraph } from '@astrolabe/chakra';
 import { describe, expect, test } from 'vitest';
@@ -151,6 +151,46 @@ describe.skipIf(!isBuilt)('exports (need a build)', () => {
         // A number alone would be a field that the schema does not know.
         expect(outcome.stdout.toString()).not.toMatch(/^\s*\d+:/m);
       }
+    }),
+  );
+
+  test('ranks that share experts: every rank has every step', () =>
+    inFolder(async (folder) => {
+      const workload = join(folder, 'w.ndjson');
+      const one = { arrivalNs: 0, promptTokens: 40, outputTokens: 3 };
+      const requests = [
+        { id: 0, ...one },
+        { id: 1, ...one, promptTokens: 9, outputTokens: 2 },
+      ];
+      writeFileSync(workload, requests.map((request) => JSON.stringify(request)).join('\n'));
+      const outcome = await run('serving-loop', [
+        ...['--cluster-config', join(root, 'cluster_config/moe-dp2-tp2-ep4-all-to-all.json')],
+        ...['--workload', workload, '--quiet', '--export', 'chakra-astra', '--export-dir', folder],
+      ]);
+      expect(outcome).toMatchObject({ code: 0, stderr: '' });
+      const groups = join(folder, 'groups.json');
+      const lint = await run('chakra', [
+        ...['lint', '--target', 'astra-sim', join(folder, 'run'), '--groups', groups],
+      ]);
+      expect(lint).toMatchObject({ code: 0 });
+    }));
+
+  test.each([
+    ['chakra-astra', ''],
+    ['chakra-1.0', ''],
+    ['chakra-astra', '--enable-sub-batch-interleaving'],
+  ])('attention in memory is refused in one line (%s %s)', (format, more) =>
+    inFolder(async (folder) => {
+      const outcome = await run('serving-loop', [
+        ...['--cluster-config', join(root, 'cluster_config/pim-hbm2.json'), '--quiet'],
+        ...['--workload', join(root, 'cluster_config/workloads/sharegpt-like-300.ndjson')],
+        ...['--export', format, '--export-dir', folder, ...(more === '' ? [] : [more])],
+      ]);
+      expect(outcome).toMatchObject({ code: 2 });
+      expect(outcome.stderr).toMatch(
+        /enable_attn_offloading: ASTRA-sim has no PIM\n {2}hint: .*\n$/,
+      );
+      expect(readdirSync(folder)).toEqual([]);
     }),
   );
 });

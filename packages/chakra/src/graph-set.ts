@@ -89,7 +89,8 @@ export class GraphSetGatherer {
     const key = `${fields.instance ?? 0}/${fields.lane ?? 0}/${fields.iteration ?? 0}`;
     let set = this.open.get(key);
     if (set === undefined) {
-      set = { fields, graphs: new Map(), groups: {} };
+      // Without a prototype: a group may be called `constructor`.
+      set = { fields, graphs: new Map(), groups: Object.create(null) };
       this.open.set(key, set);
     }
     if (set.graphs.has(npu)) {

@@ -82,6 +82,19 @@ describe('what is read', () => {
   });
 });
 
+test('a group may be called as what every object has', () => {
+  for (const name of ['constructor', 'toString', '__proto__']) {
+    const list = `['[{"pg_name": "${name}", "ranks": [0, 1]}]']`;
+    const programs = [0, 1].map((npu) => ({ npus: [npu], graph: rank(list, name) }));
+    expect(Object.entries(withGroups(programs, {}).groups)).toEqual([[name, [0, 1]]]);
+    const inputs = programs.map(({ graph }, npu) => ({ graph, npu, at: `${npu}` }));
+    expect(lint(inputs).findings).toEqual([]);
+    const gatherer = new GraphSetGatherer();
+    for (const { graph } of programs) gatherer.push(graph);
+    expect(Object.entries(gatherer.end()?.groups ?? {})).toEqual([[name, [0, 1]]]);
+  }
+});
+
 test('all graphs of an iteration together; those of the stream count first', () => {
   const programs = ranks.map((graph, npu) => ({ npus: [npu], graph }));
   expect(withGroups(programs, {})).toEqual({ programs, groups: all });

@@ -36,7 +36,7 @@ export function processGroups(
 ): Groups | undefined {
   // A definition is in `inputs`; our own graphs have none.
   if (graph.fields === undefined || graph.fields.size === 0) return undefined;
-  const groups: Record<string, readonly number[]> = {};
+  const groups = newGroups();
   for (const node of graph.fields.keys()) {
     const isInit = graph.strings[graph.name[node]].includes(initName);
     if (!isInit && graph.type[node] !== NodeType.metadata) continue;
@@ -54,6 +54,11 @@ export function processGroups(
     }
   }
   return Object.keys(groups).length === 0 ? undefined : groups;
+}
+
+/** Without a prototype: a group may be called `constructor`. */
+function newGroups(): Record<string, readonly number[]> {
+  return Object.create(null);
 }
 
 /** The JSON list, which is an element of a list as Python prints it: `['[{...}]']`. */
@@ -106,18 +111,18 @@ export function withGroups(
   );
   if (own.every((groups) => groups === undefined)) return { programs, groups: given };
   const ambiguous = ambiguousNames(own);
-  const groups: Record<string, readonly number[]> = {};
+  const groups = newGroups();
   const renamed = programs.map((program, i) => {
     const names = new Map<string, string>();
     for (const [name, members] of Object.entries(own[i] ?? {})) {
-      const isOwn = ambiguous.has(name) && !(name in given);
+      const isOwn = ambiguous.has(name) && !Object.hasOwn(given, name);
       const full = isOwn ? `${name} [${members}]` : name;
       groups[full] = members;
       if (isOwn) names.set(name, full);
     }
     return names.size === 0 ? program : { ...program, graph: renameGroups(program.graph, names) };
   });
-  return { programs: renamed, groups: { ...groups, ...given } };
+  return { programs: renamed, groups: Object.assign(groups, given) };
 }
 
 /** Names with more than one list of members. */

@@ -81,3 +81,35 @@ test('fast paths are the plain way wherever ends meet', () => {
     { numRuns: 500 },
   );
 });
+
+/** Sends to the last NPU, which takes the messages in the order of their senders. */
+function toOne(npu: number, numNpus: number, sizeBytes: number): ExecutionGraph {
+  const builder = new GraphBuilder();
+  const last = numNpus - 1;
+  if (npu < last) {
+    const send = builder.addNode(NodeType.commSend, 'send');
+    builder.setPointToPoint(send, npu, last, npu, sizeBytes);
+    return builder.finish();
+  }
+  for (let from = 0; from < last; from++) {
+    const receive = builder.addNode(NodeType.commRecv, 'receive');
+    builder.setPointToPoint(receive, from, last, from, sizeBytes);
+    const after = builder.addNode(NodeType.comp, 'compute');
+    builder.setDuration(after, 1 + from * 1000);
+    builder.addDep(after, receive);
+  }
+  return builder.finish();
+}
+
+test.each(['unaware', 'aware'] as const)(
+  '%s: programs count in the order of NPUs',
+  (congestion) => {
+    const numNpus = 3;
+    const graphs = [0, 1, 2].map((npu) => ({ npus: [npu], graph: toOne(npu, numNpus, 1 << 20) }));
+    const dims = [{ kind: 'Switch' as const, npus: numNpus, bandwidthGBps: 50, latencyNs: 500 }];
+    const machine = spec(numNpus, { network: { congestion: 'aware', dims } });
+    const [ordered] = replay(machine, [set(0, graphs)]);
+    const [turned] = replay(machine, [set(0, graphs.toReversed())]);
+    expect(turned).toEqual(ordered);
+  },
+);

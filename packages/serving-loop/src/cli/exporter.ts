@@ -40,6 +40,9 @@ const versions = {
   llmservingsim: '0.0.4',
 } as const;
 
+/** As good as for ever, but an answer that nothing ends by then is no deadlock. */
+const drainUntilNs = 2 ** 52;
+
 interface Pending {
   readonly set: GraphSet;
   /** Absent for transfers. */
@@ -85,6 +88,16 @@ export class ExportingBackend implements Backend {
 
   close(): Promise<Counters | undefined> {
     return this.inner.close();
+  }
+
+  /**
+   * Steps still under way when the last request is done: ranks that share experts step together, and a
+   * step that one of them lacks would keep the others waiting for ever. Call before the end of the run.
+   */
+  async drain(): Promise<void> {
+    while ([...this.pending.values()].some(({ set }) => set.lane === 0)) {
+      if ((await this.next(drainUntilNs)) === undefined) return;
+    }
   }
 
   /** Gives the files their names and writes what goes with them. */

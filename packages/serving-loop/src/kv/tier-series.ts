@@ -38,11 +38,14 @@ export class TierSeries {
   private readonly pools: readonly TierPool[];
   /** Per interval, the rows as they stood at the last record in it. */
   private readonly intervals: TierRow[][] = [];
+  /** Before anything has run. */
+  private readonly initial: readonly TierRow[];
 
   constructor(intervalNs: number, engines: readonly InstanceEngine[], pools: readonly TierPool[]) {
     this.intervalNs = intervalNs;
     this.engines = engines;
     this.pools = pools;
+    this.initial = this.state(0);
   }
 
   record(nowNs: number): void {
@@ -64,8 +67,8 @@ export class TierSeries {
 
   private carried(): TierRow[] {
     const startNs = this.intervals.length * this.intervalNs;
-    const last = this.intervals[this.intervals.length - 1];
-    return last === undefined ? this.state(startNs) : last.map((row) => ({ ...row, startNs }));
+    const last = this.intervals[this.intervals.length - 1] ?? this.initial;
+    return last.map((row) => ({ ...row, startNs }));
   }
 
   private state(startNs: number): TierRow[] {

@@ -31,9 +31,10 @@ interface BackendInputs extends StageFlags {
   }>;
 }
 
-/** @throws UserError measured links for a machine whose files cannot say them */
+/** @throws UserError what the files of another simulator cannot say */
 export async function openBackend(inputs: BackendInputs): Promise<OpenedBackend> {
   checkMeasuredLinks(inputs);
+  checkPim(inputs);
   const opened = await openCarrier(inputs);
   const { options, cluster, generator } = inputs;
   if (options.export === undefined) return opened;
@@ -43,6 +44,7 @@ export async function openBackend(inputs: BackendInputs): Promise<OpenedBackend>
   return {
     backend: exporter,
     finish: async () => {
+      if (isOurs(options)) await exporter.drain();
       const report = await opened.finish();
       exporter.commit();
       return report;
@@ -78,6 +80,26 @@ function checkMeasuredLinks({ options, cluster }: BackendInputs): void {
     at: 'measured_links',
     hint: 'take them out of the cluster file, or use --carrier pipe without --export',
   });
+}
+
+/** Neither ASTRA-sim nor the schema that it reads has nodes that compute in memory. */
+function checkPim({ options, cluster }: BackendInputs): void {
+  const { carrier, export: exported } = options;
+  const isChakra = exported !== undefined && exported.format !== 'llmservingsim';
+  if (carrier !== 'astra-sim' && !isChakra) return;
+  const instance = cluster.instances.find(
+    ({ node, engine }) => engine.attentionOffload && cluster.nodes[node].pim !== undefined,
+  );
+  if (instance === undefined) return;
+  throw new UserError('ASTRA-sim has no PIM', {
+    at: `${instance.place}.enable_attn_offloading`,
+    hint: '--export llmservingsim and --carrier llmservingsim have it',
+  });
+}
+
+/** The stages are ours, and can be asked for what nobody waits for any more. */
+function isOurs({ carrier, replay }: CarrierOptions): boolean {
+  return replay === undefined && carrier !== 'astra-sim' && carrier !== 'llmservingsim';
 }
 
 async function openInProcess({
