@@ -122,6 +122,8 @@ export class KvCacheManager {
     wholeSequence: boolean,
     findable = true,
   ): boolean {
+    // What a window gives back stays findable, so its content must be known before.
+    if (this.windowed.length > 0) this.nameOwn(request);
     const hits = hitTokens / this.blockSize;
     const tokens = request.numComputedTokens + hitTokens + newTokens;
     const whole = wholeSequence ? Math.max(request.numTokens, tokens) : 0;
@@ -165,16 +167,23 @@ export class KvCacheManager {
    * @param unknown output tokens that were not known when the step that computes on them was composed
    */
   remember(request: RequestState, unknown: number): void {
-    if (!this.prefixCaching || request.blockContents !== undefined) return;
-    const { promptTokens, outputTokens, numOutputTokens, numComputedTokens } = request;
+    if (!this.nameOwn(request)) return;
+    const { promptTokens, numOutputTokens, numComputedTokens } = request;
     const tokens =
       numOutputTokens === 0
         ? Math.min(numComputedTokens, promptTokens)
         : numComputedTokens - unknown;
+    this.cacheFullBlocks(request, tokens);
+  }
+
+  /** Ids for content that nobody else has. @returns false where there are some, or no use for any */
+  private nameOwn(request: RequestState): boolean {
+    if (!this.prefixCaching || request.blockContents !== undefined) return false;
+    const { promptTokens, outputTokens } = request;
     const own = new Int32Array(Math.floor((promptTokens + outputTokens) / this.blockSize));
     for (let i = 0; i < own.length; i++) own[i] = this.nextOwnContent--;
     request.blockContents = own;
-    this.cacheFullBlocks(request, tokens);
+    return true;
   }
 
   free(request: RequestState): void {
