@@ -121,11 +121,18 @@ async function runReal(
 }
 
 /** A real prefill and a real decode instance; the numbers are those of requests as a whole. */
-async function runRealPair(requests: readonly Request[], plain: PlainOptions): Promise<object> {
+async function runRealPair(
+  requests: readonly Request[],
+  plain: PlainOptions,
+  layers: object,
+): Promise<object> {
   const { prefillNs, decodeNs, transferNs } = times;
   const backend = new FixedMachine({ stepNs: [prefillNs, decodeNs], transferNs });
   const roles = ['prefill', 'decode'];
-  const cluster = clusterOf(roles.map((role) => ({ ...limitsOf(plain), pd_type: role })));
+  const cluster = clusterOf(
+    roles.map((role) => ({ ...limitsOf(plain), pd_type: role })),
+    { model: { ...exampleModel, ...layers } },
+  );
   const result = await runFixed({ cluster, requests, backend });
   const steps = [stepsOf(backend, 0, prefillNs), stepsOf(backend, 1, decodeNs)];
   return { steps, requests: numbersOf(result) };
@@ -179,6 +186,8 @@ const layerKinds: fc.Arbitrary<{ layers: object; windows: number[] }> = fc
     return { layers, windows: windows.sort((a, b) => b - a) };
   });
 
+const allWindowed = { layer_types: ['sliding_attention', 'sliding_attention'] };
+
 describe('steps and tokens are those of a plain engine', () => {
   it.each([
     ['with common beginnings', workload, 1500, true],
@@ -223,17 +232,20 @@ describe('steps and tokens are those of a plain engine', () => {
     expect(Math.min(preempting, hitting)).toBeGreaterThan(least);
   });
 
-  it('of a pair that hands over', async () => {
+  it('of a pair that hands over, whose layers may all have a window', async () => {
     let preempting = 0;
+    const windowOf = fc.option(fc.integer({ min: 1, max: 18 }), { nil: undefined });
     await fc.assert(
-      fc.asyncProperty(workload, options, async (drawnRequests, drawn) => {
-        const plain = servable(drawnRequests, drawn);
+      fc.asyncProperty(workload, options, windowOf, async (drawnRequests, drawn, window) => {
+        const windows = window === undefined ? {} : { windows: [window] };
+        const plain = { ...servable(drawnRequests, drawn), ...windows };
+        const layers = window === undefined ? {} : { ...allWindowed, sliding_window: window };
         const requests = drawnRequests.map((request) => ({
           ...request,
           arrivalNs: request.arrivalNs * 1_000_000,
         }));
         const [prefill, decode] = runPlainPair(requests, plain, times);
-        expect(await runRealPair(requests, plain)).toEqual({
+        expect(await runRealPair(requests, plain, layers)).toEqual({
           steps: [prefill.steps, decode.steps],
           requests: decode.requests.map(([first, last, preemptions], i) => {
             const [, , before, hits] = prefill.requests[i];
@@ -242,7 +254,7 @@ describe('steps and tokens are those of a plain engine', () => {
         });
         if (decode.requests.some(([, , preemptions]) => preemptions > 0)) preempting++;
       }),
-      { numRuns: 400, seed: 1 },
+      { numRuns: 800, seed: 1 },
     );
     expect(preempting).toBeGreaterThan(20);
   });
