@@ -144,8 +144,10 @@ export class InstanceEngine implements InstanceView {
   }
 
   get weight(): number {
-    const { routerWeight, memory, npus } = this.instance;
-    return routerWeight ?? memory.bandwidthGBps * npus.length;
+    const { routerWeight, stageMemory, memory, npus, tp } = this.instance;
+    if (routerWeight !== undefined) return routerWeight;
+    if (stageMemory === undefined) return memory.bandwidthGBps * npus.length;
+    return stageMemory.reduce((sum, { bandwidthGBps }) => sum + tp * bandwidthGBps, 0);
   }
 
   /** Number of the next step. */

@@ -1,5 +1,6 @@
 /** Routing policies on made-up instances, and the user's own. */
 import { describe, expect, it } from 'vitest';
+import { clusterOf, runFixed } from '../machine.test-helper.js';
 import { Router, type RoutingPolicy } from '../router.js';
 import type { InstanceView, RoutedRequest } from './policies.js';
 
@@ -95,6 +96,18 @@ describe('routing policies', () => {
       counts[router.choose(views, request(i)).index]++;
     }
     expect(counts).toEqual([10, 30]);
+  });
+
+  it('stages count with the memory of their own devices', async () => {
+    const memory = (mem_bw: number) => ({ mem_size: 1, mem_bw });
+    const stages = { tp_size: 2, pp_size: 2, npu_mem: memory(1000) };
+    const cluster = clusterOf([
+      stages,
+      { ...stages, stage_npu_mem: [memory(3000), memory(4000)] },
+      { ...stages, stage_npu_mem: [memory(3000), memory(4000)], router_weight: 5 },
+    ]);
+    const { engines } = await runFixed({ cluster, requests: [] });
+    expect(engines.map(({ weight }) => weight)).toEqual([4000, 14_000, 5]);
   });
 
   it("a user's function is called with state of its own, and held to the candidates", () => {
