@@ -125,4 +125,63 @@ describe('groups of layers', () => {
     // Four of 57 blocks and four windows of at most 7: all fit.
     expect(await preemptions({ layers: 1, full: 1, windowed: 1 })).toBe(0);
   });
+
+  it('serve to the end and give all back: drafts, early ends, clients that leave, little memory', async () => {
+    const some = fc.integer({ min: 1, max: 40 });
+    const request = fc.record({ gapNs: fc.nat(40), promptTokens: some, outputTokens: some });
+    const engine = fc.record({
+      kv_blocks: fc.integer({ min: 8, max: 40 }),
+      block_size: fc.constantFrom(2, 4),
+      max_num_batched_tokens: fc.constantFrom(4, 8, 32),
+      max_num_seqs: fc.constantFrom(1, 4),
+      async_scheduling: fc.boolean(),
+      pp_size: fc.constantFrom(1, 1, 2),
+      speculative_tokens: fc.constantFrom(0, 3),
+      speculative_acceptance: fc.constant(0.5),
+      eos_share: fc.constantFrom(0, 0.5),
+      reserve_full_isl: fc.boolean(),
+    });
+    const kinds = fc.constantFrom('sf', 'ssf', 'ss');
+    const patience = fc.constantFrom(undefined, 100, 1000);
+    let finished = 0;
+    let preempted = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(request, { minLength: 1, maxLength: 7 }),
+        engine,
+        kinds,
+        fc.integer({ min: 1, max: 12 }),
+        patience,
+        async (drawn, options, kind, window, clientTimeoutNs) => {
+          const layer_types = [...kind].map(
+            (one) => `${one === 's' ? 'sliding' : 'full'}_attention`,
+          );
+          const layers = { layer_types, num_hidden_layers: kind.length, sliding_window: window };
+          const cluster = clusterOf([options], { model: { ...exampleModel, ...layers } });
+          let arrivalNs = 0;
+          const requests = drawn.map(({ gapNs, ...rest }, id) => {
+            arrivalNs += gapNs;
+            const tokens = Math.min(rest.promptTokens, drawn[0].promptTokens, 8);
+            return { id, arrivalNs, ...rest, ...(id > 1 ? { prefix: { of: 0, tokens } } : {}) };
+          });
+          const more = clientTimeoutNs === undefined ? {} : { clientTimeoutNs };
+          const run = await runFixed({
+            cluster,
+            requests,
+            times: { stepNs: 10 },
+            unservable: 'reject',
+            ...more,
+          });
+          const rows = requestResults(run);
+          expect(rows.map(({ status }) => status)).not.toContain('unfinished');
+          if (clientTimeoutNs === undefined) expect(run.engines[0].kv.pool.usedBlocks).toBe(0);
+          finished += rows.filter(({ status }) => status === 'finished').length;
+          preempted += rows.filter(({ preemptions }) => preemptions > 0).length;
+        },
+      ),
+      { numRuns: 1500, seed: 3 },
+    );
+    expect(finished).toBeGreaterThan(1000);
+    expect(preempted).toBeGreaterThan(100);
+  });
 });
