@@ -110,3 +110,43 @@ describe('by hand', () => {
     expect(() => read([graph, graph])).toThrow('in:2: a second record of its graph');
   });
 });
+
+describe('values of attributes', () => {
+  const record = (extra: object): string =>
+    JSON.stringify({ id: 0, type: 'COMP', extra: [{ name: 'x', ...extra }] });
+
+  test.each([
+    ['uint32_val', -1],
+    ['fixed64_val', -1],
+    ['int32_val', 2 ** 31],
+    ['sfixed32_list', [-(2 ** 31) - 1]],
+    ['int64_val', '9223372036854775808'],
+    ['uint64_val', '18446744073709551616'],
+    ['int64_val', ''],
+    ['int64_val', true],
+    ['int64_val', 0.5],
+    ['double_val', 'abc'],
+    ['double_val', null],
+    ['string_val', undefined],
+  ])('%s %j is refused', (kind, value) => {
+    expect(() => read([record({ kind, value })])).toThrow(
+      `in:1: attribute x: not a value of ${kind}`,
+    );
+  });
+
+  test('an attribute without a value, and the largest there are', () => {
+    const values = [
+      { kind: 'none', value: undefined },
+      { kind: 'uint64_val', value: 2n ** 64n - 1n },
+      { kind: 'sint64_val', value: -(2n ** 63n) },
+      { kind: 'int32_val', value: -(2 ** 31) },
+      { kind: 'double_val', value: Number.NEGATIVE_INFINITY },
+    ];
+    for (const { kind, value } of values) {
+      const isText = typeof value === 'bigint' || value === Number.NEGATIVE_INFINITY;
+      const graphs = read([record({ kind, value: isText ? String(value) : value })]);
+      const [graph] = decodeGraphs(encodeGraphs(graphs));
+      expect(graph.extra.get(0)?.[0]).toMatchObject({ name: 'x', kind, value });
+    }
+  });
+});

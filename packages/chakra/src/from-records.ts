@@ -28,7 +28,8 @@ const io = z.strictObject({
 const attributeSchema = z.strictObject({
   name: z.string(),
   kind: z.string().refine(isAttributeKind, 'expected a kind such as int64_val'),
-  value: z.unknown(),
+  // Of an attribute without a value there is none.
+  value: z.unknown().optional(),
   doc: z.string().optional(),
 });
 
@@ -218,7 +219,21 @@ function plainValue(value: unknown, kind: string): unknown {
     if (typeof value !== 'string' || !/^([0-9a-f]{2})*$/.test(value)) throw new TypeError(scalar);
     return Uint8Array.from(value.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
   }
-  if (scalar === 'double' || scalar === 'float') return Number(value);
-  const whole = BigInt(value as string | number);
+  if (scalar === 'double' || scalar === 'float') {
+    if (typeof value === 'number' || /^(NaN|-?Infinity)$/.test(String(value))) return Number(value);
+    throw new TypeError(scalar);
+  }
+  return wholeValue(value, scalar);
+}
+
+/** @throws Error what is no integer of so many bits */
+function wholeValue(value: unknown, scalar: string): number | bigint {
+  const isText = typeof value === 'string' && /^-?\d+$/.test(value);
+  if (typeof value !== 'number' && !isText) throw new TypeError(scalar);
+  const whole = BigInt(value);
+  const bits = scalar.endsWith('32') ? 32 : 64;
+  const isUnsigned = scalar.startsWith('u') || scalar.startsWith('fixed');
+  const fitting = isUnsigned ? BigInt.asUintN(bits, whole) : BigInt.asIntN(bits, whole);
+  if (fitting !== whole) throw new RangeError(scalar);
   return Number.isSafeInteger(Number(whole)) ? Number(whole) : whole;
 }

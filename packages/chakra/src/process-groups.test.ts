@@ -76,6 +76,9 @@ describe('what is read', () => {
     expect(() => read('[\'[{"pg_name": 1, \']')).toThrow(
       't: node 0: process groups that cannot be',
     );
+    expect(() => read(asWritten([{ pg_name: '1', ranks: { 0: 0, 1: 0 } }]))).toThrow(
+      't: node 0: process groups that cannot be',
+    );
     expect(() => read(asWritten([pairs[0], { pg_name: '1', ranks: [0, 2] }]))).toThrow(
       't: node 0: process group "1" is [0,2] and [0,1]',
     );

@@ -20,7 +20,12 @@ const listSchema = z.array(
   z.object({
     pg_name: z.union([z.string(), z.number().int().transform(String)]),
     // Older PyTorch: from global rank to the rank within the group.
-    ranks: z.union([z.array(rank), z.record(z.string().regex(/^\d+$/), rank)]).default([]),
+    ranks: z
+      .union([
+        z.array(rank),
+        z.record(z.string().regex(/^\d+$/), rank).refine((places) => isDistinct(places)),
+      ])
+      .default([]),
   }),
 );
 
@@ -88,6 +93,11 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function isDistinct(places: Readonly<Record<string, number>>): boolean {
+  const all = Object.values(places);
+  return new Set(all).size === all.length;
 }
 
 function inGroupOrder(ranks: Readonly<Record<string, number>>): number[] {

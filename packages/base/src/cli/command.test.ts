@@ -1,6 +1,6 @@
 /** Goal: help ends with examples, that of a subcommand with its own. */
 import { expect, test } from 'vitest';
-import { makeCommand } from './command.js';
+import { makeCommand, severalFiles } from './command.js';
 
 const examples = [
   'tool make --size 3 > a',
@@ -31,4 +31,9 @@ test('of the program: all', () => {
 test('of a subcommand: where it occurs, whole; none at all without any', () => {
   expect(helpOf('check')).toBe('  $ tool check a \\\n      --strict\n  $ tool make | tool check\n');
   expect(helpOf('checkout')).toBe('');
+});
+
+test('a folder or a prefix is not stdout', () => {
+  expect(severalFiles('./-')).toBe('./-');
+  expect(() => severalFiles('-')).toThrow('do not go to stdout');
 });

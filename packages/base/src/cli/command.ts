@@ -101,6 +101,14 @@ export function fraction(text: string): number {
   return value;
 }
 
+/** A folder or a prefix of files, where `-` cannot be stdout. */
+export function severalFiles(text: string): string {
+  if (text !== '-') return text;
+  throw new InvalidArgumentError(
+    'several files are written, which do not go to stdout; ./- is a name',
+  );
+}
+
 /** `true`, `false`, `on`, `off`, `yes`, `no`, `1`, `0`. */
 export function booleanFlag(text: string): boolean {
   const value = text.toLowerCase();

@@ -10,6 +10,7 @@ export {
   ourName,
   positiveInteger,
   positiveNumber,
+  severalFiles,
   version,
 } from './command.js';
 export {

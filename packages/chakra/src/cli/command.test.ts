@@ -278,6 +278,7 @@ describe.skipIf(!isBuilt)('chakra (needs npm run build)', () => {
     ],
     [['dump', 'empty.et'], /^chakra: empty\.et: no Chakra graph in it/],
     [['dump', 'cut.gz'], /^chakra: cut\.gz: not a complete gzip file/],
+    [['split', '-o', '-'], /^chakra: option '-o, --output <prefix>' argument '-' is invalid/],
     [['split', '-o', 'x'], /^chakra: stdin: metadata, byte 0: input ends within/],
     [['frobnicate'], /unknown command/],
     [['dump', '--format', 'yaml'], /Allowed choices are text, ndjson/],

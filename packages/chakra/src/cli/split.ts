@@ -1,6 +1,6 @@
 /** `chakra split`: a graph stream to the files that ASTRA-sim and others read. */
 import { UserError } from '@astrolabe/base';
-import { writeFileWhole } from '@astrolabe/base/cli';
+import { severalFiles, writeFileWhole } from '@astrolabe/base/cli';
 import type { Command } from 'commander';
 import type { Dialect } from '../dialect.js';
 import { encodeGraph } from '../encode.js';
@@ -20,7 +20,7 @@ export function addSplit(program: Command): void {
     .description(
       'write a stream as <prefix>.<npu>.et, and <prefix>.groups.json if it has communicator groups',
     )
-    .requiredOption('-o, --output <prefix>', 'prefix of the files')
+    .requiredOption('-o, --output <prefix>', 'prefix of the files', severalFiles)
     .option('--per-iteration', '<prefix>/instance-I/iteration-N/lane-L/trace.<npu>.et')
     .addOption(dialectOption('--to <name>', 'files'))
     .action(split);

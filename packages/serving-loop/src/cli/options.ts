@@ -6,6 +6,7 @@ import {
   nonNegativeInteger,
   positiveInteger,
   positiveNumber,
+  severalFiles,
 } from '@astrolabe/base/cli';
 import {
   type Calibration,
@@ -78,6 +79,7 @@ export function servingCommand(): Command {
     .option(
       '-o, --output <dir>',
       'writes requests.csv, iterations.ndjson, summary.json, run.json, ...',
+      severalFiles,
     )
     .option('--requests-output <file>', 'per-request results; .csv, .ndjson or .arrow; - is stdout')
     .option('--interval <s>', "length of the interval series' intervals", positiveNumber, 1)

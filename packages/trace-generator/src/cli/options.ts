@@ -1,5 +1,5 @@
 /** The command's flags, parsed. Engine options matter here only where they change a graph. */
-import { booleanFlag, makeCommand, nonNegativeInteger } from '@astrolabe/base/cli';
+import { booleanFlag, makeCommand, nonNegativeInteger, severalFiles } from '@astrolabe/base/cli';
 import { type Dialect, dialects } from '@astrolabe/chakra';
 import { batchPaddings, dtypes, type EngineOverrides, kvCacheDtypes } from '@astrolabe/config';
 import { type Command, Option } from 'commander';
@@ -53,6 +53,7 @@ export function generatorCommand(): Command {
     .option(
       '-o, --output <prefix>',
       'writes <prefix>.<instance>.<iteration>.<npu>.et files; stdout gets a line naming each set',
+      severalFiles,
     )
     .option(
       '--lookups <file>',
