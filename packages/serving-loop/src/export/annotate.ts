@@ -4,9 +4,15 @@
  * readers may ignore.
  */
 import { Attr, type Attribute, type ExecutionGraph, NodeType } from '@astrolabe/chakra';
-import type { Instance } from '@astrolabe/config';
+import { attendsLocally, type Instance } from '@astrolabe/config';
 import type { Iteration } from '@astrolabe/trace-generator';
-import { batchShape, movedBytes, operatorWork, type Work } from './operator-work.js';
+import {
+  type BatchShape,
+  batchShape,
+  movedBytes,
+  operatorWork,
+  type Work,
+} from './operator-work.js';
 
 const layerPrefix = /^layer\d+\./;
 
@@ -15,13 +21,29 @@ export function operatorOf(name: string): string {
   return name.replace(layerPrefix, '');
 }
 
+/** The batch as each node's layer attends to it. */
+export function shapesOf(
+  { newTokens, contextTokens }: Pick<Iteration, 'newTokens' | 'contextTokens'>,
+  { model }: Instance,
+): (name: string) => BatchShape {
+  const { localAttention, slidingWindow } = model;
+  const window = slidingWindow === undefined ? undefined : { span: slidingWindow, chunked: false };
+  const other = batchShape(newTokens, contextTokens, window);
+  if (localAttention === undefined) return () => other;
+  const local = batchShape(newTokens, contextTokens, localAttention);
+  return (name) => {
+    const layer = /^layer(\d+)\./.exec(name)?.[1];
+    return layer !== undefined && attendsLocally(model, Number(layer)) ? local : other;
+  };
+}
+
 /** The graph with `num_ops` and `tensor_size`; columns that it changes are its own. */
 export function withWork(
   graph: ExecutionGraph,
   instance: Instance,
   iteration: Iteration,
 ): ExecutionGraph {
-  const batch = batchShape(iteration.newTokens, iteration.contextTokens);
+  const shapeOf = shapesOf(iteration, instance);
   const works = new Map<number, Work | undefined>();
   const present = graph.present.slice();
   const numOps = graph.numOps.slice();
@@ -30,7 +52,8 @@ export function withWork(
     if (graph.type[node] !== NodeType.comp) continue;
     const name = graph.name[node];
     if (!works.has(name)) {
-      works.set(name, operatorWork(operatorOf(graph.strings[name]), instance, batch));
+      const text = graph.strings[name];
+      works.set(name, operatorWork(operatorOf(text), instance, shapeOf(text)));
     }
     const work = works.get(name);
     // Host time has neither; a size of 0 tells rooflines to skip it.

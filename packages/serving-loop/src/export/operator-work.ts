@@ -10,6 +10,7 @@ import {
   expertBytes,
   type Instance,
   kvHeadsPerRank,
+  type LocalAttention,
   weightPartOf,
 } from '@astrolabe/config';
 
@@ -30,21 +31,39 @@ export interface BatchShape {
   readonly cachedTokens: number;
 }
 
-/** @param newTokens by request. @param contextTokens in the cache before them, likewise */
+/**
+ * @param newTokens by request. @param contextTokens in the cache before them, likewise
+ * @param local what the layer attends to; absent: all tokens before
+ */
 export function batchShape(
   newTokens: readonly number[],
   contextTokens: readonly number[],
+  local?: Pick<LocalAttention, 'span' | 'chunked'>,
 ): BatchShape {
   let tokens = 0;
   let attendedPairs = 0;
   let cachedTokens = 0;
+  const span = local?.span ?? Number.POSITIVE_INFINITY;
   newTokens.forEach((count, i) => {
     tokens += count;
-    attendedPairs += count * (contextTokens[i] + (count + 1) / 2);
-    cachedTokens += contextTokens[i] + count;
+    const before = local?.chunked === true ? contextTokens[i] % span : contextTokens[i];
+    cachedTokens += Math.min(before, span - 1) + count;
+    if (local?.chunked === true)
+      attendedPairs += pairsTo(before + count, span) - pairsTo(before, span);
+    else {
+      const growing = Math.min(count, Math.max(0, span - before));
+      const full = count - growing;
+      attendedPairs += growing * (before + (growing + 1) / 2) + (full > 0 ? full * span : 0);
+    }
   });
   const sequences = Math.max(1, newTokens.length);
   return { tokens: Math.max(1, tokens), sequences, attendedPairs, cachedTokens };
+}
+
+/** Pairs of the first tokens of a sequence, each with those of its own chunk up to itself. */
+function pairsTo(tokens: number, span: number): number {
+  const rest = tokens % span;
+  return (Math.floor(tokens / span) * span * (span + 1) + rest * (rest + 1)) / 2;
 }
 
 /** Sizes of one rank's operators, elements. */

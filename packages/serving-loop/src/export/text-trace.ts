@@ -6,8 +6,8 @@
 import { CollectiveType, type ExecutionGraph, type GraphSet, NodeType } from '@astrolabe/chakra';
 import type { Instance } from '@astrolabe/config';
 import type { Iteration } from '@astrolabe/trace-generator';
-import { operatorOf } from './annotate.js';
-import { type BatchShape, batchShape, operatorWork } from './operator-work.js';
+import { operatorOf, shapesOf } from './annotate.js';
+import { type BatchShape, operatorWork } from './operator-work.js';
 
 const columns = [
   'Layername',
@@ -46,13 +46,13 @@ interface Row {
 
 /** The first rank of each stage stands for all, as in the original. */
 export function textTrace(set: GraphSet, iteration: Iteration, instance: Instance): string {
-  const batch = batchShape(iteration.newTokens, iteration.contextTokens);
+  const shapeOf = shapesOf(iteration, instance);
   const rows: Row[] = [];
   const boundaries: number[] = [];
   for (let stage = 0; stage < instance.pp; stage++) {
     const npu = instance.npus[stage * instance.tp];
     const program = set.programs.find(({ npus }) => npus.includes(npu));
-    if (program !== undefined) addRows(rows, program.graph, instance, batch);
+    if (program !== undefined) addRows(rows, program.graph, instance, shapeOf);
     if (stage < instance.pp - 1) boundaries.push(rows.length);
   }
   const stages = boundaries.length === 0 ? '' : `\t\tpp_stage_boundaries: ${boundaries.join(',')}`;
@@ -81,12 +81,17 @@ export function textTrace(set: GraphSet, iteration: Iteration, instance: Instanc
   return `${lines.join('\n')}\n`;
 }
 
-function addRows(rows: Row[], graph: ExecutionGraph, instance: Instance, batch: BatchShape): void {
+function addRows(
+  rows: Row[],
+  graph: ExecutionGraph,
+  instance: Instance,
+  shapeOf: (name: string) => BatchShape,
+): void {
   for (let node = 0; node < graph.nodeCount; node++) {
     const type = graph.type[node];
     if (type === NodeType.comp) {
       const name = graph.strings[graph.name[node]];
-      const work = operatorWork(operatorOf(name), instance, batch);
+      const work = operatorWork(operatorOf(name), instance, shapeOf(name));
       rows.push({
         name,
         timeNs: graph.durationNs[node],
