@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { exampleInfo } from './example-info.test-helper.js';
 import type { AttentionBatch } from './latency-model.js';
 import { type ProfileRow, ProfileTableBuilder } from './profile-table.js';
 import { fillsGrid } from './scattered-times.js';
@@ -11,14 +12,6 @@ import { modelOfTable, type TableModel } from './table-model.js';
 
 /** chunk, context, decodes, decode context; ns. */
 type Point = readonly [q: number, c: number, n: number, k: number, durationNs: number];
-
-const info = {
-  hardware: 'GPU',
-  model: 'org/Model',
-  dtype: 'bf16',
-  source: 'made up',
-  measurement: 'kernel',
-} as const;
 
 function modelOf(points: readonly Point[]): TableModel {
   const builder = new ProfileTableBuilder();
@@ -33,7 +26,7 @@ function modelOf(points: readonly Point[]): TableModel {
     };
     builder.add(row);
   }
-  return modelOfTable(builder.build(info));
+  return modelOfTable(builder.build(exampleInfo));
 }
 
 function batch([q, c, n, k]: readonly number[]): AttentionBatch {

@@ -1,21 +1,14 @@
 /** Goal: lookups of measured tables by hand-worked numbers. Method: tables of a few points. */
 import { describe, expect, test } from 'vitest';
+import { exampleInfo } from './example-info.test-helper.js';
 import type { AttentionBatch } from './latency-model.js';
 import { type ProfileRow, ProfileTableBuilder } from './profile-table.js';
 import { modelOfTable, type TableModel } from './table-model.js';
 
-const info = {
-  hardware: 'GPU',
-  model: 'org/Model',
-  dtype: 'bf16',
-  source: 'made up',
-  measurement: 'kernel',
-} as const;
-
 function modelOf(rows: readonly ProfileRow[]): TableModel {
   const builder = new ProfileTableBuilder();
   for (const row of rows) builder.add(row);
-  return modelOfTable(builder.build(info));
+  return modelOfTable(builder.build(exampleInfo));
 }
 
 function dense(tokens: number, durationNs: number): ProfileRow {

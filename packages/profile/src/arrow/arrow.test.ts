@@ -3,6 +3,7 @@ import { UserError } from '@astrolabe/base';
 import { Schema, Table, tableFromArrays, tableFromIPC, tableToIPC } from 'apache-arrow';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { exampleInfo } from '../example-info.test-helper.js';
 import { type ProfileRow, ProfileTableBuilder, requiredKeys, rowsOf } from '../profile-table.js';
 import { checkStream } from './check-stream.js';
 import { decodeProfile, encodeProfile } from './profile-codec.js';
@@ -25,25 +26,17 @@ const rows: ProfileRow[] = [
     maxDurationNs: 12,
   },
 ];
-const info = {
-  hardware: 'GPU',
-  model: 'org/Model',
-  dtype: 'bf16',
-  source: 'made up',
-  measurement: 'kernel',
-} as const;
-
 function build(): Uint8Array {
   const builder = new ProfileTableBuilder();
   for (const row of rows) builder.add(row);
-  return encodeProfile(builder.build(info));
+  return encodeProfile(builder.build(exampleInfo));
 }
 
 test('round trip keeps rows and info; unused keys are null to other readers', () => {
   const bytes = build();
   const table = decodeProfile(bytes, 'a.arrow');
   expect([...rowsOf(table)]).toEqual(rows);
-  expect(table.info).toEqual(info);
+  expect(table.info).toEqual(exampleInfo);
   const arrow = tableFromIPC(bytes);
   expect(arrow.getChild('tokens')?.toArray()).toEqual(Int32Array.of(16, 16, 0));
   expect(arrow.getChild('sequences')?.get(0)).toBe(null);
@@ -60,7 +53,7 @@ test('a row without a time, or with none that can be, is refused with its number
     const builder = new ProfileTableBuilder();
     builder.add(rows[0]);
     builder.add({ ...rows[0], durationNs });
-    const bytes = encodeProfile(builder.build(info));
+    const bytes = encodeProfile(builder.build(exampleInfo));
     expect(() => decodeProfile(bytes, 'a.arrow')).toThrow(
       `a.arrow: row 1: durationNs: expected a number >= 0, got ${came}`,
     );
@@ -142,10 +135,10 @@ test('rows without a key that they are looked up by, and columns of words for nu
   const builder = new ProfileTableBuilder();
   builder.add(rows[0]);
   builder.add({ kind: 'moe', operator: 'moe', tp: 1, tokens: 4, durationNs: 5 });
-  expect(() => decodeProfile(encodeProfile(builder.build(info)), 'a.arrow')).toThrow(
+  expect(() => decodeProfile(encodeProfile(builder.build(exampleInfo)), 'a.arrow')).toThrow(
     'a.arrow: row 1: activatedExperts: expected a number >= 0, got none',
   );
-  const metadata = new Map([['astrolabe.profile', JSON.stringify(info)]]);
+  const metadata = new Map([['astrolabe.profile', JSON.stringify(exampleInfo)]]);
   const words = tableFromArrays({ kind: ['dense'], operator: ['a'], tp: ['1'] });
   const table = new Table(new Schema(words.schema.fields, metadata), words.batches);
   expect(() => decodeProfile(tableToIPC(table), 'a.arrow')).toThrow(

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { clusterOf, exampleModel, runFixed } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
 import { RequestState } from '../request-state.js';
+import { computedRequest } from './computed-request.test-helper.js';
 import { KvCacheManager } from './kv-cache-manager.js';
 
 const groups = { full: 1, windowed: 2 };
@@ -15,20 +16,10 @@ function manager(numBlocks = 100, window = 8): KvCacheManager {
   return new KvCacheManager({ ...options, window, groups });
 }
 
-function compute(kv: KvCacheManager, tokens: number, ids: readonly number[]): RequestState {
-  const request = new RequestState(0, tokens, 10, 0);
-  request.blockContents = Int32Array.from(ids);
-  for (let at = 0; at < tokens; at += 4) {
-    expect(kv.allocate(request, Math.min(4, tokens - at), 0, false)).toBe(true);
-    request.numComputedTokens += Math.min(4, tokens - at);
-  }
-  return request;
-}
-
 describe('groups of layers', () => {
   it('without a window keep all blocks, with one those that it reaches', () => {
     const kv = manager();
-    const request = compute(kv, 24, contents);
+    const request = computedRequest(kv, 24, contents);
     // At 20 computed tokens the next one sees 13..20: windows hold 3 of 6.
     expect(kv.pool.usedBlocks).toBe(6 + 2 * 3);
     kv.free(request);
@@ -39,7 +30,7 @@ describe('groups of layers', () => {
 
   it('find a prefix that all of them have', () => {
     const kv = manager();
-    kv.free(compute(kv, 24, contents));
+    kv.free(computedRequest(kv, 24, contents));
     const again = new RequestState(1, 30, 10, 0);
     again.blockContents = Int32Array.from(contents);
     expect(kv.findComputedTokens(again)).toBe(24);
@@ -56,8 +47,8 @@ describe('groups of layers', () => {
   it('a prefix ends where blocks of a window were handed out again', () => {
     // 12 usable blocks: what the second request takes are the first ones freed.
     const kv = manager(13);
-    kv.free(compute(kv, 24, contents));
-    kv.free(compute(kv, 12, [50, 51, 52]));
+    kv.free(computedRequest(kv, 24, contents));
+    kv.free(computedRequest(kv, 12, [50, 51, 52]));
     const again = new RequestState(1, 24, 10, 0);
     again.blockContents = Int32Array.from(contents);
     expect(kv.findComputedTokens(again)).toBeLessThan(20);
@@ -83,8 +74,10 @@ describe('groups of layers', () => {
         const apart = [{}, { window }, { window }].map(
           (own) => new KvCacheManager({ ...options, ...own }),
         );
-        const together = prompts.map((tokens) => compute(kv, tokens, contents));
-        const alone = apart.map((one) => prompts.map((tokens) => compute(one, tokens, contents)));
+        const together = prompts.map((tokens) => computedRequest(kv, tokens, contents));
+        const alone = apart.map((one) =>
+          prompts.map((tokens) => computedRequest(one, tokens, contents)),
+        );
         const used = apart.reduce((sum, one) => sum + one.pool.usedBlocks, 0);
         expect(kv.pool.usedBlocks).toBe(used);
         const next = new RequestState(9, 40, 10, 0);

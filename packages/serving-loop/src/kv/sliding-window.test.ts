@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { clusterOf, runFixed } from '../machine.test-helper.js';
 import { requestResults } from '../metrics.js';
 import { RequestState } from '../request-state.js';
+import { computedRequest } from './computed-request.test-helper.js';
 import { KvCacheManager } from './kv-cache-manager.js';
 
 function manager(window: number | undefined, numBlocks = 30): KvCacheManager {
@@ -15,22 +16,12 @@ function manager(window: number | undefined, numBlocks = 30): KvCacheManager {
   });
 }
 
-function computed(kv: KvCacheManager, tokens: number, contents: readonly number[]): RequestState {
-  const request = new RequestState(0, tokens, 10, 0);
-  request.blockContents = Int32Array.from(contents);
-  for (let at = 0; at < tokens; at += 4) {
-    expect(kv.allocate(request, Math.min(4, tokens - at), 0, false)).toBe(true);
-    request.numComputedTokens += Math.min(4, tokens - at);
-  }
-  return request;
-}
-
 const contents = [0, 1, 2, 3, 4, 5, 6, 7];
 
 describe('sliding window', () => {
   it('holds the blocks that a token to come attends to', () => {
     const kv = manager(8);
-    const request = computed(kv, 24, contents);
+    const request = computedRequest(kv, 24, contents);
     // At 20 computed tokens the next one sees 13..20: blocks 0 to 2 are gone, 3 to 5 stay.
     expect([...request.blocks.data.slice(0, 6)].map((block) => block > 0)).toEqual([
       false,
@@ -50,7 +41,7 @@ describe('sliding window', () => {
 
   it('finds the longest prefix whose last window is there', () => {
     const kv = manager(8);
-    kv.free(computed(kv, 24, contents));
+    kv.free(computedRequest(kv, 24, contents));
     const again = new RequestState(1, 30, 10, 0);
     again.blockContents = Int32Array.from(contents);
     expect(kv.findComputedTokens(again)).toBe(24);
@@ -63,7 +54,7 @@ describe('sliding window', () => {
 
   it('keeps a block until no token to come attends to its last token', () => {
     const kv = manager(8);
-    const request = computed(kv, 22, contents);
+    const request = computedRequest(kv, 22, contents);
     expect(kv.allocate(request, 1, 0, false)).toBe(true);
     // Token 22 sees 15..22, and token 15 is the last of block 3.
     expect(kv.pool.usedBlocks).toBe(3);
@@ -74,7 +65,7 @@ describe('sliding window', () => {
 
   it('a prefix needs the tokens before the next one, not that one too', () => {
     const kv = manager(9);
-    kv.free(computed(kv, 24, contents));
+    kv.free(computedRequest(kv, 24, contents));
     const other = new RequestState(1, 40, 10, 0);
     // The next token sees eight before it: two blocks.
     other.blockContents = Int32Array.from([90, 91, 2, 3, 94]);
@@ -83,7 +74,7 @@ describe('sliding window', () => {
 
   it('a gap ends the prefix before it, a short start counts whole', () => {
     const kv = manager(12);
-    kv.free(computed(kv, 4, [0]));
+    kv.free(computedRequest(kv, 4, [0]));
     const other = new RequestState(1, 40, 10, 0);
     other.blockContents = Int32Array.from([0, 90, 91, 92, 93, 94, 95, 96, 97]);
     expect(kv.findComputedTokens(other)).toBe(4);

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { allRepairs } from '../astra/repairs.js';
 import { astraReport } from '../astra/report.js';
 import { runAstra } from '../astra/run.js';
+import { defaultOptions } from './astra-files.test-helper.js';
 import { type AstraFiles, readAstraInputs } from './astra-inputs.js';
 
 const folder = fileURLToPath(new URL('../../../../cluster_config/astra/', import.meta.url));
@@ -35,13 +36,7 @@ function files(system: string, network: string, more: Partial<AstraFiles> = {}):
     system: `${folder}${system}.json`,
     network: `${folder}${network}.yml`,
     remoteMemory: `${folder}no_memory.json`,
-    groups: 'empty',
-    backend: 'congestion-unaware',
-    mode: 'default',
-    dialect: 'upstream',
-    queuesPerDim: 1,
-    injectionScale: 1,
-    rendezvous: false,
+    ...defaultOptions,
     repairs: allRepairs(false),
     ...more,
   };

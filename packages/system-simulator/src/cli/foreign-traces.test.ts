@@ -20,6 +20,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { allRepairs } from '../astra/repairs.js';
 import { runAstra } from '../astra/run.js';
+import { defaultOptions } from './astra-files.test-helper.js';
 import { type AstraFiles, readAstraInputs } from './astra-inputs.js';
 
 const shipped = fileURLToPath(new URL('../../../../cluster_config/', import.meta.url));
@@ -78,13 +79,7 @@ function files(prefix: string, more: Partial<AstraFiles> = {}): AstraFiles {
     system: `${shipped}astra/ring.json`,
     network: `${shipped}astra/Ring_4.yml`,
     remoteMemory: `${shipped}astra/no_memory.json`,
-    groups: 'empty',
-    backend: 'congestion-unaware',
-    mode: 'default',
-    dialect: 'upstream',
-    queuesPerDim: 1,
-    injectionScale: 1,
-    rendezvous: false,
+    ...defaultOptions,
     repairs: allRepairs(true),
     ...more,
   };

@@ -1,0 +1,8 @@
+/** Whose profile the tables of tests are. */
+export const exampleInfo = {
+  hardware: 'GPU',
+  model: 'org/Model',
+  dtype: 'bf16',
+  source: 'made up',
+  measurement: 'kernel',
+} as const;
