@@ -21,12 +21,17 @@ export { type MemoryBudget, memoryBudget } from './memory-budget.js';
 export * from './model.js';
 export { isMoeLayer, type MoeShape } from './model-experts.js';
 export type { LatentAttentionShape } from './model-latent.js';
-export type { LocalAttention } from './model-local-attention.js';
+export { type LocalAttention, localContext } from './model-local-attention.js';
 export { elementBytes, type WeightPart, weightPartOf } from './model-quantization.js';
 export * from './model-size.js';
 export { weightBytesOnCxl, weightBytesOnHost } from './off-device-memory.js';
 export * from './pim.js';
-export { feedForwardBytes, residentWeightBytes } from './resident-weights.js';
+export {
+  embeddingBytes,
+  feedForwardBytes,
+  hasTiedHead,
+  residentWeightBytes,
+} from './resident-weights.js';
 export * from './resolve-cluster.js';
 export * from './resolved-cluster.js';
 export * from './size-table.js';

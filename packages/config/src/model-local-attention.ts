@@ -114,3 +114,8 @@ function rotatedLayer(hf: LocalConfig): (layer: number) => boolean {
   const interval = hf.no_rope_layer_interval ?? 4;
   return (layer) => (layer + 1) % interval !== 0;
 }
+
+/** Cached tokens that the next token attends to, where a layer attends to a part of the context. */
+export function localContext({ span, chunked }: LocalAttention, context: number): number {
+  return chunked ? context % span : Math.min(context, span - 1);
+}

@@ -28,6 +28,7 @@ const dense = ['gate_up_proj', 'down_proj'];
 const sharedExperts = ['shared_gate_up_proj', 'shared_down_proj'];
 const moe = [...sharedExperts, 'moe'];
 const head = ['final_layernorm', 'lm_head'];
+
 /** Weight bytes that one rank of a stage holds on the device. */
 export function residentWeightBytes(instance: Instance, stage: number): number {
   const { model, tp, pp, ep, expertSlices, engine } = instance;
@@ -71,11 +72,12 @@ export function feedForwardBytes(
 }
 
 /** Embedding and head are one matrix, which a stage with both holds once. */
-function hasTiedHead({ model, pp }: Instance): boolean {
+export function hasTiedHead({ model, pp }: Instance): boolean {
   return model.tiedEmbeddings && pp === 1;
 }
 
-function embeddingBytes({ model, tp, engine }: Instance): number {
+/** One rank's part of the embedding. */
+export function embeddingBytes({ model, tp, engine }: Instance): number {
   return Math.ceil(model.vocabSize / tp) * model.hiddenSize * dtypeBytes[engine.dtype];
 }
 

@@ -9,7 +9,7 @@
  *   each, written as pieces of at most 2 W tokens: r (W - r / 2 + r / 2) pairs.
  */
 import { grownFloat64 } from '@astrolabe/base';
-import type { LocalAttention } from '@astrolabe/config';
+import { type LocalAttention, localContext } from '@astrolabe/config';
 import type { AttentionBatch } from '@astrolabe/profile';
 import type { Batch } from './batch.js';
 
@@ -21,12 +21,10 @@ export class LocalBatch implements AttentionBatch {
   decodeContextSum = 0;
   decodeContexts: Float64Array | undefined;
   private contexts = new Float64Array(64);
-  private readonly span: number;
-  private readonly chunked: boolean;
+  private readonly local: LocalAttention;
 
-  constructor({ span, chunked }: LocalAttention) {
-    this.span = span;
-    this.chunked = chunked;
+  constructor(local: LocalAttention) {
+    this.local = local;
   }
 
   /** Reused: valid until the next call. */
@@ -34,7 +32,7 @@ export class LocalBatch implements AttentionBatch {
     this.prefillCount = 0;
     for (let i = 0; i < batch.prefillCount; i++) {
       const context = batch.prefillContextTokens[i];
-      if (this.chunked) this.addChunks(batch.prefillNewTokens[i], context);
+      if (this.local.chunked) this.addChunks(batch.prefillNewTokens[i], context);
       else this.addWindow(batch.prefillNewTokens[i], context);
     }
     this.readDecodes(batch);
@@ -42,13 +40,12 @@ export class LocalBatch implements AttentionBatch {
   }
 
   private readDecodes({ decodeCount, decodeContexts, ownContexts }: Batch): void {
-    const { span, chunked } = this;
     if (this.contexts.length < decodeCount) this.contexts = new Float64Array(2 * decodeCount);
     this.decodeCount = decodeCount;
     this.decodeContextSum = 0;
     for (let i = 0; i < decodeCount; i++) {
       const context = ownContexts[i];
-      const seen = chunked ? context % span : Math.min(context, span - 1);
+      const seen = localContext(this.local, context);
       this.contexts[i] = seen;
       this.decodeContextSum += seen;
     }
@@ -56,9 +53,10 @@ export class LocalBatch implements AttentionBatch {
   }
 
   private addChunks(newTokens: number, contextTokens: number): void {
-    let context = contextTokens % this.span;
+    const { span } = this.local;
+    let context = contextTokens % span;
     for (let left = newTokens; left > 0; ) {
-      const piece = Math.min(left, this.span - context);
+      const piece = Math.min(left, span - context);
       this.add(piece, context);
       left -= piece;
       context = 0;
@@ -66,7 +64,7 @@ export class LocalBatch implements AttentionBatch {
   }
 
   private addWindow(newTokens: number, contextTokens: number): void {
-    const { span } = this;
+    const { span } = this.local;
     const growing = Math.min(newTokens, Math.max(0, span - contextTokens));
     if (growing > 0) this.add(growing, contextTokens);
     const full = newTokens - growing;

@@ -8,14 +8,17 @@ import {
   attendsLocally,
   attentionBlockBytes,
   dtypeBytes,
+  embeddingBytes,
   expertBytes,
   expertRanksOf,
   feedForwardBytes,
   firstLayerOf,
+  hasTiedHead,
   type Instance,
   isMoeLayer,
   kvBytesPerTokenPerLayer,
   kvHeadsPerRank,
+  localContext,
   type ModelShape,
   pipelineLayers,
   redundantExperts,
@@ -51,6 +54,7 @@ export function deviceTraffic(instance: Instance): TrafficModel {
   const { model, engine, ffn } = instance;
   const parts = ffn === undefined ? stageParts(instance) : poolParts(instance, ffn.tp);
   const window = model.slidingWindow ?? Number.POSITIVE_INFINITY;
+  const { localAttention: local } = model;
   return (iteration) => {
     let tokens = 0;
     let keys = 0;
@@ -62,7 +66,7 @@ export function deviceTraffic(instance: Instance): TrafficModel {
       // With attention offloaded, the KV of decodes is read where it lies.
       if (engine.attentionOffload && added === 1 && context > 0) continue;
       keys += Math.min(context, window - 1) + added;
-      localKeys += localContext(model, context) + added;
+      localKeys += (local === undefined ? context : localContext(local, context)) + added;
     }
     const passes = Math.min(ffn?.microBatches ?? 1, Math.max(1, iteration.requests.length));
     const routed = iteration.waveTokens?.reduce((sum, count) => sum + count, 0) ?? tokens;
@@ -79,13 +83,6 @@ export function deviceTraffic(instance: Instance): TrafficModel {
       );
     });
   };
-}
-
-/** Cached tokens that a layer reads which attends to a part of the context. */
-function localContext({ localAttention }: ModelShape, context: number): number {
-  if (localAttention === undefined) return context;
-  const { span, chunked } = localAttention;
-  return chunked ? context % span : Math.min(context, span - 1);
 }
 
 function stageParts(instance: Instance): Part[] {
@@ -118,9 +115,8 @@ function layerKinds(
 }
 
 /** Of the embedding the rows of the batch's tokens are read, which is next to nothing; a tied head is all. */
-function unreadEmbedding({ model, tp, pp, engine }: Instance, stage: number): number {
-  if (stage > 0 || (model.tiedEmbeddings && pp === 1)) return 0;
-  return Math.ceil(model.vocabSize / tp) * model.hiddenSize * dtypeBytes[engine.dtype];
+function unreadEmbedding(instance: Instance, stage: number): number {
+  return stage > 0 || hasTiedHead(instance) ? 0 : embeddingBytes(instance);
 }
 
 /** Attention devices and feed-forward devices: parts of a batch each read a layer's weights again. */
